@@ -1,0 +1,6 @@
+"""`python -m keras_kd` is the command `keras-kd`."""
+
+from keras_kd.cli import main
+
+if __name__ == "__main__":
+    main()

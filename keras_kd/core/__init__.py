@@ -1,0 +1,1 @@
+"""Floor 0: checks and their wording, atomic files, optional imports, taps."""
