@@ -1,0 +1,251 @@
+"""A `.tflite` file, run and inspected through the LiteRT runtime."""
+
+import os
+from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_kd.core.checks import check_integer
+from keras_kd.core.checks import requirement
+from keras_kd.evaluation.flatbuffer import read_graph
+from keras_kd.evaluation.tensor_details import TensorDetails
+from keras_kd.evaluation.tensor_details import tensor_details
+
+Inputs = np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray]
+Outputs = np.ndarray | dict[str, np.ndarray]
+
+# What a LiteRT file has at its bytes 4 to 8.
+_IDENTIFIER = b"TFL3"
+
+
+class LiteRTModel:
+    """A `.tflite` file that predicts like a Keras model.
+
+    Values go in and come out as the real numbers that the Keras model takes
+    and gives: integer inputs are quantized and integer outputs dequantized
+    here. A file with an open batch size is resized to each batch; one with a
+    fixed batch size is looped over.
+
+    Args:
+        path: The file.
+        num_threads: Threads of the runtime. Defaults to 1, which is what
+            latencies are compared at.
+
+    Attributes:
+        input_details: One `TensorDetails` an input.
+        output_details: One `TensorDetails` an output.
+        operators: Operator names in the order they run.
+        weight_dtypes: Number of stored weights by type, as
+            `{"int8": 1000, "int32": 10}`.
+        num_params: Number of stored weights. Smaller than the Keras model's
+            where the converter folded batch normalization away.
+
+    Raises:
+        ValueError: If the file is missing, is not whole, is no LiteRT model
+            or needs TensorFlow operators that the runtime does not have.
+
+    Example:
+    >>> import tempfile, keras_kd
+    >>> path = tempfile.mkdtemp() + "/missing.tflite"
+    >>> try:
+    ...     keras_kd.evaluation.litert.LiteRTModel(path)
+    ... except ValueError as error:
+    ...     print(str(error).count("missing.tflite"))
+    1
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], num_threads: int = 1
+    ) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.path = Path(path)
+        check_integer("LiteRTModel", "num_threads", num_threads, low=1)
+        content = _read(self.path)
+        try:
+            runtime = Interpreter(
+                model_content=content, num_threads=num_threads
+            )
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(_unusable(self.path, str(error))) from error
+        # The runtime has verified the file, so that reading it is safe.
+        graph = read_graph(content)
+        _refuse_flex(self.path, graph.operators)
+        try:
+            runtime.allocate_tensors()
+        except RuntimeError as error:
+            raise ValueError(_unusable(self.path, str(error))) from error
+        self.operators = graph.operators
+        self.weight_dtypes = graph.weight_dtypes
+        self.num_params = sum(graph.weight_dtypes.values())
+        inputs, outputs = _signature(runtime)
+        self.input_details = [tensor_details(*item) for item in inputs]
+        self.output_details = [tensor_details(*item) for item in outputs]
+        self._runtime: Any = runtime
+        self._shapes = {d["index"]: tuple(d["shape"]) for _, d in inputs}
+
+    def predict(self, x: Inputs, batch_size: int = 64) -> Outputs:
+        """Run the file on any number of examples.
+
+        Args:
+            x: One array, a dict by input name, or a list in the order of
+                `input_details`.
+            batch_size: Examples a run, where the file leaves it open.
+
+        Shapes:
+            x: `(batch, ...)`, in the real numbers of the Keras model.
+
+        Returns:
+            One array `(batch, ...)`, or a dict by output name when there are
+            several; float32, except for outputs that are whole numbers and
+            not quantized.
+
+        Raises:
+            ValueError: If names, shapes or lengths do not fit the file, or
+                after `close`.
+        """
+        if self._runtime is None:
+            raise ValueError(f"`{self.path}` was closed. Open it again.")
+        arrays = self._check(x)
+        length = len(next(iter(arrays.values())))
+        fixed = self.input_details[0].shape[0]
+        step = fixed or batch_size
+        parts = [
+            self._run({k: v[at : at + step] for k, v in arrays.items()}, fixed)
+            for at in range(0, length, step)
+        ]
+        outputs = {
+            name: np.concatenate([part[name] for part in parts])
+            for name in parts[0]
+        }
+        return outputs if len(outputs) > 1 else next(iter(outputs.values()))
+
+    def close(self) -> None:
+        """Free the runtime; the model cannot predict afterwards."""
+        self._runtime = None
+
+    def _check(self, x: Inputs) -> dict[str, np.ndarray]:
+        """Return the inputs by name."""
+        names = [detail.name for detail in self.input_details]
+        if isinstance(x, Mapping):
+            arrays = {name: np.asarray(value) for name, value in x.items()}
+        else:
+            values = x if isinstance(x, (list, tuple)) else [x]
+            padding = [f"input {i}" for i in range(len(names), len(values))]
+            arrays = {
+                name: np.asarray(value)
+                for name, value in zip(names + padding, values, strict=False)
+            }
+        if sorted(arrays) != sorted(names):
+            expected = f"the inputs {', '.join(map(repr, names))}"
+            raise ValueError(
+                requirement("predict", "x", expected, sorted(arrays))
+            )
+        for detail in self.input_details:
+            _check_shape(detail, arrays[detail.name].shape)
+        lengths = [len(value) for value in arrays.values()]
+        if len(set(lengths)) != 1 or lengths[0] == 0:
+            expected = "inputs of one length, at least one example long"
+            raise ValueError(requirement("predict", "x", expected, lengths))
+        return arrays
+
+    def _run(
+        self, arrays: dict[str, np.ndarray], fixed: int | None
+    ) -> dict[str, np.ndarray]:
+        """Run one batch; one that is too short is filled with its last row."""
+        runtime = self._runtime
+        length = len(next(iter(arrays.values())))
+        missing = (fixed or length) - length
+        encoded = {}
+        for detail in self.input_details:
+            value = detail.encode(arrays[detail.name])
+            rows = np.r_[np.arange(length), np.full(missing, length - 1)]
+            encoded[detail.index] = value[rows] if missing else value
+        shapes = {index: value.shape for index, value in encoded.items()}
+        if shapes != self._shapes:
+            for index, shape in shapes.items():
+                runtime.resize_tensor_input(index, shape)
+            runtime.allocate_tensors()
+            self._shapes = shapes
+        for index, value in encoded.items():
+            runtime.set_tensor(index, value)
+        runtime.invoke()
+        # get_tensor copies: nothing returned changes with the next invoke.
+        return {
+            detail.name: detail.decode(runtime.get_tensor(detail.index))[
+                :length
+            ]
+            for detail in self.output_details
+        }
+
+
+def _read(path: Path) -> bytes:
+    """Return a file's bytes when they can be a LiteRT model."""
+    if not path.is_file():
+        raise ValueError(
+            requirement("LiteRTModel", "path", "an existing file", str(path))
+        )
+    content = path.read_bytes()
+    if content[4:8] != _IDENTIFIER:
+        raise ValueError(
+            _unusable(path, "it does not begin as LiteRT files do")
+        )
+    return content
+
+
+def _unusable(path: Path, reason: str) -> str:
+    """Word the error for a file that the runtime refuses."""
+    lines = reason.strip().splitlines()
+    return requirement(
+        "LiteRTModel",
+        "path",
+        "a whole LiteRT (`.tflite`) file that the runtime can load",
+        str(path),
+        f"The file is damaged, cut short or made for another runtime: "
+        f"{lines[0] if lines else 'no reason given'}. Export it again.",
+    )
+
+
+def _refuse_flex(path: Path, operators: list[str]) -> None:
+    """Refuse a file that needs TensorFlow on the device."""
+    flex = sorted({name for name in operators if name.startswith("Flex")})
+    if flex:
+        raise ValueError(
+            requirement(
+                "LiteRTModel",
+                "path",
+                "a file of LiteRT operators only",
+                str(path),
+                f"It needs TensorFlow operators that devices do not have: "
+                f"{', '.join(flex)}. Replace the layers that use them.",
+            )
+        )
+
+
+def _signature(runtime: Any) -> tuple[list[Any], list[Any]]:
+    """Return inputs and outputs as (name, the runtime's details)."""
+    if runtime.get_signature_list():
+        runner = runtime.get_signature_runner()
+        inputs, outputs = (
+            runner.get_input_details(),
+            runner.get_output_details(),
+        )
+        return list(inputs.items()), list(outputs.items())
+    return (
+        [(detail["name"], detail) for detail in runtime.get_input_details()],
+        [(detail["name"], detail) for detail in runtime.get_output_details()],
+    )
+
+
+def _check_shape(detail: TensorDetails, shape: tuple[int, ...]) -> None:
+    """Check an array's shape, the batch size aside."""
+    fits = len(shape) == len(detail.shape) and all(
+        want is None or want == size
+        for want, size in zip(detail.shape[1:], shape[1:], strict=True)
+    )
+    if not fits:
+        expected = f"of shape {(None, *detail.shape[1:])}"
+        raise ValueError(requirement("predict", detail.name, expected, shape))
