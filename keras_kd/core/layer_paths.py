@@ -1,0 +1,74 @@
+"""Find layers by name or path, in nested and subclassed models too."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from keras_kd.core.checks import nearest
+
+
+def walk(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield `(path, layer)` for every layer below `model`, outermost first.
+
+    A path is the names on the way, joined by `/`: `"backbone/block_3"`.
+    """
+    for layer in _children(model):
+        path = f"{prefix}{layer.name}"
+        yield path, layer
+        yield from walk(layer, f"{path}/")
+
+
+def find_layer(model: Any, path: str, *, subject: str, argument: str) -> Any:
+    """Return the layer that `path` names.
+
+    Args:
+        model: The model to look in.
+        path: A layer's name, or names joined by `/` from the outside in. A
+            plain name may be that of a nested layer when it is unique.
+        subject: Who asks, for the error.
+        argument: The argument that holds the path, for the error.
+
+    Raises:
+        ValueError: If no layer, or more than one, fits. Offers the nearest
+            name, or lists the paths.
+    """
+    paths = list(walk(model))
+    exact = [layer for known, layer in paths if known == path]
+    if exact:
+        return exact[0]
+    inner = [
+        (known, layer) for known, layer in paths if known.endswith(f"/{path}")
+    ]
+    if len({id(layer) for _, layer in inner}) == 1:
+        return inner[0][1]
+    if inner:
+        listed = ", ".join(repr(known) for known, _ in inner)
+        raise ValueError(
+            f"`{subject}` needs `{argument}` to name one layer of "
+            f"`{model.name}`. Received: {argument}={path!r}, which names "
+            f"{len(inner)}: {listed}. Give the whole path."
+        )
+    names = [known for known, _ in paths]
+    hint = nearest(path, names) or nearest(
+        path, [known.rsplit("/", 1)[-1] for known in names]
+    )
+    listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    raise ValueError(
+        f"`{subject}` needs `{argument}` to name a layer of `{model.name}`. "
+        f"Received: {argument}={path!r}. {hint} Layers: {listed}.".replace(
+            ".  ", ". "
+        )
+    )
+
+
+def _children(layer: Any) -> list[Any]:
+    """Return the direct sub-layers of a layer or model, in a stable order."""
+    if isinstance(layer, keras.Model):
+        children = list(layer.layers)
+    else:
+        # `_layers` is where every Keras layer tracks the layers it holds;
+        # only models have the public `layers`.
+        children = list(getattr(layer, "_layers", []))
+    inputs = keras.layers.InputLayer
+    return [child for child in children if not isinstance(child, inputs)]

@@ -1,0 +1,272 @@
+"""A model's outputs, its logits and any of its layers, in one pass."""
+
+from collections.abc import Iterable
+from typing import Any
+from typing import NamedTuple
+
+import keras
+
+from keras_kd.core.checks import check_choice
+from keras_kd.core.checks import show
+from keras_kd.core.heads import KINDS
+from keras_kd.core.heads import Head
+from keras_kd.core.heads import class_logits
+from keras_kd.core.heads import read_head
+from keras_kd.core.layer_paths import find_layer
+from keras_kd.core.layer_paths import walk
+from keras_kd.core.wires import Passage
+from keras_kd.core.wires import listening
+
+__all__ = ["Tap", "Tapped", "class_logits", "input_spec", "output_kind"]
+
+
+class Tapped(NamedTuple):
+    """What one forward pass gave.
+
+    Attributes:
+        predictions: The model's own outputs, as it returns them.
+        logits: Class logits in the same structure, `(batch, ..., classes)`
+            with at least two classes; `None` when not asked for.
+        features: Layer path to that layer's output.
+    """
+
+    predictions: Any
+    logits: Any
+    features: dict[str, Any]
+
+
+class Tap:
+    """Runs a model once and returns predictions, logits and features.
+
+    Works on Functional, Sequential, nested and subclassed models. A softmax
+    or sigmoid head is read before its activation, so its logits are exact; a
+    probability that is reshaped or averaged afterwards is used as its
+    logarithm. Costs one traced forward pass when it is made and nothing a
+    step.
+
+    Args:
+        model: A built Keras model.
+        layers: Names or paths (`"backbone/block_3"`) of layers to read.
+        output_kind: `"logits"`, `"probabilities"`, `"binary_logits"` or
+            `"binary_probabilities"`, or a structure of them like the
+            model's outputs, where the layers do not tell.
+        logits: Whether logits are wanted.
+        subject: Who asks, for error messages.
+        role: The model's name in error messages: `"teacher"`, `"student"`.
+
+    Raises:
+        ValueError: If the model is not built, a layer is not in it, or its
+            outputs are wanted as logits and cannot be told to be any.
+
+    Example:
+    >>> import keras
+    >>> import numpy as np
+    >>> from keras_kd.core.taps import Tap
+    >>> model = keras.Sequential(
+    ...     [keras.Input((3,)), keras.layers.Dense(1, "sigmoid")])
+    >>> Tap(model)(np.zeros((5, 3), "float32")).logits.shape[-1]
+    2
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        layers: Iterable[str] = (),
+        output_kind: Any = None,
+        *,
+        logits: bool = True,
+        subject: str = "Distiller",
+        role: str = "model",
+    ) -> None:
+        self.model = model
+        self._subject = subject
+        self._role = role
+        self._layers = {
+            path: find_layer(
+                model, path, subject=subject, argument=f"{role}_layer"
+            )
+            for path in layers
+        }
+        self.output_spec, heads = _probe(model, subject, role)
+        self.kinds = self._decide(heads, output_kind, required=logits)
+        self._logits = logits
+        # Several outputs may share one head.
+        sources = {
+            (id(head.source[0]), head.source[1]): head.source
+            for head in heads
+            if logits and head.source is not None
+        }
+        self._places = [(layer, "call") for layer in self._layers.values()]
+        self._places += list(sources.values())
+
+    def __call__(self, inputs: Any, training: bool = False) -> Tapped:
+        """Run the model once.
+
+        Args:
+            inputs: What the model takes.
+            training: Whether to run it in training mode.
+        """
+        passages: list[Passage] = []
+        with listening(self._places, passages.append):
+            predictions = self.model(inputs, training=training)
+        features = {
+            path: self._feature(path, layer, passages)
+            for path, layer in self._layers.items()
+        }
+        logits = None
+        if self._logits:
+            leaves = keras.tree.flatten(predictions)
+            logits = keras.tree.pack_sequence_as(
+                predictions,
+                [
+                    _leaf_logits(leaf, kind, passages)
+                    for leaf, kind in zip(leaves, self.kinds, strict=True)
+                ],
+            )
+        return Tapped(predictions, logits, features)
+
+    def _feature(self, path: str, layer: Any, passages: list[Passage]) -> Any:
+        outputs = [
+            passage.output
+            for passage in passages
+            if passage.layer is layer and passage.attribute == "call"
+        ]
+        if len(outputs) != 1:
+            raise ValueError(
+                f"`{self._subject}` needs `{self._role}_layer` to name a "
+                f"layer that runs once in a forward pass of "
+                f"`{self.model.name}`. Received: {path!r}, which ran "
+                f"{len(outputs)} times. Name a layer before or after it."
+            )
+        return outputs[0]
+
+    def _decide(
+        self, heads: list[Head], output_kind: Any, *, required: bool
+    ) -> list[str | None]:
+        argument = f"{self._role}_output"
+        if output_kind is not None:
+            told = keras.tree.flatten(output_kind)
+            told = told * len(heads) if len(told) == 1 else told
+            for kind in told:
+                check_choice(self._subject, argument, kind, KINDS)
+            if len(told) != len(heads):
+                raise ValueError(
+                    f"`{self._subject}` needs `{argument}` to name one kind "
+                    f"for each of the {len(heads)} outputs of "
+                    f"`{self.model.name}`. Received: {show(output_kind)}."
+                )
+            for index, kind in enumerate(told):
+                if heads[index].kind != kind:
+                    heads[index] = Head(kind)
+        for head in heads:
+            if required and head.kind is None:
+                raise ValueError(
+                    f"`{self._subject}` cannot tell whether the output of "
+                    f"the {self._role} `{self.model.name}` is logits or "
+                    f"probabilities: it comes from {head.last}. Say it with "
+                    f"`{argument}='logits'` or `{argument}='probabilities'`."
+                )
+        return [head.kind for head in heads]
+
+
+def output_kind(model: keras.Model) -> Any:
+    """Tell what a model's outputs are, from its layers.
+
+    Args:
+        model: A built Keras model.
+
+    Returns:
+        `"logits"`, `"probabilities"`, `"binary_logits"` or
+        `"binary_probabilities"`, in the structure of the model's outputs.
+
+    Raises:
+        ValueError: If the layers do not tell.
+    """
+    tap = Tap(model, subject="output_kind")
+    return keras.tree.pack_sequence_as(tap.output_spec, tap.kinds)
+
+
+def input_spec(model: keras.Model, *, subject: str, role: str) -> Any:
+    """Return the symbolic inputs a built model takes.
+
+    Returns:
+        `keras.KerasTensor`s in the structure of the model's inputs, the
+        batch size left open.
+
+    Raises:
+        ValueError: If the model is not built.
+    """
+    inputs = getattr(model, "inputs", None)
+    if inputs:
+        structure = getattr(model, "_inputs_struct", None)
+        structure = inputs[0] if structure is None else structure
+        return keras.tree.map_structure(
+            lambda tensor: keras.KerasTensor(tensor.shape, tensor.dtype),
+            structure,
+        )
+    build_config = model.get_build_config() if model.built else None
+    if not build_config:
+        raise ValueError(
+            f"`{subject}` needs `{role}` to be a built model. Received: "
+            f"{role}={show(model)}, which has no input shape yet. Call it "
+            "once on a batch, or `build` it with an input shape."
+        )
+    shapes = build_config.get("input_shape") or build_config["shapes_dict"]
+    if isinstance(shapes, dict) and set(shapes) == {"input_shape"}:
+        shapes = shapes["input_shape"]
+    return keras.tree.map_shape_structure(
+        lambda shape: keras.KerasTensor(
+            (None, *shape[1:]), model.compute_dtype
+        ),
+        shapes,
+    )
+
+
+class _Probe(keras.Layer):
+    """Runs a model on symbolic inputs and keeps what its layers passed."""
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__(autocast=False)
+        self.model = model
+        self.heads: list[Head] = []
+
+    def call(self, inputs: Any) -> Any:
+        passages: list[Passage] = []
+        nodes = [layer for _, layer in walk(self.model)]
+        nodes += [
+            operation
+            for model in [self.model, *nodes]
+            for operation in getattr(model, "operations", ())
+            if not isinstance(operation, keras.Layer)
+        ]
+        unique = {id(node): (node, "call") for node in nodes}
+        with listening(unique.values(), passages.append):
+            outputs = self.model(inputs, training=False)
+        self.heads = [
+            read_head(leaf, passages) for leaf in keras.tree.flatten(outputs)
+        ]
+        return outputs
+
+
+def _probe(
+    model: keras.Model, subject: str, role: str
+) -> tuple[Any, list[Head]]:
+    probe = _Probe(model)
+    spec = probe.compute_output_spec(
+        input_spec(model, subject=subject, role=role)
+    )
+    return spec, probe.heads
+
+
+def _leaf_logits(leaf: Any, kind: str | None, passages: list[Passage]) -> Any:
+    for passage in passages:
+        exact = passage.output is leaf and (
+            passage.attribute == "activation"
+            or isinstance(passage.layer, keras.layers.Softmax)
+            or not isinstance(passage.layer, keras.Layer)
+        )
+        if exact:
+            return class_logits(
+                passage.inputs[0], str(kind).replace("probabilities", "logits")
+            )
+    return class_logits(leaf, str(kind))
