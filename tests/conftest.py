@@ -1,0 +1,71 @@
+"""What every test shares: a quiet TensorFlow, seeds, tiny models and data."""
+
+import os
+import tempfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="keras-home-")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The workers share the cores: without this each starts a thread per core.
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, "1")
+
+import numpy as np
+import pytest
+
+NUM_CLASSES = 3
+INPUT_SHAPE = (6, 6, 1)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Seed Python, NumPy and Keras before each test."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def images():
+    """48 images whose brightest column tells the class, float32 in [0, 1]."""
+    generator = np.random.default_rng(0)
+    pixels = generator.uniform(0.0, 0.4, (48, *INPUT_SHAPE))
+    for index in range(len(pixels)):
+        pixels[index, :, 2 * (index % NUM_CLASSES)] += 0.5
+    return pixels.astype("float32")
+
+
+@pytest.fixture(scope="session")
+def labels():
+    """The classes of `images`."""
+    return (np.arange(48) % NUM_CLASSES).astype("int32")
+
+
+@pytest.fixture
+def make_classifier():
+    """A function that builds a small Functional model ending in logits."""
+
+    def build(filters=4, name="model"):
+        import keras
+
+        inputs = keras.Input(INPUT_SHAPE, name="image")
+        x = keras.layers.Conv2D(filters, 3, activation="relu", name="conv")(
+            inputs
+        )
+        x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+        outputs = keras.layers.Dense(NUM_CLASSES, name="logits")(x)
+        return keras.Model(inputs, outputs, name=name)
+
+    return build
+
+
+@pytest.fixture
+def teacher(make_classifier):
+    """An untrained teacher of `images`."""
+    return make_classifier(filters=8, name="teacher")
+
+
+@pytest.fixture
+def student(make_classifier):
+    """An untrained student, smaller than `teacher`."""
+    return make_classifier(filters=2, name="student")
