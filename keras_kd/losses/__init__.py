@@ -1,0 +1,70 @@
+"""Distillation losses: one method a file, one row here.
+
+A row is everything a method needs to be known: the public name, the string
+name, the contract test's parameter, the command line's list and the README
+table's line.
+"""
+
+from typing import Any
+
+from keras_kd.core.checks import check_choice
+from keras_kd.core.checks import requirement
+from keras_kd.losses.base import DistillationLoss
+from keras_kd.losses.hard_labels import HardLabels
+from keras_kd.losses.keras_loss import KerasLoss
+from keras_kd.losses.keras_loss import is_keras_loss
+from keras_kd.losses.logits_mse import LogitsMSE
+from keras_kd.losses.soft_targets import SoftTargets
+
+METHODS: dict[str, type[DistillationLoss]] = {
+    "soft_targets": SoftTargets,
+    "hard_labels": HardLabels,
+    "logits_mse": LogitsMSE,
+}
+
+__all__ = [
+    "METHODS",
+    "DistillationLoss",
+    "HardLabels",
+    "KerasLoss",
+    "LogitsMSE",
+    "SoftTargets",
+    "get",
+]
+
+
+def get(identifier: Any) -> DistillationLoss:
+    """Return a loss from its name, or the loss itself.
+
+    Args:
+        identifier: A `DistillationLoss`, a name in `METHODS` (made with its
+            defaults), or a loss instance of `keras.distillation`.
+
+    Raises:
+        TypeError: If it is none of them.
+        ValueError: If the name is unknown; offers the nearest.
+
+    Example:
+    >>> import keras_kd
+    >>> keras_kd.losses.get("soft_targets").temperature
+    4.0
+    """
+    if isinstance(identifier, DistillationLoss):
+        return identifier
+    if isinstance(identifier, str):
+        check_choice("Distiller", "losses", identifier, METHODS)
+        return METHODS[identifier]()
+    if is_keras_loss(identifier):
+        return KerasLoss(identifier)
+    raise TypeError(
+        requirement(
+            "Distiller",
+            "losses",
+            "a keras_kd.losses.DistillationLoss, its name, a loss of "
+            "keras.distillation, or a list of them",
+            identifier,
+            "Make an instance: `SoftTargets()`, not `SoftTargets`."
+            if isinstance(identifier, type)
+            else "",
+        )
+    )

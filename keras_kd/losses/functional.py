@@ -1,0 +1,140 @@
+"""The arithmetic of the logit losses, in log space, with no state.
+
+Every function takes logits `(batch, ..., classes)` and returns one value per
+example and position, `(batch, ...)`, in the dtype it was given.
+"""
+
+from typing import Any
+
+from keras import ops
+
+
+def kl_divergence(teacher_logits: Any, student_logits: Any) -> Any:
+    """Kullback-Leibler divergence from teacher to student, over classes.
+
+    `sum_c p_c (log p_c - log q_c)` with p, q the two softmaxes. Where the two
+    are close (high temperatures) that sum cancels in float32, so rows whose
+    log-ratios are all small use the equal `log sum_c p_c exp(r_c)`, with r
+    the log-ratios less their mean under p. Never negative beyond rounding.
+
+    A class that the student masks with minus infinity is left out on both
+    sides; one that only the teacher masks is a target of zero.
+
+    Args:
+        teacher_logits: `(batch, ..., classes)`, already divided by the
+            temperature. Constant.
+        student_logits: The same shape.
+
+    Returns:
+        `(batch, ...)`.
+    """
+    masked = ops.equal(student_logits, -float("inf"))
+    teacher_logits = ops.where(masked, student_logits, teacher_logits)
+    log_p = ops.log_softmax(teacher_logits, axis=-1)
+    log_q = ops.log_softmax(student_logits, axis=-1)
+    p = ops.exp(log_p)
+    positive = p > 0
+    ratio = ops.where(positive, log_q - log_p, 0.0)
+    direct = -ops.sum(p * ratio, axis=-1)
+    centred = ratio + ops.expand_dims(direct, -1)
+    near = ops.log1p(
+        ops.sum(p * ops.expm1(ops.clip(centred, -0.5, 0.5)), axis=-1)
+    )
+    spread = ops.max(ops.abs(ops.where(positive, centred, 1.0)), axis=-1)
+    return ops.where(spread < 0.5, near, direct)
+
+
+def standardize(logits: Any) -> Any:
+    """Z-score of each row of logits: `(z - mean) / (std + 1e-7)`.
+
+    The standard deviation is the unbiased one (n - 1). Masked classes (minus
+    infinity) stay masked and do not count.
+
+    Args:
+        logits: `(batch, ..., classes)`.
+
+    Returns:
+        The same shape.
+    """
+    masked = ops.equal(logits, -float("inf"))
+    kept = ops.where(masked, 0.0, logits)
+    ones = ops.where(masked, 0.0, ops.ones_like(logits))
+    count = ops.sum(ones, axis=-1, keepdims=True)
+    mean = ops.sum(kept, axis=-1, keepdims=True) / ops.maximum(count, 1.0)
+    centred = ops.where(masked, 0.0, logits - mean)
+    variance = ops.sum(
+        ops.square(centred), axis=-1, keepdims=True
+    ) / ops.maximum(count - 1.0, 1.0)
+    # A square root has an infinite slope at zero.
+    spread = variance > 0
+    deviation = ops.where(
+        spread, ops.sqrt(ops.where(spread, variance, 1.0)), 0.0
+    )
+    return ops.where(masked, logits, centred / (deviation + 1e-7))
+
+
+def soft_targets(
+    teacher_logits: Any,
+    student_logits: Any,
+    temperature: Any,
+    standardized: bool = False,
+) -> Any:
+    """Temperature-scaled distillation: `T^2 KL(p_t(T) to p_s(T))`.
+
+    Args:
+        teacher_logits: `(batch, ..., classes)`. Constant.
+        student_logits: The same shape.
+        temperature: T, greater than 0.
+        standardized: Replace both rows by their z-scores first.
+
+    Returns:
+        `(batch, ...)`.
+    """
+    if standardized:
+        teacher_logits = standardize(teacher_logits)
+        student_logits = standardize(student_logits)
+    temperature = ops.cast(temperature, student_logits.dtype)
+    divergence = kl_divergence(
+        teacher_logits / temperature, student_logits / temperature
+    )
+    return ops.square(temperature) * divergence
+
+
+def hard_labels(teacher_logits: Any, student_logits: Any) -> Any:
+    """Cross-entropy of the student with the teacher's most likely class.
+
+    Args:
+        teacher_logits: `(batch, ..., classes)`. Constant.
+        student_logits: The same shape.
+
+    Returns:
+        `(batch, ...)`.
+    """
+    label = ops.argmax(teacher_logits, axis=-1)
+    log_q = ops.log_softmax(student_logits, axis=-1)
+    picked = ops.take_along_axis(log_q, ops.expand_dims(label, -1), axis=-1)
+    return -ops.squeeze(picked, -1)
+
+
+def logits_mse(
+    teacher_logits: Any, student_logits: Any, temperature: Any = 1.0
+) -> Any:
+    """Mean over classes of the squared difference of `logits / T`.
+
+    Classes that either side masks with minus infinity count as equal.
+
+    Args:
+        teacher_logits: `(batch, ..., classes)`. Constant.
+        student_logits: The same shape.
+        temperature: T, greater than 0. No T^2 factor.
+
+    Returns:
+        `(batch, ...)`.
+    """
+    infinity = -float("inf")
+    masked = ops.logical_or(
+        ops.equal(teacher_logits, infinity), ops.equal(student_logits, infinity)
+    )
+    gap = ops.where(masked, 0.0, student_logits - teacher_logits)
+    gap = gap / ops.cast(temperature, student_logits.dtype)
+    return ops.mean(ops.square(gap), axis=-1)
