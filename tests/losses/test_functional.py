@@ -158,7 +158,7 @@ def test_float32_is_finite_and_slopes(classes, temperature, scale):
         exact = temperature * (q - p) / 3
         largest = np.abs(exact).max(-1)
         assert (np.abs(slope - exact).max(-1) <= 2e-3 * largest).all()
-        assert (largest[:2] > 0).all()
+        assert largest[0] > 0
 
 
 @pytest.mark.parametrize("temperature", [30.0, 300.0, 1000.0])
