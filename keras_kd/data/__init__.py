@@ -1,0 +1,8 @@
+"""Data: the bundled digits, data sets by name, arrays."""
+
+from keras_kd.data.arrays import from_arrays
+from keras_kd.data.bundled import digits
+from keras_kd.data.splits import Splits
+from keras_kd.data.splits import load
+
+__all__ = ["Splits", "digits", "from_arrays", "load"]
