@@ -1,0 +1,17 @@
+"""Files for devices, made from a student and proved to behave like it."""
+
+from keras_kd.core.errors import ExportMismatchError
+from keras_kd.export.saved_model import saved_model
+from keras_kd.export.tflite import tflite
+from keras_kd.export.tflite import tflite_files
+from keras_kd.export.verification import Verification
+from keras_kd.export.verify import verify
+
+__all__ = [
+    "ExportMismatchError",
+    "Verification",
+    "saved_model",
+    "tflite",
+    "tflite_files",
+    "verify",
+]

@@ -1,0 +1,126 @@
+"""A student's outputs and a file's outputs, compared as they come."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_kd.export.signature import Signature
+from keras_kd.export.signature import named_outputs
+
+Arrays = Mapping[str, np.ndarray]
+_BATCH = 64
+
+
+@dataclass
+class Tally:
+    """What is known about one output after the batches seen so far.
+
+    Attributes:
+        low: Smallest finite value of the student.
+        high: Largest finite value of the student.
+        worst: Largest difference; infinite where either is not finite.
+        worst_example: Its example, and the two values there.
+        total: Sum of the differences.
+        count: Values compared.
+        same: Positions where both pick the same class.
+        picks: Positions where a class is picked; 0 for single units.
+    """
+
+    low: float = np.inf
+    high: float = -np.inf
+    worst: float = -1.0
+    worst_example: tuple[int, float, float] = (0, 0.0, 0.0)
+    total: float = 0.0
+    count: int = 0
+    same: int = 0
+    picks: int = 0
+
+    @property
+    def span(self) -> float:
+        """The range of the student's values; their size if they are equal."""
+        if not self.high >= self.low:
+            return 1.0
+        return (self.high - self.low) or abs(self.high) or 1.0
+
+    def add(self, student: np.ndarray, file: np.ndarray, first: int) -> None:
+        """Compare one batch, whose first example has the number `first`."""
+        student = np.asarray(student, "float64")
+        file = np.asarray(file, "float64")
+        finite = np.isfinite(student) & np.isfinite(file)
+        difference = np.abs(
+            np.subtract(
+                student, file, out=np.full_like(student, np.inf), where=finite
+            )
+        )
+        difference[student == file] = 0.0
+        if finite.any():
+            self.low = min(self.low, float(student[finite].min()))
+            self.high = max(self.high, float(student[finite].max()))
+        at = np.unravel_index(np.argmax(difference), difference.shape)
+        if difference[at] > self.worst:
+            self.worst = float(difference[at])
+            values = float(student[at]), float(file[at])
+            self.worst_example = (first + int(at[0]), *values)
+        self.total += float(difference.sum())
+        self.count += difference.size
+        if student.ndim > 1 and student.shape[-1] > 1:
+            same = student.argmax(-1) == file.argmax(-1)
+            self.same += int(same.sum())
+            self.picks += same.size
+
+
+def compare(
+    student: keras.Model,
+    predict: Callable[[Arrays], Arrays],
+    signature: Signature,
+    examples: Arrays,
+) -> dict[str, Tally]:
+    """Run the student and a file on the same examples.
+
+    Args:
+        student: The model.
+        predict: The file: outputs by name from inputs by name.
+        signature: The student's inputs.
+        examples: Inputs by name.
+
+    Returns:
+        One `Tally` an output, by its name in the file.
+
+    Raises:
+        ValueError: If the file's outputs have other names or shapes.
+    """
+    tallies: dict[str, Tally] = {}
+    length = len(next(iter(examples.values())))
+    for first in range(0, length, _BATCH):
+        part = {k: v[first : first + _BATCH] for k, v in examples.items()}
+        outputs = named_outputs(student(signature.build(part), training=False))
+        expected = {
+            name: np.asarray(keras.ops.convert_to_numpy(value), "float64")
+            for name, value in outputs.items()
+        }
+        found = _paired(predict(part), expected)
+        for name, value in expected.items():
+            if found[name].shape != value.shape:
+                raise ValueError(
+                    f"output `{name}` has shape {found[name].shape}, the "
+                    f"student's has {value.shape}"
+                )
+            tallies.setdefault(name, Tally()).add(value, found[name], first)
+    return tallies
+
+
+def _paired(found: Arrays, expected: Arrays) -> dict[str, Any]:
+    """Return a file's outputs under the student's names."""
+    if len(found) == len(expected) == 1:
+        # Files from elsewhere name a single output as they like.
+        return dict(zip(expected, found.values(), strict=True))
+    if sorted(found) != sorted(expected):
+        raise ValueError(
+            f"its outputs are {sorted(found)}, the student's are "
+            f"{sorted(expected)}"
+        )
+    return dict(found)

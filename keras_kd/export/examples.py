@@ -1,0 +1,169 @@
+"""Examples that a conversion is calibrated on and compared with."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_kd.core.batches import batches
+from keras_kd.core.checks import requirement
+from keras_kd.export.signature import InputSpec
+from keras_kd.export.signature import Signature
+
+# Fewer examples leave most activation ranges unseen; the published advice
+# is 100 to 500.
+MIN_CALIBRATION = 10
+NUM_CALIBRATION = 200
+# What an open size (text length, image size) is set to in random inputs.
+_OPEN_SIZE = 32
+
+
+def collect(
+    dataset: Any,
+    signature: Signature,
+    limit: int,
+    *,
+    subject: str,
+    argument: str,
+) -> dict[str, np.ndarray]:
+    """Return the first examples of a dataset, by input name.
+
+    Args:
+        dataset: Any form that `keras_kd.core.batches` takes.
+        signature: The student's inputs.
+        limit: Most examples to read.
+        subject: Who asks, for the error messages.
+        argument: Which of its arguments `dataset` is.
+
+    Raises:
+        ValueError: If shapes are not the student's, if values are not finite
+            or are no numbers, or if there are no examples.
+    """
+    parts: list[dict[str, np.ndarray]] = []
+    count = 0
+    for x, _, _ in batches(dataset, subject=subject):
+        part = signature.named(x, subject, argument)
+        parts.append(part)
+        count += len(next(iter(part.values())))
+        if count >= limit:
+            break
+    arrays = {
+        spec.name: np.concatenate([part[spec.name] for part in parts])[:limit]
+        for spec in signature.specs
+    }
+    for spec in signature.specs:
+        _check_values(spec, arrays[spec.name], subject, argument)
+    return arrays
+
+
+def calibration_examples(
+    dataset: Any, signature: Signature, subject: str
+) -> dict[str, np.ndarray]:
+    """Return calibration examples as the converter takes them.
+
+    Args:
+        dataset: What the user gave as `calibration`.
+        signature: The student's inputs.
+        subject: Who asks, for the error messages.
+
+    Raises:
+        ValueError: As `collect`, and if whole numbers come where the student
+            takes real ones, or if there are fewer than `MIN_CALIBRATION`.
+    """
+    arrays = collect(
+        dataset,
+        signature,
+        NUM_CALIBRATION,
+        subject=subject,
+        argument="calibration",
+    )
+    for spec in signature.specs:
+        value = arrays[spec.name]
+        if "float" in spec.dtype and value.dtype.kind != "f":
+            raise ValueError(
+                requirement(
+                    subject,
+                    "calibration",
+                    f"floating point for `{spec.key}`",
+                    value.dtype.name,
+                    "Give the preprocessed values that the student was "
+                    "trained on.",
+                )
+            )
+        if len(value) < MIN_CALIBRATION:
+            raise ValueError(
+                requirement(
+                    subject,
+                    "calibration",
+                    f"a dataset of at least {MIN_CALIBRATION} examples",
+                    f"{len(value)} examples",
+                    "100 or more training examples are best.",
+                )
+            )
+    return cast(arrays, signature)
+
+
+def random_examples(
+    student: keras.Model, signature: Signature, count: int, subject: str
+) -> dict[str, np.ndarray]:
+    """Make inputs of the student's shapes and types from a fixed seed.
+
+    Real inputs are uniform in [0, 1); whole numbers are below the smallest
+    vocabulary of the student's `Embedding` layers, or 0 and 1.
+
+    Raises:
+        ValueError: If an input takes neither real nor whole numbers.
+    """
+    generator = np.random.default_rng(0)
+    sizes = [
+        layer.input_dim
+        for layer in student._flatten_layers()
+        if isinstance(layer, keras.layers.Embedding)
+    ]
+    # A subclassed model takes indices as float32, for want of an Input.
+    indices = sizes and all("float" in spec.dtype for spec in signature.specs)
+    arrays: dict[str, np.ndarray] = {}
+    for spec in signature.specs:
+        shape = [count, *(size or _OPEN_SIZE for size in spec.shape[1:])]
+        if spec.dtype == "string":
+            expected = "a dataset for a student that takes text"
+            raise ValueError(requirement(subject, "verify", expected, None))
+        if "float" in spec.dtype and not indices:
+            arrays[spec.name] = generator.random(shape)
+        else:
+            arrays[spec.name] = generator.integers(0, min(sizes or [2]), shape)
+    return cast(arrays, signature)
+
+
+def cast(
+    arrays: dict[str, np.ndarray], signature: Signature
+) -> dict[str, np.ndarray]:
+    """Return inputs in the types that the student's files take."""
+    return {
+        spec.name: arrays[spec.name].astype(
+            "float32" if "float" in spec.dtype else spec.dtype
+        )
+        for spec in signature.specs
+    }
+
+
+def _check_values(
+    spec: InputSpec, value: np.ndarray, subject: str, argument: str
+) -> None:
+    """Refuse what no converter notices: NaN calibrates to a float model."""
+    if value.dtype.kind not in "fiub":
+        expected = f"numbers for `{spec.key}`"
+        raise ValueError(
+            requirement(subject, argument, expected, value.dtype.name)
+        )
+    if not np.isfinite(value).all():
+        bad = int(np.count_nonzero(~np.isfinite(value)))
+        raise ValueError(
+            requirement(
+                subject,
+                argument,
+                f"finite for `{spec.key}`",
+                f"{bad} values that are NaN or infinite",
+                "Check the preprocessing.",
+            )
+        )

@@ -1,0 +1,118 @@
+"""An exported file of either format, opened for comparison."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_kd.core.checks import requirement
+from keras_kd.evaluation.litert import LiteRTModel
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class OpenedFile:
+    """A file that can be run.
+
+    Args:
+        kind: `"saved_model"`, or the quantization found in a `.tflite` file.
+        predict: Outputs by name from inputs by name.
+        inputs: Type by input name.
+        outputs: Type by output name.
+        steps: Quantization step by output name; 0.0 for real numbers.
+        weight_dtypes: Number of stored weights by type; empty for a
+            SavedModel.
+    """
+
+    kind: str
+    predict: Callable[[Arrays], Arrays]
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    steps: dict[str, float]
+    weight_dtypes: dict[str, int]
+
+
+def open_file(path: Path, subject: str) -> OpenedFile:
+    """Open a SavedModel folder or a `.tflite` file.
+
+    Raises:
+        ValueError: If it is missing, damaged, or neither.
+    """
+    if path.is_dir():
+        return _open_saved_model(path, subject)
+    return _open_tflite(path)
+
+
+def _open_tflite(path: Path) -> OpenedFile:
+    model = LiteRTModel(path)
+    inputs = {d.name: d.dtype for d in model.input_details}
+    outputs = {d.name: d.dtype for d in model.output_details}
+
+    def predict(arrays: Arrays) -> Arrays:
+        single = next(iter(arrays.values())) if len(inputs) == 1 else arrays
+        found = model.predict(single)
+        return (
+            found if isinstance(found, dict) else {next(iter(outputs)): found}
+        )
+
+    return OpenedFile(
+        kind=_kind(model),
+        predict=predict,
+        inputs=inputs,
+        outputs=outputs,
+        steps={d.name: d.scale for d in model.output_details},
+        weight_dtypes=model.weight_dtypes,
+    )
+
+
+def _kind(model: LiteRTModel) -> str:
+    """Tell how a file was quantized from what it holds."""
+    ends = [*model.input_details, *model.output_details]
+    if any(detail.scale for detail in ends):
+        return "int8"
+    for dtype, kind in (("int8", "dynamic_range"), ("float16", "float16")):
+        if dtype in model.weight_dtypes:
+            return kind
+    return "float32"
+
+
+def _open_saved_model(path: Path, subject: str) -> OpenedFile:
+    import tensorflow as tf
+
+    try:
+        loaded = tf.saved_model.load(str(path))
+        run = loaded.signatures["serving_default"]
+    # A damaged folder raises whatever its first bad byte leads to.
+    except Exception as error:
+        raise ValueError(
+            requirement(
+                subject,
+                "path",
+                "a whole SavedModel folder",
+                str(path),
+                f"It does not load: {str(error)[:300]}",
+            )
+        ) from error
+    specs = run.structured_input_signature[1]
+    outputs = run.structured_outputs
+
+    def predict(arrays: Arrays) -> Arrays:
+        if len(specs) == 1:
+            arrays = dict(zip(specs, arrays.values(), strict=True))
+        # Not `run`: the folder's object must live as long as its variables.
+        found = loaded.signatures["serving_default"](
+            **{k: tf.constant(v, specs[k].dtype) for k, v in arrays.items()}
+        )
+        return {key: value.numpy() for key, value in found.items()}
+
+    return OpenedFile(
+        kind="saved_model",
+        predict=predict,
+        inputs={name: spec.dtype.name for name, spec in specs.items()},
+        outputs={name: spec.dtype.name for name, spec in outputs.items()},
+        steps=dict.fromkeys(outputs, 0.0),
+        weight_dtypes={},
+    )

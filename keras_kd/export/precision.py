@@ -1,0 +1,40 @@
+"""Mixed-precision students, computed in float32 while they are exported."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+
+
+def is_mixed(student: keras.Model) -> bool:
+    """Whether any layer computes in less than float32."""
+    return any(
+        layer.compute_dtype in ("float16", "bfloat16")
+        for layer in student._flatten_layers()
+    )
+
+
+@contextmanager
+def float32_arithmetic(student: keras.Model) -> Iterator[None]:
+    """Let every layer compute in float32, and undo it at the end.
+
+    The LiteRT converter writes files that do not load from layers that
+    compute in float16 or bfloat16. Their weights are float32 already, so
+    that the same layers, nested and custom ones included, do for the copy
+    that is exported.
+
+    Args:
+        student: A built model; unchanged afterwards.
+    """
+    before = [
+        (layer, layer.dtype_policy)
+        for layer in student._flatten_layers()
+        if layer.compute_dtype in ("float16", "bfloat16")
+    ]
+    try:
+        for layer, _ in before:
+            layer.dtype_policy = "float32"
+        yield
+    finally:
+        for layer, policy in before:
+            layer.dtype_policy = policy

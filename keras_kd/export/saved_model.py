@@ -1,0 +1,128 @@
+"""Export to TensorFlow's SavedModel format."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_kd.core.checks import requirement
+from keras_kd.core.files import staged
+from keras_kd.export.check_file import check_file
+from keras_kd.export.signature import Signature
+from keras_kd.export.signature import exportable
+from keras_kd.export.signature import read_signature
+from keras_kd.export.verification import Verification
+
+_SUBJECT = "export.saved_model"
+
+
+def saved_model(
+    student: Any,
+    path: str | os.PathLike[str],
+    *,
+    verify: Any = None,
+    tolerance: float | None = None,
+) -> Verification:
+    """Export a student as a SavedModel folder that is proved to behave alike.
+
+    For servers and for TensorFlow's other tools; `tflite` is for devices.
+    The folder gets its name only after it was loaded back and its outputs
+    were compared with the student's; until then an older folder of that name
+    stays as it is.
+
+    Args:
+        student: A built `keras.Model`, or a `keras_kd.Distiller`, whose
+            student is exported.
+        path: The folder to write. One that exists must be a SavedModel.
+        verify: Data to compare on, in any form that `fit` takes. Defaults to
+            256 random inputs from a fixed seed. `False` compares nothing,
+            which the result says: `passed` is False.
+        tolerance: Largest difference, as a share of the range of the
+            student's outputs. Defaults to 1e-4 (see `verify`).
+
+    Returns:
+        The `Verification` of the folder.
+
+    Raises:
+        TypeError: If `student` is not a Keras model.
+        ValueError: If it is not built, cannot be traced, or if `path` is
+            something else than a SavedModel.
+        OSError: If `path` cannot be written to.
+        ExportMismatchError: If the folder does not behave like the student.
+
+    Example:
+    >>> import keras, keras_kd, tempfile
+    >>> student = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> folder = tempfile.mkdtemp() + "/student"
+    >>> keras_kd.export.saved_model(student, folder).num_examples
+    256
+    """
+    student = exportable(student)
+    signature = read_signature(student, _SUBJECT)
+    _check_target(Path(path))
+    with staged(path) as scratch:
+        write_saved_model(student, scratch, signature, None, _SUBJECT)
+        result = check_file(
+            scratch, student, verify, tolerance=tolerance, subject=_SUBJECT
+        )
+    return replace(result, path=str(path))
+
+
+def write_saved_model(
+    student: keras.Model,
+    path: Path,
+    signature: Signature,
+    batch_size: int | None,
+    subject: str,
+) -> None:
+    """Write a SavedModel with the names of `signature`, unchecked.
+
+    Args:
+        student: A built model.
+        path: The folder.
+        signature: Its inputs.
+        batch_size: `None` leaves it open.
+        subject: Who asks, for the error messages.
+
+    Raises:
+        ValueError: If TensorFlow cannot trace the student.
+    """
+    try:
+        student.export(
+            str(path),
+            format="tf_saved_model",
+            verbose=False,
+            input_signature=signature.tensor_specs(batch_size),
+        )
+    except OSError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            requirement(
+                subject,
+                "student",
+                "a model that `keras.Model.export` can trace",
+                student,
+                f"It said: {' '.join(str(error).split())[:600]}",
+            )
+        ) from error
+
+
+def _check_target(path: Path) -> None:
+    """Refuse to replace what is not a SavedModel."""
+    replaceable = not path.exists() or (
+        path.is_dir()
+        and ((path / "saved_model.pb").exists() or not any(path.iterdir()))
+    )
+    if not replaceable:
+        raise ValueError(
+            requirement(
+                _SUBJECT,
+                "path",
+                "a new folder or an older SavedModel",
+                str(path),
+                "Choose another name; nothing was replaced.",
+            )
+        )

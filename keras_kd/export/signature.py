@@ -1,0 +1,198 @@
+"""The named inputs and outputs that a student's files have."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_kd.core.checks import requirement
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input: its name in files, its key in a dict of inputs."""
+
+    name: str
+    key: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A student's inputs, and how the student wants them put together.
+
+    Args:
+        specs: One `InputSpec` an input.
+        form: `"one"`, `"list"` or `"dict"`.
+    """
+
+    specs: tuple[InputSpec, ...]
+    form: str
+
+    def named(self, x: Any, subject: str, argument: str) -> dict[str, Any]:
+        """Return inputs by name, with shapes checked.
+
+        Args:
+            x: One batch as the student takes it.
+            subject: Who asks, for the error messages.
+            argument: Where `x` is from, for the error messages.
+
+        Raises:
+            ValueError: If the number, names or shapes of the inputs are not
+                the student's.
+        """
+        if isinstance(x, Mapping):
+            values = [x.get(s.key, x.get(s.name)) for s in self.specs]
+            missing = [
+                s.key
+                for s, value in zip(self.specs, values, strict=True)
+                if value is None
+            ]
+        else:
+            values = list(x) if isinstance(x, (list, tuple)) else [x]
+            missing = [s.key for s in self.specs[len(values) :]]
+        if missing or len(values) != len(self.specs):
+            expected = f"batches with the inputs {self._keys()}"
+            received = list(x) if isinstance(x, Mapping) else len(values)
+            raise ValueError(requirement(subject, argument, expected, received))
+        pairs = zip(self.specs, map(np.asarray, values), strict=True)
+        return {
+            spec.name: _fitting(spec, value, subject, argument)
+            for spec, value in pairs
+        }
+
+    def build(self, values: Mapping[str, Any]) -> Any:
+        """Return inputs by name as the structure the student takes."""
+        if self.form == "dict":
+            return {spec.key: values[spec.name] for spec in self.specs}
+        listed = [values[spec.name] for spec in self.specs]
+        return listed if self.form == "list" else listed[0]
+
+    def tensor_specs(self, batch_size: int | None) -> list[Any]:
+        """Return what Keras' export takes as `input_signature`."""
+        import tensorflow as tf
+
+        specs = {
+            spec.name: tf.TensorSpec(
+                (batch_size, *spec.shape[1:]), spec.dtype, spec.name
+            )
+            for spec in self.specs
+        }
+        return [self.build(specs)]
+
+    def _keys(self) -> str:
+        return ", ".join(repr(spec.key) for spec in self.specs)
+
+
+def exportable(student: Any) -> Any:
+    """Return the student of a Distiller, anything else as it is."""
+    inner = getattr(student, "student", None)
+    is_distiller = hasattr(student, "teacher") and inner is not None
+    return inner if is_distiller else student
+
+
+def read_signature(student: Any, subject: str) -> Signature:
+    """Read a student's inputs.
+
+    Args:
+        student: A built Keras model.
+        subject: Who asks, for the error messages.
+
+    Raises:
+        TypeError: If `student` is not a Keras model.
+        ValueError: If it is not built.
+    """
+    if not isinstance(student, keras.Model):
+        expected = "a keras.Model"
+        raise TypeError(requirement(subject, "student", expected, student))
+    inputs = _inputs(student)
+    if inputs is None:
+        raise ValueError(
+            requirement(
+                subject,
+                "student",
+                "a built model",
+                student,
+                "Call it once on a batch, or give its layers a keras.Input.",
+            )
+        )
+    form = "one"
+    if isinstance(inputs, Mapping):
+        form, items = "dict", list(inputs.items())
+    elif isinstance(inputs, (list, tuple)):
+        form, items = "list", [(None, value) for value in inputs]
+    else:
+        items = [(None, inputs)]
+    if not all(isinstance(value, keras.KerasTensor) for _, value in items):
+        expected = "a model with one input, a list or a dict of inputs"
+        raise ValueError(requirement(subject, "student", expected, student))
+    names = ["input"] if form == "one" else [f"input_{i}" for i in range(99)]
+    specs = tuple(
+        _spec(key, tensor, name)
+        for (key, tensor), name in zip(items, names, strict=False)
+    )
+    return Signature(specs, form)
+
+
+def named_outputs(outputs: Any) -> dict[str, Any]:
+    """Return a student's outputs under the names that files give them."""
+    if isinstance(outputs, Mapping):
+        return dict(outputs)
+    listed = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    return {f"output_{i}": value for i, value in enumerate(listed)}
+
+
+def _inputs(student: Any) -> Any:
+    """Return symbolic inputs in the student's structure; None if unbuilt."""
+    if isinstance(student, keras.Sequential):
+        return student.inputs[0] if student.inputs else None
+    if getattr(student, "inputs", None):
+        return student.input
+    shape = (student.get_build_config() or {}).get("input_shape")
+    if not student.built or shape is None:
+        return None
+    return _tensors(shape, student.input_dtype)
+
+
+def _tensors(shape: Any, dtype: str) -> Any:
+    """Make symbolic inputs from the shapes a subclassed model was built on."""
+    if isinstance(shape, Mapping):
+        return {key: _tensors(value, dtype) for key, value in shape.items()}
+    if all(size is None or isinstance(size, int) for size in shape):
+        return keras.KerasTensor((None, *shape[1:]), dtype)
+    return [_tensors(value, dtype) for value in shape]
+
+
+def _spec(key: str | None, tensor: Any, default: str) -> InputSpec:
+    """Name an input: its dict key, the name it was given, or the default."""
+    named = not tensor.name.startswith("keras_tensor")
+    key = key or (tensor.name if named else default)
+    # TensorFlow takes no other characters in the names of a signature.
+    name = re.sub(r"[^A-Za-z0-9_]", "_", key)
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    return InputSpec(name, key, (None, *tensor.shape[1:]), dtype)
+
+
+def _fitting(
+    spec: InputSpec, value: np.ndarray, subject: str, argument: str
+) -> np.ndarray:
+    """Return `value` when it has the shape of `spec`, batch size aside."""
+    fits = value.ndim == len(spec.shape) and all(
+        want is None or want == size
+        for want, size in zip(spec.shape[1:], value.shape[1:], strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            requirement(
+                subject,
+                argument,
+                f"batches of shape {spec.shape} for `{spec.key}`",
+                value.shape,
+                "The first axis counts examples.",
+            )
+        )
+    return value
