@@ -104,7 +104,8 @@ def class_logits(outputs: Any, kind: str) -> Any:
         unit and `(batch, ..., units, 2)` from several. float32, or float64
         where the input is.
     """
-    outputs = ops.convert_to_tensor(outputs)
+    if not isinstance(outputs, keras.KerasTensor):
+        outputs = ops.convert_to_tensor(outputs)
     dtype = keras.backend.standardize_dtype(outputs.dtype)
     outputs = ops.cast(outputs, "float64" if dtype == "float64" else "float32")
     # The smallest normal float32: log of it is -87.3.

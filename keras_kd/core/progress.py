@@ -152,7 +152,12 @@ def _rich_bar(stream: TextIO) -> Any:
 def _last_metric(logs: Any) -> str:
     """Word the accuracy among an epoch's logs, validation first."""
     logs = logs or {}
-    for name in ("val_accuracy", "accuracy", "val_loss", "loss"):
+    words = {
+        "val_accuracy": "validation accuracy",
+        "accuracy": "training accuracy",
+        "loss": "loss",
+    }
+    for name, shown in words.items():
         if name in logs:
-            return f"{name} {float(logs[name]):.4f}"
+            return f"{shown} {float(logs[name]):.4f}"
     return ""

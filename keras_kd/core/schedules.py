@@ -1,5 +1,6 @@
 """Numbers that may change while training: a value or a Keras schedule."""
 
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import TypeAlias
 
@@ -9,7 +10,10 @@ from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
-Number: TypeAlias = "float | keras.optimizers.schedules.LearningRateSchedule"
+if TYPE_CHECKING:
+    Number: TypeAlias = float | Any  # Keras has no types to check against
+else:
+    Number = float | Schedule
 
 
 def check_schedule(

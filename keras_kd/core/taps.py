@@ -1,5 +1,6 @@
 """A model's outputs, its logits and any of its layers, in one pass."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from typing import Any
 from typing import NamedTuple
@@ -87,9 +88,16 @@ class Tap:
             )
             for path in layers
         }
-        self.output_spec, heads = _probe(model, subject, role)
-        self.kinds = self._decide(heads, output_kind, required=logits)
         self._logits = logits
+        probe = _Probe(model, self._read_features)
+        predictions, features = probe.compute_output_spec(
+            input_spec(model, subject=subject, role=role)
+        )
+        heads = probe.heads
+        self.kinds = self._decide(heads, output_kind, required=logits)
+        self.spec = Tapped(
+            predictions, self._read_logits(predictions, []), features
+        )
         # Several outputs may share one head.
         sources = {
             (id(head.source[0]), head.source[1]): head.source
@@ -109,21 +117,27 @@ class Tap:
         passages: list[Passage] = []
         with listening(self._places, passages.append):
             predictions = self.model(inputs, training=training)
-        features = {
+        return Tapped(
+            predictions,
+            self._read_logits(predictions, passages),
+            self._read_features(passages),
+        )
+
+    def _read_logits(self, predictions: Any, passages: list[Passage]) -> Any:
+        if not self._logits:
+            return None
+        leaves = keras.tree.flatten(predictions)
+        logits = [
+            _leaf_logits(leaf, kind, passages)
+            for leaf, kind in zip(leaves, self.kinds, strict=True)
+        ]
+        return keras.tree.pack_sequence_as(predictions, logits)
+
+    def _read_features(self, passages: list[Passage]) -> dict[str, Any]:
+        return {
             path: self._feature(path, layer, passages)
             for path, layer in self._layers.items()
         }
-        logits = None
-        if self._logits:
-            leaves = keras.tree.flatten(predictions)
-            logits = keras.tree.pack_sequence_as(
-                predictions,
-                [
-                    _leaf_logits(leaf, kind, passages)
-                    for leaf, kind in zip(leaves, self.kinds, strict=True)
-                ],
-            )
-        return Tapped(predictions, logits, features)
 
     def _feature(self, path: str, layer: Any, passages: list[Passage]) -> Any:
         outputs = [
@@ -183,7 +197,7 @@ def output_kind(model: keras.Model) -> Any:
         ValueError: If the layers do not tell.
     """
     tap = Tap(model, subject="output_kind")
-    return keras.tree.pack_sequence_as(tap.output_spec, tap.kinds)
+    return keras.tree.pack_sequence_as(tap.spec.predictions, tap.kinds)
 
 
 def input_spec(model: keras.Model, *, subject: str, role: str) -> Any:
@@ -225,9 +239,14 @@ def input_spec(model: keras.Model, *, subject: str, role: str) -> Any:
 class _Probe(keras.Layer):
     """Runs a model on symbolic inputs and keeps what its layers passed."""
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        read: Callable[[list[Passage]], dict[str, Any]],
+    ) -> None:
         super().__init__(autocast=False)
         self.model = model
+        self.read = read
         self.heads: list[Head] = []
 
     def call(self, inputs: Any) -> Any:
@@ -245,17 +264,7 @@ class _Probe(keras.Layer):
         self.heads = [
             read_head(leaf, passages) for leaf in keras.tree.flatten(outputs)
         ]
-        return outputs
-
-
-def _probe(
-    model: keras.Model, subject: str, role: str
-) -> tuple[Any, list[Head]]:
-    probe = _Probe(model)
-    spec = probe.compute_output_spec(
-        input_spec(model, subject=subject, role=role)
-    )
-    return spec, probe.heads
+        return outputs, self.read(passages)
 
 
 def _leaf_logits(leaf: Any, kind: str | None, passages: list[Passage]) -> Any:

@@ -1,0 +1,139 @@
+"""What must fit together before training, each a clear error."""
+
+from typing import Any
+
+import keras
+
+from keras_kd.core.checks import show
+from keras_kd.core.taps import input_spec
+
+
+def check_inputs(teacher: keras.Model, student: keras.Model) -> None:
+    """Check that the same data can go to both models.
+
+    Dict inputs may differ in their keys: each model takes what it knows.
+
+    Raises:
+        ValueError: If structures or shapes do not fit.
+    """
+    specs = {
+        role: _named(input_spec(model, subject="Distiller", role=role))
+        for role, model in (("teacher", teacher), ("student", student))
+    }
+    both = specs["teacher"], specs["student"]
+    shared = set(both[0]) & set(both[1])
+    keyed = all(isinstance(key, str) for spec in both for key in spec)
+    alike = all(_fits(both[0][key], both[1][key]) for key in shared)
+    if not alike or (set(both[0]) != set(both[1]) and not keyed):
+        raise ValueError(
+            "`Distiller` needs teacher and student to take the same inputs. "
+            f"Received: teacher `{teacher.name}` takes {show(both[0])}, "
+            f"student `{student.name}` takes {show(both[1])}. Put a resizing "
+            "or rescaling layer at the front of one of them."
+        )
+
+
+def check_replicas(student: keras.Model, strategy: Any) -> None:
+    """Check that the student was made in the strategy's scope.
+
+    Raises:
+        ValueError: If its variables live outside of it.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return
+    for variable in student.variables:
+        if not hasattr(variable.value, "values"):
+            raise ValueError(
+                "`Distiller` needs a student made in the same "
+                "`strategy.scope()` as itself. Received: student "
+                f"`{student.name}`, whose variable `{variable.path}` is on "
+                "one device only. Build the student inside the scope."
+            )
+
+
+def check_loss(
+    loss: Any, kinds: list[str | None], student: keras.Model
+) -> None:
+    """Check that the compiled loss expects what the student returns.
+
+    A cross-entropy that takes logits for probabilities trains a broken model
+    without a word; the student's layers say which it returns.
+
+    Args:
+        loss: What was given to `compile`.
+        kinds: The kind of each of the student's outputs.
+        student: For its name.
+
+    Raises:
+        ValueError: If a cross-entropy and an output disagree.
+    """
+    losses = keras.tree.flatten(loss)
+    if len(losses) == 1:
+        losses = losses * len(kinds)
+    if isinstance(loss, dict) or len(losses) != len(kinds):
+        # Matched by name, in any order: checked when every kind agrees.
+        losses = losses if len(set(kinds)) == 1 else []
+        kinds = kinds[:1] * len(losses)
+    for item, kind in zip(losses, kinds, strict=True):
+        from_logits = expects_logits(item)
+        if kind is None or from_logits is None:
+            continue
+        if from_logits != kind.endswith("logits"):
+            what = "logits" if kind.endswith("logits") else "probabilities"
+            raise ValueError(
+                f"`compile` needs a loss that takes {what}, which the student "
+                f"`{student.name}` returns. Received: loss={show(item)} with "
+                f"from_logits={from_logits}. Use "
+                f"`from_logits={not from_logits}`, as in `keras.losses."
+                "SparseCategoricalCrossentropy(from_logits="
+                f"{not from_logits})`."
+            )
+
+
+def expects_logits(loss: Any) -> bool | None:
+    """Tell whether a cross-entropy takes logits; `None` for other losses."""
+    if loss is None:
+        return None
+    resolved = keras.losses.get(loss)
+    name = getattr(resolved, "__name__", type(resolved).__name__)
+    if "crossentropy" not in name.lower():
+        return None
+    if not isinstance(resolved, keras.losses.Loss):
+        known = resolved in (
+            keras.losses.binary_crossentropy,
+            keras.losses.categorical_crossentropy,
+            keras.losses.sparse_categorical_crossentropy,
+        )
+        return False if known else None
+    if type(resolved).__module__.split(".")[0] != "keras":
+        return None
+    return bool(resolved.get_config().get("from_logits", False))
+
+
+def sparse_labels(loss: Any) -> tuple[bool, Any]:
+    """Tell whether a loss takes class numbers, and which one it ignores."""
+    if loss is None or keras.tree.is_nested(loss):
+        return False, None
+    if loss in ("crossentropy", "ce"):
+        return False, None
+    resolved = keras.losses.get(loss)
+    sparse = resolved is keras.losses.sparse_categorical_crossentropy
+    if isinstance(resolved, keras.losses.SparseCategoricalCrossentropy):
+        return True, resolved.get_config().get("ignore_class")
+    return sparse, None
+
+
+def _named(spec: Any) -> dict[Any, tuple[int | None, ...]]:
+    if isinstance(spec, dict):
+        return {key: tuple(tensor.shape) for key, tensor in spec.items()}
+    return {
+        index: tuple(tensor.shape)
+        for index, tensor in enumerate(keras.tree.flatten(spec))
+    }
+
+
+def _fits(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return len(one) == len(other) and all(
+        a is None or b is None or a == b
+        for a, b in zip(one[1:], other[1:], strict=True)
+    )

@@ -1,0 +1,119 @@
+"""The arithmetic of one training step, once, in `keras.ops`.
+
+Losses give one value per example and position, unweighted. Here alone they
+are masked, weighted and averaged, so that sample weights, padding, mixed
+precision and any number of replicas come out right together.
+"""
+
+from typing import Any
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+
+class Mean(NamedTuple):
+    """A weighted mean over this replica's part of the batch.
+
+    Attributes:
+        value: `sum(weight * value) / count`, as Keras' losses reduce.
+        count: How many examples, or unmasked positions, it is over.
+    """
+
+    value: Any
+    count: Any
+
+
+def weighted_mean(
+    values: Any, mask: Any = None, sample_weight: Any = None
+) -> Mean:
+    """Average per-example or per-position values.
+
+    Args:
+        values: `(batch,)` or `(batch, ...)`.
+        mask: `None`, or booleans over the leading axes of `values`; masked
+            positions count neither in the sum nor in the number.
+        sample_weight: `None`, `(batch,)`, `(batch, 1)` or over the leading
+            axes of `values`.
+
+    Returns:
+        The mean and the count, in the dtype of `values`.
+    """
+    rank = len(values.shape)
+    count = ops.cast(ops.size(values), values.dtype)
+    if mask is not None and len(mask.shape) <= rank:
+        kept = ops.broadcast_to(
+            _lift(ops.cast(mask, "bool"), rank), ops.shape(values)
+        )
+        values = ops.where(kept, values, 0.0)
+        count = ops.sum(ops.cast(kept, values.dtype))
+    if sample_weight is not None:
+        weight = ops.cast(sample_weight, values.dtype)
+        while len(weight.shape) > rank and weight.shape[-1] == 1:
+            weight = ops.squeeze(weight, -1)
+        values = values * _lift(weight, rank)
+    return Mean(ops.divide_no_nan(ops.sum(values), count), count)
+
+
+def agreement(teacher_logits: Any, student_logits: Any, mask: Any) -> Mean:
+    """Share of examples on which both models pick the same class."""
+    same = ops.equal(
+        ops.argmax(teacher_logits, axis=-1), ops.argmax(student_logits, axis=-1)
+    )
+    return weighted_mean(ops.cast(same, "float32"), mask)
+
+
+def objective(
+    task: Mean | None,
+    terms: list[tuple[Any, Mean]],
+    task_weight: Any,
+    alpha: Any,
+    shares: list[Any],
+) -> Any:
+    """Weight and add the parts of the loss.
+
+    `task_weight * task + alpha * sum_i weight_i * term_i`, each mean times
+    this replica's share of its global count: the sum over replicas is the
+    mean over the global batch.
+
+    Args:
+        task: The student's own loss, or `None`.
+        terms: `(weight, mean)` of each distillation loss.
+        task_weight: Factor of the task loss.
+        alpha: Factor of the distillation part.
+        shares: For the task and then each term, local count divided by
+            global count.
+
+    Returns:
+        A scalar, float32.
+    """
+    total = ops.zeros((), "float32")
+    if task is not None:
+        total += task_weight * ops.cast(task.value, "float32") * shares[0]
+    for (weight, mean), share in zip(terms, shares[1:], strict=True):
+        total += alpha * weight * ops.cast(mean.value, "float32") * share
+    return total
+
+
+def _lift(tensor: Any, rank: int) -> Any:
+    """Add axes at the end until the tensor has `rank` of them."""
+    for _ in range(rank - len(tensor.shape)):
+        tensor = ops.expand_dims(tensor, -1)
+    return tensor
+
+
+def mask_of(prediction: Any) -> Any:
+    """Return the Keras mask that a prediction carries, or `None`.
+
+    Taken from the prediction itself: any arithmetic on it drops the mask.
+    """
+    return getattr(prediction, "_keras_mask", None)
+
+
+def select(structure: Any, key: Any) -> Any:
+    """Return one output's entry of labels or weights, or the whole."""
+    if key is None or not keras.tree.is_nested(structure):
+        return structure
+    if isinstance(structure, dict):
+        return structure.get(key)
+    return structure[key]

@@ -1,0 +1,201 @@
+"""The Distiller's training and test step on TensorFlow and tf.distribute."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_kd.core.schedules import value_at
+from keras_kd.core.taps import Tapped
+from keras_kd.distiller import guards
+from keras_kd.distiller import step
+from keras_kd.distiller.terms import pairs
+
+
+class TensorFlowStep:
+    """One step: teacher outside the tape, student once, one update.
+
+    Mixed into `Distiller`, which holds the models and the settings.
+    """
+
+    def train_step(self: Any, data: Any) -> dict[str, Any]:
+        """Run one batch: forward passes, loss, update, logs."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        self._require_teacher()
+        taught = self._teacher(x)
+        checked = not self.jit_compile  # XLA drops assertions
+        checks = guards.not_nan(taught.logits) if checked else []
+        if checked and y is not None and self._sparse_classes is not None:
+            checks.append(
+                guards.labels_in_range(
+                    y, self._sparse_classes, self._ignored_label
+                )
+            )
+        x = guards.after(checks, x)
+
+        with tf.GradientTape() as tape:
+            tapped = self._student_tap(x, training=True)
+            task, terms = self._measure(taught, tapped, y, sample_weight)
+            loss = self._objective(task, terms)
+            total = loss + self._penalty()
+            scaled = self.optimizer.scale_loss(total)
+        named = dict(zip(self._term_names, (m for _, m in terms), strict=True))
+        if task is not None:
+            named["student_loss"] = task
+
+        weights = self.trainable_weights
+        gradients = tape.gradient(scaled, weights)
+        if checked:
+            checks = [guards.finite(n, m.value) for n, m in named.items()]
+            checks.append(guards.finite("loss", total))
+            if not isinstance(
+                self.optimizer, keras.optimizers.LossScaleOptimizer
+            ):  # which meets infinite gradients by design, and skips them
+                checks.append(guards.finite_gradients(gradients))
+            gradients = guards.after(checks, gradients)
+            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        else:
+            # Strategies never use XLA, so a condition is allowed here.
+            tf.cond(
+                tf.math.is_finite(total),
+                lambda: self._update(gradients, weights),
+                lambda: False,
+            )
+        self._track(named, total, taught, tapped)
+        if y is None:
+            return {m.name: m.result() for m in self.metrics}
+        return self.compute_metrics(
+            x, y, tapped.predictions, sample_weight=sample_weight
+        )
+
+    def test_step(self: Any, data: Any) -> dict[str, Any]:
+        """Evaluate the student on one batch; no teacher, no change."""
+        if self._compile_loss is not None:
+            return super().test_step(data)  # type: ignore[misc]
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        predictions = self(x, training=False)
+        return self.compute_metrics(
+            x, y, predictions, sample_weight=sample_weight
+        )
+
+    def _measure(
+        self: Any, taught: Tapped, tapped: Tapped, y: Any, sample_weight: Any
+    ) -> tuple[step.Mean | None, list[tuple[Any, step.Mean]]]:
+        """Return the task loss and each distillation loss, unweighted."""
+        iteration = tf.convert_to_tensor(self.optimizer.iterations)
+        terms = []
+        for loss in self.distillation_losses:
+            means = [
+                step.weighted_mean(
+                    loss.per_position(
+                        pair.teacher,
+                        pair.student,
+                        step.select(y, pair.key),
+                        step=iteration,
+                    ),
+                    step.mask_of(step.select(tapped.predictions, pair.key)),
+                    step.select(sample_weight, pair.key),
+                )
+                for pair in pairs(loss, taught, tapped)
+            ]
+            # Losses of several outputs add up, as Keras' do.
+            value = sum(mean.value for mean in means)
+            weight = value_at(loss.weight, iteration)
+            terms.append((weight, step.Mean(value, means[0].count)))
+        task = None
+        if self._compile_loss is not None and y is not None:
+            compiled = self._compile_loss(y, tapped.predictions, sample_weight)
+            # Keras has divided it by the number of replicas.
+            value = compiled * _num_replicas()
+            task = step.Mean(value, self._task_count(tapped.predictions))
+        elif self._compile_loss is not None and self._needs_task:
+            raise ValueError(
+                "`Distiller` needs labels for `loss`. Received: data without "
+                "`y`. Give labels, or set alpha=1.0 to learn from the "
+                "teacher alone."
+            )
+        return task, terms
+
+    def _objective(
+        self: Any,
+        task: step.Mean | None,
+        terms: list[tuple[Any, step.Mean]],
+    ) -> Any:
+        means = [mean for _, mean in terms]
+        shares = _shares([task, *means])
+        iteration = tf.convert_to_tensor(self.optimizer.iterations)
+        alpha = value_at(self.alpha, iteration)
+        weight = (
+            1.0 - alpha
+            if self.student_loss_weight is None
+            else value_at(self.student_loss_weight, iteration)
+        )
+        used = task if self._needs_task else None
+        return step.objective(used, terms, weight, alpha, shares)
+
+    def _penalty(self: Any) -> Any:
+        """Regularization and `add_loss` terms, this replica's part."""
+        total = tf.zeros((), "float32")
+        for value in self.losses:
+            total += tf.reduce_sum(tf.cast(value, "float32"))
+        return total / _num_replicas()
+
+    def _update(self: Any, gradients: Any, weights: Any) -> bool:
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        return True
+
+    def _task_count(self: Any, predictions: Any) -> Any:
+        leaves = keras.tree.flatten(predictions)
+        mask = step.mask_of(leaves[0])
+        if len(leaves) == 1 and mask is not None:
+            return tf.reduce_sum(tf.cast(mask, "float32"))
+        return tf.cast(tf.shape(leaves[0])[0], "float32")
+
+    def _track(
+        self: Any,
+        named: dict[str, step.Mean],
+        total: Any,
+        taught: Tapped,
+        tapped: Tapped,
+    ) -> None:
+        """Update the logged means, each weighted by what it is over."""
+        for name, mean in named.items():
+            self._trackers[name].update_state(
+                mean.value, sample_weight=mean.count
+            )
+        batch = tf.cast(
+            tf.shape(keras.tree.flatten(tapped.predictions)[0])[0], "float32"
+        )
+        # `total` is this replica's share of the global mean.
+        (share,) = _shares([step.Mean(total, batch)])
+        self._loss_tracker.update_state(
+            tf.math.divide_no_nan(total, share), sample_weight=batch
+        )
+        if "agreement" in self._trackers:
+            teacher = keras.tree.flatten(taught.logits)
+            student = keras.tree.flatten(tapped.logits)
+            leaves = keras.tree.flatten(tapped.predictions)
+            for t, s, leaf in zip(teacher, student, leaves, strict=True):
+                mean = step.agreement(t, s, step.mask_of(leaf))
+                self._trackers["agreement"].update_state(
+                    mean.value, sample_weight=mean.count
+                )
+
+
+def _num_replicas() -> int:
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)
+
+
+def _shares(means: list[step.Mean | None]) -> list[Any]:
+    """Return each mean's local count divided by its global count."""
+    counts = tf.stack(
+        [
+            tf.zeros(()) if mean is None else tf.cast(mean.count, "float32")
+            for mean in means
+        ]
+    )
+    if _num_replicas() == 1:
+        return [1.0] * len(means)
+    context = tf.distribute.get_replica_context()
+    totals = context.all_reduce(tf.distribute.ReduceOp.SUM, counts)
+    return tf.unstack(tf.math.divide_no_nan(counts, totals))

@@ -1,0 +1,74 @@
+"""A Keras model that runs beside the student, every step."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from keras_kd.core.checks import requirement
+from keras_kd.core.taps import Tap
+from keras_kd.core.taps import Tapped
+
+
+class LiveTeacher:
+    """A model run in inference mode, whose outputs are constants.
+
+    Not a Keras object on purpose: Keras saves and trains what it can see,
+    and the teacher is neither saved nor trained. The model's weights, flags
+    and statistics stay as they are.
+
+    Args:
+        model: A built Keras model.
+        layers: Names or paths of the layers that are read.
+        output_kind: What the outputs are, where the layers do not tell; see
+            `keras_kd.core.taps.Tap`.
+        logits: Whether logits are wanted.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If it is not built, or see `Tap`.
+
+    Example:
+    >>> import keras
+    >>> import numpy as np
+    >>> import keras_kd
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
+    >>> teacher = keras_kd.teachers.LiveTeacher(model)
+    >>> teacher(np.zeros((2, 3), "float32")).logits.shape[-1]
+    4
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        layers: Iterable[str] = (),
+        output_kind: Any = None,
+        *,
+        logits: bool = True,
+    ) -> None:
+        if not isinstance(model, keras.Model):
+            raise TypeError(
+                requirement(
+                    "Distiller",
+                    "teacher",
+                    "a keras.Model, or None",
+                    model,
+                    "Load a file with `keras_kd.teachers.load(path)`."
+                    if isinstance(model, str)
+                    else "",
+                )
+            )
+        self.model = model
+        self._tap = Tap(
+            model, layers, output_kind, logits=logits, role="teacher"
+        )
+
+    @property
+    def spec(self) -> Tapped:
+        """Symbolic outputs of one forward pass."""
+        return self._tap.spec
+
+    def __call__(self, inputs: Any) -> Tapped:
+        """Run the teacher once, `training=False`, and cut the gradient."""
+        tapped = self._tap(inputs, training=False)
+        return keras.tree.map_structure(keras.ops.stop_gradient, tapped)
