@@ -1,0 +1,6 @@
+"""Evaluation: accuracy, calibration, agreement, size and latency."""
+
+from keras_kd.evaluation.evaluator import evaluate
+from keras_kd.evaluation.results import Evaluation
+
+__all__ = ["Evaluation", "evaluate"]

@@ -1,0 +1,115 @@
+"""Measure a model on a dataset."""
+
+import os
+from typing import Any
+
+import keras
+
+from keras_kd.core.batches import batches
+from keras_kd.core.checks import check_integer
+from keras_kd.evaluation.metrics import Tally
+from keras_kd.evaluation.results import Evaluation
+from keras_kd.evaluation.runners import Runner
+from keras_kd.evaluation.runners import open_runner
+
+
+def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
+    model_or_path: keras.Model | str | os.PathLike[str],
+    dataset: Any,
+    teacher: keras.Model | str | os.PathLike[str] | None = None,
+    *,
+    num_threads: int = 1,
+    latency: bool = True,
+    latency_runs: int = 100,
+    teacher_output: str | None = None,
+    model_output: str | None = None,
+) -> Evaluation:
+    """Measure a Keras model, a SavedModel folder or a `.tflite` file.
+
+    All are measured by the same code on the same batches, so that the rows
+    of a table compare. Runs the model and the teacher once a batch, in
+    inference mode, and holds one batch in memory; `latency` adds two hundred
+    runs of one example.
+
+    Args:
+        model_or_path: A built `keras.Model`, a SavedModel folder, or a
+            `.keras` or `.tflite` file.
+        dataset: Batched `tf.data.Dataset`, `keras.utils.PyDataset`, or
+            arrays as `x`, `(x, y)` or `(x, y, sample_weight)`. Without
+            labels there is no accuracy, but agreement with a teacher.
+        teacher: Like `model_or_path`; adds `agreement` and `teacher_kl`.
+        num_threads: Threads of the LiteRT runtime for latency, at least 1.
+            Defaults to 1. Keras models and SavedModels use TensorFlow's own;
+            `latency_source` says how many.
+        latency: Whether to take times. Defaults to `True`.
+        latency_runs: Timed runs of one example. Defaults to 100.
+        teacher_output: `"logits"`, `"probabilities"`, `"binary_logits"` or
+            `"binary_probabilities"`, where the teacher does not tell.
+        model_output: The same for the model.
+
+    Shapes:
+        x: `(batch, ...)`, what the model takes.
+        y: class numbers `(batch, ...)` or rows `(batch, ..., classes)`.
+        sample_weight: `(batch,)` or `(batch, ...)`.
+
+    Returns:
+        An `Evaluation`; what does not apply is `None`.
+
+    Raises:
+        TypeError: If the model or the dataset is none of these.
+        ValueError: If a path holds no whole model, logits and probabilities
+            cannot be told apart, classes of model, teacher and labels do
+            not fit, or the dataset is empty, endless or not batched.
+
+    Example:
+    >>> import keras, keras_kd
+    >>> import numpy as np
+    >>> model = keras.Sequential(
+    ...     [keras.Input((2,)), keras.layers.Dense(2, use_bias=False)])
+    >>> model.set_weights([np.eye(2)])
+    >>> x, y = np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]]), [0, 1, 1]
+    >>> result = keras_kd.evaluate(model, (x, np.array(y)), latency=False)
+    >>> round(result.accuracy, 3), result.num_params, result.flops
+    (0.667, 4, 8)
+    """
+    check_integer("evaluate", "num_threads", num_threads, low=1)
+    check_integer("evaluate", "latency_runs", latency_runs, low=1)
+    steps = batches(dataset)
+    model = open_runner(model_or_path, output=model_output)
+    guide = None
+    try:
+        if teacher is not None:
+            guide = open_runner(teacher, role="teacher", output=teacher_output)
+        tally, example = _count(model, guide, steps)
+        taken = None
+        if latency:
+            taken = model.latency(example, latency_runs, num_threads)
+        return Evaluation(
+            name=model.name,
+            num_examples=tally.num_examples,
+            **tally.result(),
+            num_params=model.num_params,
+            flops=model.flops(example),
+            size_bytes=model.size_bytes,
+            latency_ms_p50=taken.p50_ms if taken else None,
+            latency_ms_p95=taken.p95_ms if taken else None,
+            latency_source=taken.source if taken else None,
+        )
+    finally:
+        for runner in (model, guide):
+            if runner is not None:
+                runner.close()
+
+
+def _count(
+    model: Runner, teacher: Runner | None, steps: Any
+) -> tuple[Tally, Any]:
+    """Count every batch; return the counts and the first example."""
+    tally = Tally()
+    example = None
+    for x, y, weights in steps:
+        if example is None:
+            example = keras.tree.map_structure(lambda leaf: leaf[:1], x)
+        guided = teacher.logits(x) if teacher else None
+        tally.update(model.logits(x), y, weights, guided)
+    return tally, example

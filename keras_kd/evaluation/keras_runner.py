@@ -1,0 +1,113 @@
+"""A Keras model as a runner."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_kd.core.checks import requirement
+from keras_kd.core.taps import Tap
+from keras_kd.evaluation.flops import count_flops
+from keras_kd.evaluation.latency import Latency
+from keras_kd.evaluation.latency import threads
+from keras_kd.evaluation.latency import timed
+
+
+class KerasRunner:
+    """Runs a Keras model in inference mode, compiled.
+
+    Args:
+        model: A built model with one output.
+        role: `"model"` or `"teacher"`, for the errors.
+        output: What its output is, where the layers do not tell.
+        path: The file it came from; its bytes are the size then.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        role: str,
+        output: str | None,
+        path: Path | None = None,
+    ) -> None:
+        tap = Tap(model, output_kind=output, subject="evaluate", role=role)
+        count = len(tap.kinds)
+        if count != 1:
+            raise ValueError(
+                requirement(
+                    "evaluate", role, "a model of one output", f"{count}"
+                )
+            )
+        self.name = path.name if path else model.name
+        self.num_params: int | None = sum(
+            int(np.prod(weight.shape)) for weight in model.weights
+        )
+        self.size_bytes = path.stat().st_size if path else _bytes(model)
+        self._model = model
+        self._tap = tap
+        self._compiled: dict[str, Any] = {}
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Return what the model gives for a batch."""
+        outputs = self._model(x, training=False)
+        return np.asarray(keras.tree.flatten(outputs)[0])
+
+    def logits(self, x: Any) -> np.ndarray:
+        """Return class logits, `(batch, ..., classes)` in float32."""
+        tensors = keras.tree.map_structure(tf.constant, x)
+        specs = keras.tree.map_structure(
+            lambda leaf: tf.TensorSpec((None, *leaf.shape[1:]), leaf.dtype),
+            tensors,
+        )
+        # One function for all batch sizes, the last one's included.
+        run = self._compiled.get(str(specs))
+        if run is None:
+            run = tf.function(self._class_logits).get_concrete_function(specs)
+            self._compiled[str(specs)] = run
+        return run(tensors).numpy().astype(np.float32)
+
+    def flops(self, example: Any) -> int | None:
+        """Return the floating-point operations of one example."""
+        return count_flops(self._infer(), example)
+
+    def latency(self, example: Any, num_runs: int, num_threads: int) -> Latency:
+        """Time one example through a compiled function.
+
+        TensorFlow's threads are set for the whole process: `num_threads` is
+        not followed, and the source says how many there are.
+        """
+        return time_function(self._infer(), example, num_runs)
+
+    def close(self) -> None:
+        """Forget the compiled functions."""
+        self._compiled.clear()
+
+    def _class_logits(self, x: Any) -> Any:
+        return keras.tree.flatten(self._tap(x).logits)[0]
+
+    def _infer(self) -> Any:
+        return tf.function(lambda x: self._model(x, training=False))
+
+
+def time_function(function: Any, example: Any, num_runs: int) -> Latency:
+    """Time a `tf.function` on one example."""
+    tensors = keras.tree.map_structure(tf.constant, example)
+    compiled = function.get_concrete_function(tensors)
+
+    def run() -> None:
+        for leaf in keras.tree.flatten(compiled(tensors)):
+            leaf.numpy()
+
+    count = tf.config.threading.get_intra_op_parallelism_threads()
+    count = count or os.cpu_count() or 1
+    return timed(run, num_runs, f"tf.function, {threads(count)}")
+
+
+def _bytes(model: keras.Model) -> int:
+    return sum(
+        int(np.prod(weight.shape)) * tf.as_dtype(weight.dtype).size
+        for weight in model.weights
+    )

@@ -1,0 +1,99 @@
+"""A `.tflite` file as a runner."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_kd.core.checks import requirement
+from keras_kd.core.heads import class_logits
+from keras_kd.evaluation.latency import Latency
+from keras_kd.evaluation.latency import litert_benchmark
+from keras_kd.evaluation.latency import threads
+from keras_kd.evaluation.latency import timed
+from keras_kd.evaluation.litert import LiteRTModel
+from keras_kd.evaluation.output_kinds import kind_of
+from keras_kd.evaluation.output_kinds import litert_producer
+from keras_kd.evaluation.saved_model_runner import decided_kind
+
+
+class LiteRTRunner:
+    """Runs a `.tflite` file through the LiteRT runtime.
+
+    Args:
+        path: The file.
+        role: `"model"` or `"teacher"`, for the errors.
+        output: What its output is, where its operators do not tell.
+    """
+
+    def __init__(self, path: Path, role: str, output: str | None) -> None:
+        self._path = path
+        self._model = LiteRTModel(path)
+        details = self._model.output_details
+        if len(details) != 1:
+            raise ValueError(
+                requirement(
+                    "evaluate",
+                    role,
+                    "a model of one output",
+                    [detail.name for detail in details],
+                )
+            )
+        self._step = details[0].scale
+        self._kind = decided_kind(
+            output,
+            kind_of(litert_producer(path.read_bytes())),
+            details[0].shape[-1],
+            role,
+            path,
+        )
+        self.name = path.name
+        self.num_params: int | None = self._model.num_params
+        self.size_bytes = path.stat().st_size
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Return what the model gives for a batch, as real numbers."""
+        outputs = self._model.predict(x)
+        return (
+            next(iter(outputs.values()))
+            if isinstance(outputs, dict)
+            else (outputs)
+        )
+
+    def logits(self, x: Any) -> np.ndarray:
+        """Return class logits, `(batch, ..., classes)` in float32."""
+        outputs = self.predict(x)
+        if self._step and self._kind.endswith("probabilities"):
+            # A quantized probability is known to half a step: one stored as
+            # 0 is not impossible, and its logarithm must not say so.
+            half = np.float32(self._step / 2)
+            outputs = np.clip(outputs, half, 1 - half)
+        return np.asarray(class_logits(outputs, self._kind))
+
+    def flops(self, example: Any) -> int | None:
+        """Return `None`: a file's operators have no figures."""
+        return None
+
+    def latency(self, example: Any, num_runs: int, num_threads: int) -> Latency:
+        """Time one example.
+
+        By `litert-benchmark` where it serves, else by the interpreter's
+        `invoke`; the source says which.
+        """
+        measured = litert_benchmark(self._path, num_threads, num_runs)
+        return measured or self._timed(num_runs, num_threads)
+
+    def close(self) -> None:
+        """Free the runtime."""
+        self._model.close()
+
+    def _timed(self, num_runs: int, num_threads: int) -> Latency:
+        from ai_edge_litert.interpreter import Interpreter
+
+        runtime = Interpreter(str(self._path), num_threads=num_threads)
+        runtime.allocate_tensors()
+        for detail in runtime.get_input_details():
+            zeros = np.zeros(detail["shape"], detail["dtype"])
+            runtime.set_tensor(detail["index"], zeros)
+        source = f"LiteRT interpreter, {threads(num_threads)}"
+        return timed(runtime.invoke, num_runs, source)

@@ -1,0 +1,251 @@
+"""Accuracy, calibration and agreement, counted batch by batch."""
+
+from typing import Any
+
+import numpy as np
+
+from keras_kd.core.checks import requirement
+
+NUM_BINS = 15
+
+
+class Tally:
+    """Counts metrics of class logits, in float64 and bounded memory.
+
+    Outputs with more axes than `(batch, classes)` are counted at each
+    position. A weighted metric is `sum(weight * value) / sum(weight)`, as
+    Keras' weighted metrics are.
+
+    Formula:
+        nll = mean of -log_softmax(logits)[label];
+        teacher_kl = mean of sum_c p_c * (log p_c - log q_c), p the
+        teacher's and q the model's softmax at temperature 1;
+        calibration_error = sum over 15 bins ((m-1)/15, m/15] of the largest
+        probability: share of the bin * |its accuracy - its mean confidence|.
+
+    Reference:
+        Guo et al., 2017, arXiv:1706.04599, eq. 3 (calibration error).
+
+    Example:
+    >>> import numpy as np
+    >>> from keras_kd.evaluation.metrics import Tally
+    >>> tally = Tally()
+    >>> tally.update(np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([0, 0]))
+    >>> tally.result()["accuracy"]
+    0.5
+    """
+
+    def __init__(self) -> None:
+        self.num_examples = 0
+        self._classes = 0
+        self._labelled: bool | None = None
+        self._taught = False
+        self._sums: dict[str, Any] = {}
+
+    def update(
+        self,
+        logits: np.ndarray,
+        labels: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+        teacher_logits: np.ndarray | None = None,
+    ) -> None:
+        """Count one batch.
+
+        Args:
+            logits: The model's class logits.
+            labels: Class numbers, or rows of class probabilities.
+            weights: One an example or one a position.
+            teacher_logits: The teacher's class logits.
+
+        Shapes:
+            logits: `(batch, ..., classes)`, two classes or more.
+            labels: `(batch, ...)` or `(batch, ..., classes)`.
+            weights: `(batch,)` or `(batch, ...)`.
+            teacher_logits: as `logits`.
+
+        Raises:
+            ValueError: If shapes or class counts do not fit, a logit is NaN,
+                or a label is out of range.
+        """
+        self._check_classes(logits)
+        places, classes = logits.shape[:-1], logits.shape[-1]
+        w = _weights(weights, places)
+        log_q = log_softmax(_finite(logits, "model"))
+        best = log_q.argmax(-1)
+        self.num_examples += len(logits)
+        self._add("weight", w)
+        if labels is not None:
+            label, nll = _score(labels, logits.shape, log_q, w)
+            self._add_labelled(log_q, best, label, nll, w)
+        if self._labelled not in (None, labels is not None):
+            raise _bad("dataset", "labelled in every batch or in none", labels)
+        self._labelled = labels is not None
+        if teacher_logits is not None:
+            if teacher_logits.shape != logits.shape:
+                raise _bad(
+                    "teacher",
+                    f"of outputs like the model's, {classes} classes in "
+                    f"shape {logits.shape}",
+                    teacher_logits.shape,
+                )
+            self._taught = True
+            log_p = log_softmax(_finite(teacher_logits, "teacher"))
+            self._add("agree", w * (log_p.argmax(-1) == best))
+            self._add("kl", w * kl_divergence(log_p, log_q))
+
+    def result(self) -> dict[str, Any]:
+        """Return every metric; `None` where there was nothing to count.
+
+        Raises:
+            ValueError: If the weights add up to 0.
+        """
+        total = float(self._sums.get("weight", 0.0))
+        if not total > 0:
+            raise _bad("sample_weight", "above 0 somewhere", total)
+
+        def mean(name: str, counted: bool) -> float | None:
+            return float(self._sums[name] / total) if counted else None
+
+        labelled = bool(self._labelled)
+        error = recall = None
+        if labelled:
+            gap = self._sums["bin_correct"] - self._sums["bin_confidence"]
+            error = float(np.abs(gap).sum() / total)
+            recall = [
+                float(hit / all_) if all_ > 0 else None
+                for hit, all_ in zip(
+                    self._sums["hits"], self._sums["support"], strict=True
+                )
+            ]
+        return {
+            "accuracy": mean("correct", labelled),
+            "top5_accuracy": mean("top5", labelled and self._classes > 5),
+            "nll": mean("nll", labelled),
+            "calibration_error": error,
+            "agreement": mean("agree", self._taught),
+            "teacher_kl": mean("kl", self._taught),
+            "per_class_recall": recall,
+        }
+
+    def _add_labelled(
+        self,
+        log_q: np.ndarray,
+        best: np.ndarray,
+        label: np.ndarray,
+        nll: np.ndarray,
+        w: np.ndarray,
+    ) -> None:
+        correct = w * (best == label)
+        self._add("correct", correct)
+        self._add("nll", nll)
+        of_label = np.take_along_axis(log_q, label[:, None], -1)
+        self._add("top5", w * ((log_q > of_label).sum(-1) < 5))
+        confidence = np.exp(log_q.max(-1))
+        bins = np.ceil(confidence * NUM_BINS).astype(int) - 1
+        bins = np.clip(bins, 0, NUM_BINS - 1)
+        self._count("bin_correct", bins, correct, NUM_BINS)
+        self._count("bin_confidence", bins, w * confidence, NUM_BINS)
+        self._count("hits", label, correct, self._classes)
+        self._count("support", label, w, self._classes)
+
+    def _add(self, name: str, values: np.ndarray) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + values.sum()
+
+    def _count(
+        self, name: str, where: np.ndarray, values: np.ndarray, size: int
+    ) -> None:
+        counts = np.bincount(where, values, minlength=size)
+        self._sums[name] = self._sums.get(name, 0.0) + counts
+
+    def _check_classes(self, logits: np.ndarray) -> None:
+        classes = logits.shape[-1]
+        if logits.ndim < 2 or classes < 2:
+            raise _bad(
+                "model",
+                "a classifier: outputs (batch, ..., classes), two classes or "
+                "more",
+                logits.shape,
+            )
+        if self._classes not in (0, classes):
+            raise _bad("model", f"of {self._classes} classes", classes)
+        self._classes = classes
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Return float64 log-probabilities, one row a position."""
+    rows = logits.reshape(-1, logits.shape[-1]).astype(np.float64)
+    rows = rows - rows.max(-1, keepdims=True)
+    return rows - np.log(np.exp(rows).sum(-1, keepdims=True))
+
+
+def kl_divergence(log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+    """Return KL(p to q) of each row; classes with p = 0 add nothing."""
+    p = np.exp(log_p)
+    with np.errstate(invalid="ignore"):
+        return np.where(p > 0, p * (log_p - log_q), 0.0).sum(-1)
+
+
+def _score(
+    labels: np.ndarray,
+    shape: tuple[int, ...],
+    log_q: np.ndarray,
+    w: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return class numbers and weighted negative log-likelihoods."""
+    classes = shape[-1]
+    if labels.shape == shape:
+        rows = labels.reshape(-1, classes).astype(np.float64)
+        # 0 * -inf is NaN: a class that the label gives nothing adds nothing.
+        terms = np.multiply(rows, log_q, out=0 * rows, where=rows != 0)
+        nll = np.multiply(w, -terms.sum(-1), out=0 * w, where=w != 0)
+        return rows.argmax(-1), nll
+    if labels.shape not in (shape[:-1], (*shape[:-1], 1)):
+        raise _bad(
+            "dataset",
+            f"with labels of shape {shape[:-1]} or {shape}",
+            labels.shape,
+        )
+    label = labels.reshape(-1)
+    numeric = label.dtype.kind in "biuf"
+    inside = numeric and (
+        (label == np.floor(label)) & (label >= 0) & (label < classes)
+    )
+    # Where the weight is 0 stands padding, whatever its label.
+    if not np.all(inside | (w == 0)):
+        outside = label[~inside & (w != 0)] if numeric else label
+        raise _bad(
+            "dataset",
+            f"with labels that are class numbers from 0 to {classes - 1}, as "
+            "the model has them",
+            outside[0].item(),
+        )
+    label = np.where(inside, label, 0).astype(np.int64)
+    nll = -np.take_along_axis(log_q, label[:, None], -1)[:, 0]
+    return label, np.multiply(w, nll, out=0 * w, where=w != 0)
+
+
+def _weights(weights: np.ndarray | None, places: tuple[int, ...]) -> np.ndarray:
+    if weights is None:
+        return np.ones(int(np.prod(places)))
+    w = np.asarray(weights, np.float64)
+    if w.ndim == len(places) + 1 and w.shape[-1] == 1:
+        w = w[..., 0]
+    if w.shape != places[: w.ndim] or not w.ndim:
+        raise _bad("sample_weight", f"of shape {places}", w.shape)
+    if not (np.isfinite(w) & (w >= 0)).all():
+        raise _bad("sample_weight", "finite and at least 0", w.tolist())
+    w = w.reshape(w.shape + (1,) * (len(places) - w.ndim))
+    return np.broadcast_to(w, places).reshape(-1).copy()
+
+
+def _finite(logits: np.ndarray, role: str) -> np.ndarray:
+    """Refuse NaN and +inf; -inf is how a class is masked out."""
+    if not (logits < np.inf).all():
+        raise _bad(
+            role, "a model with finite outputs on the dataset", "NaN or inf"
+        )
+    return logits
+
+
+def _bad(argument: str, expected: str, received: Any) -> ValueError:
+    return ValueError(requirement("evaluate", argument, expected, received))

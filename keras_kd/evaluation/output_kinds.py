@@ -1,0 +1,179 @@
+"""Logits or probabilities, told from the operators of a file.
+
+Both a SavedModel and a `.tflite` file are walked backwards from their output,
+through what only moves, converts or averages values, to what made them.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from typing import NamedTuple
+
+CONSTANT = "constant"
+
+# A TensorFlow operator or its LiteRT name, whichever the file has.
+_PROBABILITIES = {
+    "SOFTMAX": "probabilities",
+    "Softmax": "probabilities",
+    "LOGISTIC": "binary_probabilities",
+    "Sigmoid": "binary_probabilities",
+}
+_LOGITS = {
+    "BATCH_MATMUL",
+    "CONV_2D",
+    "CONV_3D",
+    "DEPTHWISE_CONV_2D",
+    "FULLY_CONNECTED",
+    "LOG_SOFTMAX",
+    "TRANSPOSE_CONV",
+    "BatchMatMulV2",
+    "Conv2D",
+    "Conv2DBackpropInput",
+    "Conv3D",
+    "DepthwiseConv2dNative",
+    "Einsum",
+    "LogSoftmax",
+    "MatMul",
+}
+# What they give is what their first input is.
+_KEEPING = {
+    "AVERAGE_POOL_2D",
+    "CAST",
+    "DEQUANTIZE",
+    "EXPAND_DIMS",
+    "MEAN",
+    "QUANTIZE",
+    "RESHAPE",
+    "SQUEEZE",
+    "STRIDED_SLICE",
+    "TRANSPOSE",
+    "AvgPool",
+    "Cast",
+    "ExpandDims",
+    "Identity",
+    "Mean",
+    "Reshape",
+    "Squeeze",
+    "StridedSlice",
+    "Transpose",
+}
+# They shift and scale: logits stay logits, probabilities do not stay any.
+_AFFINE = {
+    "ADD",
+    "MUL",
+    "SUB",
+    "Add",
+    "AddV2",
+    "BiasAdd",
+    "FusedBatchNormV3",
+    "Mul",
+    "Sub",
+}
+
+
+class Producer(NamedTuple):
+    """The operator that made a tensor, and what made its inputs."""
+
+    op: str
+    inputs: Callable[[], list["Producer"]]
+
+
+def kind_of(producer: Producer) -> str | None:
+    """Tell what an operator gives; `None` where its kind does not say."""
+    op = producer.op
+    if op in _PROBABILITIES:
+        return _PROBABILITIES[op]
+    if op in _LOGITS:
+        return "logits"
+    if op in _KEEPING:
+        return kind_of(producer.inputs()[0])
+    if op not in _AFFINE:
+        return None
+    sources = [source for source in producer.inputs() if source.op != CONSTANT]
+    return "logits" if {*map(kind_of, sources)} == {"logits"} else None
+
+
+def litert_producer(content: bytes) -> Producer:
+    """Return what made the first output of a verified `.tflite` file."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(content)
+    graph = model.Subgraphs(0)
+    operators = [
+        schema.OperatorT.InitFromObj(graph.Operators(index))
+        for index in range(graph.OperatorsLength())
+    ]
+    given = {graph.Inputs(index) for index in range(graph.InputsLength())}
+    names = {
+        value: name
+        for name, value in vars(schema.BuiltinOperator).items()
+        if not name.startswith("_")
+    }
+    makers = {
+        output: operator
+        for operator in operators
+        for output in operator.outputs
+    }
+
+    def producer(tensor: int) -> Producer:
+        operator = makers.get(tensor)
+        if operator is None:
+            return Producer("input" if tensor in given else CONSTANT, list)
+        code = model.OperatorCodes(operator.opcodeIndex)
+        # Files from before 2020 have the number in the deprecated field.
+        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        fused = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
+        op = "an operator with a fused activation"
+        if not fused:
+            op = names.get(number, f"operator {number}")
+        return Producer(
+            op, lambda: [producer(i) for i in operator.inputs if i >= 0]
+        )
+
+    return producer(graph.Outputs(0))
+
+
+class _Frame(NamedTuple):
+    """A function body, and the call that entered it."""
+
+    nodes: dict[str, Any]
+    arguments: list[str]
+    call: Any
+    caller: "_Frame | None"
+
+
+def graph_producer(graph_def: Any, output: str) -> Producer:
+    """Return what made a tensor of a TensorFlow graph.
+
+    Args:
+        graph_def: A `GraphDef` with its library of functions.
+        output: The tensor's name, as `"Identity:0"`.
+    """
+    library = {f.signature.name: f for f in graph_def.library.function}
+
+    def producer(reference: str, frame: _Frame) -> Producer:
+        name, _, rest = reference.partition(":")
+        index = int(rest.rpartition(":")[2] or 0)
+        if name in frame.arguments and frame.caller is not None:
+            position = frame.arguments.index(name)
+            return producer(frame.call.input[position], frame.caller)
+        node = frame.nodes[name]
+        if node.op in ("StatefulPartitionedCall", "PartitionedCall"):
+            function = library[node.attr["f"].func.name]
+            signature = function.signature
+            inner = _Frame(
+                {inside.name: inside for inside in function.node_def},
+                [argument.name for argument in signature.input_arg],
+                node,
+                frame,
+            )
+            made = signature.output_arg[index].name
+            return producer(function.ret[made], inner)
+        stored = ("Const", "ReadVariableOp", "VarHandleOp")
+        inputs = [name for name in node.input if not name.startswith("^")]
+        return Producer(
+            CONSTANT if node.op in stored else node.op,
+            lambda: [producer(inside, frame) for inside in inputs],
+        )
+
+    nodes = {node.name: node for node in graph_def.node}
+    return producer(output, _Frame(nodes, [], None, None))

@@ -1,0 +1,75 @@
+"""What `evaluate` returns."""
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Measurements of one model; `None` where one does not apply.
+
+    Args:
+        name: The model's name, or that of its file.
+        num_examples: Examples it was measured on.
+        accuracy: Share of the labels that are the model's first choice.
+        top5_accuracy: Share that are among its first five; `None` for fewer
+            than six classes.
+        nll: Mean negative log-likelihood of the labels, in nats.
+        calibration_error: Expected calibration error over 15 bins.
+        agreement: Share of examples on which model and teacher choose the
+            same class.
+        teacher_kl: Mean divergence KL(teacher to model) at temperature 1.
+        per_class_recall: Accuracy on each class; `None` for a class that
+            has no examples.
+        num_params: All weights of a Keras model or SavedModel, trainable or
+            not; the weights stored in a `.tflite` file.
+        flops: Floating-point operations of one example, as TensorFlow's
+            profiler counts them (a multiplication and an addition are two);
+            `None` for `.tflite` files.
+        size_bytes: Bytes of the file or folder; of the weights for a Keras
+            model in memory.
+        latency_ms_p50: Median time of one example, in milliseconds.
+        latency_ms_p95: Time that 95 % of the runs stayed below.
+        latency_source: What took the times, and on how many threads.
+
+    Example:
+    >>> import keras_kd
+    >>> keras_kd.Evaluation("student", 500, accuracy=0.97).accuracy
+    0.97
+    """
+
+    name: str
+    num_examples: int
+    accuracy: float | None = None
+    top5_accuracy: float | None = None
+    nll: float | None = None
+    calibration_error: float | None = None
+    agreement: float | None = None
+    teacher_kl: float | None = None
+    per_class_recall: list[float | None] | None = None
+    num_params: int | None = None
+    flops: int | None = None
+    size_bytes: int | None = None
+    latency_ms_p50: float | None = None
+    latency_ms_p95: float | None = None
+    latency_source: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes as plain values."""
+        return dataclasses.asdict(self)
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return the attributes as a JSON object.
+
+        JSON has no infinity: a `nll` or `teacher_kl` that is infinite
+        becomes null.
+        """
+        values = {
+            name: None
+            if isinstance(value, float) and not math.isfinite(value)
+            else value
+            for name, value in self.to_dict().items()
+        }
+        return json.dumps(values, indent=indent, allow_nan=False)

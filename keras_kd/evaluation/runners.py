@@ -1,0 +1,124 @@
+"""Keras models, SavedModel folders and `.tflite` files as one kind of object.
+
+The metrics see only what `Runner` promises.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+from typing import Protocol
+
+import keras
+import numpy as np
+
+from keras_kd.core.checks import nearest
+from keras_kd.core.checks import requirement
+from keras_kd.evaluation.keras_runner import KerasRunner
+from keras_kd.evaluation.latency import Latency
+from keras_kd.evaluation.litert_runner import LiteRTRunner
+from keras_kd.evaluation.saved_model_runner import SavedModelRunner
+
+
+class Runner(Protocol):
+    """A classifier that can be measured.
+
+    Attributes:
+        name: The model's name, or that of its file.
+        num_params: Number of its weights, where they can be counted.
+        size_bytes: Its bytes.
+    """
+
+    name: str
+    num_params: int | None
+    size_bytes: int
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Return what the model gives for a batch."""
+
+    def logits(self, x: Any) -> np.ndarray:
+        """Return class logits, `(batch, ..., classes)` in float32."""
+
+    def flops(self, example: Any) -> int | None:
+        """Return the floating-point operations of one example."""
+
+    def latency(self, example: Any, num_runs: int, num_threads: int) -> Latency:
+        """Time one example."""
+
+    def close(self) -> None:
+        """Free what the model holds."""
+
+
+def open_runner(
+    model: Any, *, role: str = "model", output: str | None = None
+) -> Runner:
+    """Open a Keras model, a SavedModel folder, a `.keras` or `.tflite` file.
+
+    Args:
+        model: A `keras.Model`, or the path of one of these.
+        role: `"model"` or `"teacher"`, for the errors.
+        output: `"logits"`, `"probabilities"`, `"binary_logits"` or
+            `"binary_probabilities"`, where the model does not tell.
+
+    Raises:
+        TypeError: If `model` is neither a model nor a path.
+        ValueError: If nothing is at the path, it is not whole, or what its
+            outputs are cannot be told.
+    """
+    if isinstance(model, keras.Model):
+        # A Distiller is measured as the student it trains.
+        student = getattr(model, "student", model)
+        inner = student if isinstance(student, keras.Model) else model
+        return KerasRunner(inner, role, output)
+    if not isinstance(model, (str, os.PathLike)):
+        raise TypeError(
+            requirement("evaluate", role, "a keras.Model or a path", model)
+        )
+    path = Path(model)
+    if not path.exists():
+        raise ValueError(_missing(path, role))
+    if path.is_dir():
+        return SavedModelRunner(path, role, output)
+    if path.suffix == ".tflite":
+        return LiteRTRunner(path, role, output)
+    if path.suffix == ".keras":
+        return KerasRunner(_load(path, role), role, output, path)
+    raise ValueError(
+        requirement(
+            "evaluate",
+            role,
+            "a `.keras` or `.tflite` file or a SavedModel folder",
+            str(path),
+        )
+    )
+
+
+def _load(path: Path, role: str) -> keras.Model:
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(
+            requirement(
+                "evaluate",
+                role,
+                "a whole `.keras` file that loads in safe mode",
+                str(path),
+                f"Keras says: {reason} Load it yourself if you trust it, and "
+                "give the model.",
+            )
+        ) from error
+    student = getattr(model, "student", model)
+    return student if isinstance(student, keras.Model) else model
+
+
+def _missing(path: Path, role: str) -> str:
+    beside = []
+    if path.parent.is_dir():
+        beside = [entry.name for entry in path.parent.iterdir()]
+    return requirement(
+        "evaluate",
+        role,
+        "an existing file or folder",
+        str(path),
+        nearest(path.name, beside),
+    )

@@ -1,0 +1,310 @@
+import os
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_kd
+from keras_kd import evaluate
+
+RNG = np.random.default_rng(0)
+X = RNG.uniform(size=(70, 6, 6, 1)).astype("float32")
+HEADS = {
+    "logits": (None, 4),
+    "probabilities": ("softmax", 4),
+    "binary_logits": (None, 1),
+    "binary_probabilities": ("sigmoid", 1),
+}
+
+
+def _model(activation=None, units=4, name="net"):
+    keras.utils.set_random_seed(units)
+    inputs = keras.Input((6, 6, 1), name="image")
+    x = keras.layers.Conv2D(3, 3, activation="relu")(inputs)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.Flatten()(x)
+    outputs = keras.layers.Dense(units, activation)(x)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def _labels(units):
+    return RNG.integers(0, max(units, 2), len(X))
+
+
+def _expected(model, kind, labels):
+    """Accuracy and nll from `model.predict`, in NumPy float64."""
+    raw = model.predict(X, verbose=0).astype("float64")
+    if kind.startswith("binary"):
+        p = (
+            raw[:, 0]
+            if kind.endswith("ities")
+            else 1 / (1 + np.exp(-raw[:, 0]))
+        )
+        p = np.stack([1 - p, p], -1)
+    elif kind == "logits":
+        p = np.exp(raw) / np.exp(raw).sum(-1, keepdims=True)
+    else:
+        p = raw
+    rows = np.arange(len(p))
+    return (p.argmax(-1) == labels).mean(), -np.log(p[rows, labels]).mean()
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Each head as a Keras model, `.keras` file and SavedModel folder."""
+    folder = tmp_path_factory.mktemp("saved")
+    made = {}
+    for kind, head in HEADS.items():
+        model = _model(*head)
+        model.save(folder / f"{kind}.keras")
+        model.export(folder / kind, verbose=False)
+        made[kind] = {
+            "model": model,
+            ".keras": folder / f"{kind}.keras",
+            "SavedModel": str(folder / kind),
+        }
+    return made
+
+
+@pytest.mark.parametrize("form", ["model", ".keras", "SavedModel"])
+@pytest.mark.parametrize("kind", HEADS)
+def test_every_form_and_head_gives_the_same(saved, kind, form):
+    labels = _labels(HEADS[kind][1])
+    model = saved[kind]["model"]
+    got = evaluate(saved[kind][form], (X, labels), model, latency=False)
+    accuracy, nll = _expected(model, kind, labels)
+    assert got.accuracy == pytest.approx(accuracy)
+    assert got.nll == pytest.approx(nll, rel=1e-5)
+    assert got.agreement == 1.0
+    assert got.teacher_kl == pytest.approx(0.0, abs=1e-9)
+    assert got.num_examples == 70
+    units = HEADS[kind][1]
+    assert got.num_params == 3 * 9 + 3 + 4 * 3 + 48 * units + units
+    # Convolution 16 places, 27 products; bias; dense; bias.
+    counted = 2 * 16 * 27 + 48 + 2 * 48 * units + units
+    assert counted <= got.flops <= counted + 200
+    assert got.latency_ms_p50 is None
+
+
+def test_sizes_are_of_weights_files_and_folders(saved):
+    forms = saved["logits"]
+    sizes = {
+        form: evaluate(thing, X[:4], latency=False).size_bytes
+        for form, thing in forms.items()
+    }
+    assert sizes["model"] == 4 * (30 + 12 + 48 * 4 + 4)
+    assert sizes[".keras"] == os.path.getsize(forms[".keras"])
+    assert sizes["SavedModel"] == sum(
+        os.path.getsize(os.path.join(root, file))
+        for root, _, files in os.walk(forms["SavedModel"])
+        for file in files
+    )
+
+
+@pytest.mark.parametrize("form", ["model", "SavedModel"])
+def test_latency_is_taken_and_says_by_what(saved, form):
+    got = evaluate(saved["logits"][form], X[:8], latency_runs=5)
+    assert 0 < got.latency_ms_p50 <= got.latency_ms_p95 < 1000
+    assert got.latency_source.startswith("tf.function, ")
+
+
+def test_no_labels_still_agree(saved):
+    got = evaluate(
+        saved["logits"]["model"], X, _model("softmax"), latency=False
+    )
+    assert got.accuracy is got.nll is got.per_class_recall is None
+    assert got.agreement == 1.0
+    assert got.name == "net"
+
+
+def test_sample_weights_weight_as_keras_does(saved):
+    model = saved["logits"]["model"]
+    labels = _labels(4)
+    weights = RNG.uniform(0, 2, 70).astype("float32")
+    model.compile(
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[
+            "accuracy",
+            keras.metrics.SparseCategoricalCrossentropy(
+                from_logits=True, name="nll"
+            ),
+        ],
+    )
+    expected = model.evaluate(
+        X, labels, sample_weight=weights, verbose=0, return_dict=True
+    )
+    dataset = tf.data.Dataset.from_tensor_slices((X, labels, weights))
+    got = evaluate(model, dataset.batch(16), latency=False)
+    assert got.accuracy == pytest.approx(expected["accuracy"], rel=1e-5)
+    assert got.nll == pytest.approx(expected["nll"], rel=1e-5)
+
+
+def test_model_and_teacher_run_once_a_batch_and_are_unchanged():
+    class Counting(keras.layers.Layer):
+        def build(self, shape):
+            self.count = self.add_weight(
+                shape=(), initializer="zeros", trainable=False
+            )
+
+        def call(self, x):
+            self.count.assign_add(1.0)
+            return x
+
+    def counted():
+        base = _model()
+        counter = Counting()
+        return keras.Model(base.inputs, counter(base.output)), counter
+
+    (model, first), (teacher, second) = counted(), counted()
+    for one in (model, teacher):
+        one.layers[2].moving_mean.assign([1.0, 2.0, 3.0])
+    evaluate(
+        model,
+        (X, _labels(4)),
+        teacher,
+        latency=False,
+        model_output="logits",
+        teacher_output="logits",
+    )
+    # 70 examples are two batches of 64; tracing for `flops` runs nothing.
+    assert float(first.count.value) == float(second.count.value) == 2.0
+    np.testing.assert_array_equal(model.layers[2].moving_mean, [1, 2, 3])
+
+
+def test_sequences_of_classes_count_each_position():
+    model = keras.Sequential(
+        [keras.Input((None, 2)), keras.layers.Dense(3, name="head")]
+    )
+    x = RNG.normal(size=(9, 5, 2)).astype("float32")
+    labels = RNG.integers(0, 3, (9, 5))
+    got = evaluate(model, (x, labels), latency=False)
+    best = model.predict(x, verbose=0).argmax(-1)
+    assert got.accuracy == pytest.approx((best == labels).mean())
+    assert got.num_examples == 9
+
+
+def test_several_inputs_by_name():
+    a, b = keras.Input((2,), name="a"), keras.Input((3,), name="b")
+    joined = keras.layers.Concatenate()([a, b])
+    model = keras.Model({"a": a, "b": b}, keras.layers.Dense(2)(joined))
+    x = {"a": np.ones((4, 2), "f"), "b": np.ones((4, 3), "f")}
+    assert evaluate(model, x, model, latency=False).agreement == 1.0
+
+
+def test_a_distiller_is_measured_as_its_student(saved):
+    class Wrapper(keras.Model):
+        def __init__(self, student):
+            super().__init__()
+            self.student = student
+
+        def call(self, x):
+            return self.student(x)
+
+    student = saved["logits"]["model"]
+    got = evaluate(Wrapper(student), X[:4], latency=False)
+    assert got.num_params == student.count_params()
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("odd")
+    (folder / "cut.keras").write_bytes(b"PK\x03\x04 cut")
+    (folder / "cut.tflite").write_bytes(b"\x1c\x00\x00\x00TFL3 cut")
+    (folder / "text.tflite").write_text("text")
+    (folder / "weights.h5").write_text("text")
+    (folder / "empty").mkdir()
+    (folder / "damaged").mkdir()
+    (folder / "damaged" / "saved_model.pb").write_bytes(b"not a graph")
+    unsafe = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Lambda(lambda x: x)]
+    )
+    unsafe.save(folder / "unsafe.keras")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("cut.keras", "a whole `.keras` file.*Keras says"),
+        ("unsafe.keras", "loads in safe mode.*Load it yourself if you trust"),
+        ("cut.tflite", r"cut\.tflite"),
+        ("text.tflite", r"text\.tflite"),
+        ("weights.h5", "`.keras` or `.tflite` file or a SavedModel folder"),
+        ("empty", "It holds no `saved_model.pb`"),
+        ("damaged", "a whole SavedModel folder.*TensorFlow says"),
+        ("cut.kera", r"existing file or folder.*Did you mean 'cut\.keras'"),
+    ],
+)
+@pytest.mark.parametrize("role", ["model", "teacher"])
+def test_bad_paths(odd, saved, name, match, role):
+    good = saved["logits"]["model"]
+    pair = (odd / name, None) if role == "model" else (good, odd / name)
+    with pytest.raises(ValueError, match=match) as caught:
+        evaluate(pair[0], X, pair[1], latency=False)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        pytest.param(
+            {"model_or_path": 3}, TypeError, "keras.Model or a path", id="type"
+        ),
+        pytest.param(
+            {"teacher": _model(units=5)},
+            ValueError,
+            r"4 classes in shape \(64, 4\). Received: teacher=\(64, 5\)",
+            id="teacher-classes",
+        ),
+        pytest.param(
+            {"dataset": (X, np.full(70, 4))},
+            ValueError,
+            "class numbers from 0 to 3.*Received: dataset=4",
+            id="labels",
+        ),
+        pytest.param(
+            {"model_output": "scores"}, ValueError, "one of 'logits'", id="kind"
+        ),
+        pytest.param(
+            {"model_or_path": _model("tanh")},
+            ValueError,
+            "Say it with `model_output='logits'`",
+            id="undecidable",
+        ),
+        pytest.param(
+            {"teacher": _model("tanh")},
+            ValueError,
+            "Say it with `teacher_output='logits'`",
+            id="undecidable-teacher",
+        ),
+        pytest.param(
+            {"num_threads": 0}, ValueError, "num_threads=0", id="threads"
+        ),
+        pytest.param(
+            {"latency_runs": 0}, ValueError, "latency_runs=0", id="runs"
+        ),
+        pytest.param(
+            {"dataset": (X[:0], X[:0, 0, 0, 0])},
+            ValueError,
+            "non-empty",
+            id="empty",
+        ),
+    ],
+)
+def test_bad_arguments(arguments, error, match):
+    given = {"model_or_path": _model(), "dataset": X, "latency": False}
+    with pytest.raises(error, match=match):
+        evaluate(**(given | arguments))
+
+
+def test_several_outputs_are_refused():
+    inputs = keras.Input((2,))
+    outputs = [keras.layers.Dense(2)(inputs), keras.layers.Dense(3)(inputs)]
+    with pytest.raises(ValueError, match="a model of one output"):
+        evaluate(keras.Model(inputs, outputs), np.ones((4, 2), "f"))
+
+
+def test_public_names():
+    assert keras_kd.evaluate is evaluate
+    assert keras_kd.Evaluation is keras_kd.evaluation.Evaluation
