@@ -1,0 +1,250 @@
+"""The graph of a Functional or Sequential model, read from its outputs."""
+
+from collections.abc import Iterator
+from itertools import groupby
+from itertools import pairwise
+from typing import Any
+
+import keras
+
+from keras_kd.core.checks import requirement
+
+# Activations whose result is a probability or its logarithm.
+_PROBABILITY = {
+    "hard_sigmoid",
+    "log_sigmoid",
+    "log_softmax",
+    "logsigmoid",
+    "logsoftmax",
+    "sigmoid",
+    "softmax",
+}
+# What may stand between the layer that makes the logits and the output.
+_AFTER_HEAD = {
+    "Activation",
+    "ActivityRegularization",
+    "AveragePooling2D",
+    "BatchNormalization",
+    "Dropout",
+    "Flatten",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling2D",
+    "Identity",
+    "Rescaling",
+    "Reshape",
+    "Resizing",
+    "Squeeze",
+    "UpSampling2D",
+}
+# What belongs to the convolution or dense layer before it.
+_AFTER_BLOCK = {
+    "Activation",
+    "BatchNormalization",
+    "Dropout",
+    "GroupNormalization",
+    "LayerNormalization",
+    "LeakyReLU",
+    "ReLU",
+    "SpatialDropout2D",
+}
+
+
+def is_graph(model: Any) -> bool:
+    """Tell whether the layers of a model and their order are known."""
+    known = isinstance(model, (keras.Sequential, keras.Function))
+    # A class of the user's own may do anything in its `call`.
+    return known and type(model).call.__module__.startswith("keras.")
+
+
+def operations(model: keras.Model) -> Iterator[Any]:
+    """Yield the operations of a model, those of nested models in place."""
+    for operation in view(model).operations:
+        if is_graph(operation):
+            yield from operations(operation)
+        else:
+            yield operation
+
+
+def view(model: keras.Model, name: str | None = None) -> keras.Model:
+    """A Functional model on the same tensors, also for a Sequential one."""
+    if isinstance(model, keras.Sequential):
+        inputs, outputs = model.inputs[0], model.outputs[0]
+    else:
+        inputs, outputs = model.input, model.output
+    return keras.Model(inputs, outputs, name=name or model.name)
+
+
+def width_key(operation: Any) -> str | None:
+    """Name the entry of a layer's config that sets its output width."""
+    if not isinstance(operation, keras.layers.Layer):
+        return None
+    if isinstance(operation, keras.layers.Embedding):
+        return "output_dim"
+    for key in ("filters", "units"):
+        if isinstance(getattr(operation, key, None), int):
+            return key
+    return None
+
+
+def activation_name(operation: Any) -> str:
+    """Name what an operation applies last: "linear" where it is nothing."""
+    activation = getattr(operation, "activation", None)
+    if activation is not None:
+        return getattr(activation, "__name__", type(activation).__name__)
+    name = type(operation).__name__.lower()
+    return name if name in _PROBABILITY else "linear"
+
+
+def head_path(tensor: keras.KerasTensor) -> list[Any]:
+    """List the operations from the layer that makes the logits to an output.
+
+    Nested models are entered. Raises ValueError where the output does not
+    come from one Dense or convolution layer, through nothing but a softmax
+    or sigmoid, pooling, dropout and reshaping.
+    """
+    path: list[Any] = []
+    while True:
+        operation, inputs = _producer(tensor)
+        if is_graph(operation):
+            index = tensor._keras_history.tensor_index
+            return head_path(operation.outputs[index]) + path
+        path.insert(0, operation)
+        name = activation_name(operation)
+        if name != "linear" and name not in _PROBABILITY:
+            raise _no_head(operation, f"applies {name}")
+        if width_key(operation) is not None:
+            return path
+        kind = type(operation).__name__
+        known = kind in _AFTER_HEAD or kind.lower() in _PROBABILITY
+        if len(inputs) != 1 or not known:
+            raise _no_head(operation, f"is a {kind}")
+        tensor = inputs[0]
+
+
+def removable_runs(model: keras.Model, heads: set[int]) -> list[list[dict]]:
+    """Find the blocks that can go: same shape in and out, nothing else fed.
+
+    A block is a residual branch with an identity shortcut, or, where the
+    model is one chain, a Dense or convolution layer with its normalization,
+    activation and dropout. It is given as a dictionary from the id of each
+    operation to pass over to the index of the input that takes the place of
+    its result.
+
+    Args:
+        model: A Functional model.
+        heads: Ids of the layers that make the logits.
+
+    Returns:
+        Runs of consecutive blocks of one shape, in the order of the model.
+    """
+    nodes = [
+        operation
+        for operation in model.operations
+        if not isinstance(operation, keras.layers.InputLayer)
+    ]
+    chain = len(model.inputs) == len(model.outputs) == 1 and all(
+        len(_inputs(operation)) == 1 for operation in nodes
+    )
+    if chain:
+        chain = _ordered(nodes)
+    found = (
+        _chain_blocks(nodes, heads)
+        if chain
+        else [
+            (operation.output.shape[1:], {id(operation): index})
+            for operation in nodes
+            if (index := _identity_shortcut(operation)) is not None
+        ]
+    )
+    return [
+        [block for _, block in run]
+        for _, run in groupby(found, key=lambda item: item[0])
+    ]
+
+
+def _producer(tensor: keras.KerasTensor) -> tuple[Any, list]:
+    """Return the operation that made a tensor, and what it made it from."""
+    operation, node_index, _ = tensor._keras_history
+    return operation, operation._inbound_nodes[node_index].input_tensors
+
+
+def _inputs(operation: Any) -> list:
+    return keras.tree.flatten(operation.input)
+
+
+def _ordered(nodes: list[Any]) -> bool:
+    """Tell whether each operation reads the one before it."""
+    return all(
+        _producer(_inputs(after)[0])[0] is before
+        for before, after in pairwise(nodes)
+    )
+
+
+def _identity_shortcut(operation: Any) -> int | None:
+    """Index of the input of an addition that its other input is made from."""
+    if type(operation).__name__ != "Add" or len(_inputs(operation)) != 2:
+        return None
+    if len(operation._inbound_nodes) > 1:  # One layer adds in several places.
+        return None
+    pair = _inputs(operation)
+    if pair[0].shape[1:] != pair[1].shape[1:]:
+        return None
+    for index in (0, 1):
+        shortcut, branch = pair[index], pair[1 - index]
+        from_input = isinstance(_producer(shortcut)[0], keras.layers.InputLayer)
+        if not from_input and _leads_to(shortcut, branch):
+            return index
+    return None
+
+
+def _leads_to(ancestor: keras.KerasTensor, tensor: keras.KerasTensor) -> bool:
+    """Tell whether `tensor` is computed from `ancestor` with no other Add.
+
+    An Add in between means that the branch holds blocks of its own, as an
+    encoder and decoder do: that is not one block.
+    """
+    seen: set[int] = set()
+    waiting = [tensor]
+    while waiting:
+        current = waiting.pop()
+        if current is ancestor:
+            return current is not tensor
+        operation, inputs = _producer(current)
+        if id(current) not in seen and type(operation).__name__ != "Add":
+            seen.add(id(current))
+            waiting.extend(inputs)
+    return False
+
+
+def _chain_blocks(
+    nodes: list[Any], heads: set[int]
+) -> list[tuple[tuple, dict[int, int]]]:
+    """Split a chain at its wide layers; keep parts that keep the shape."""
+    blocks: list[tuple[tuple, dict[int, int]]] = []
+    for start, operation in enumerate(nodes):
+        key = width_key(operation)
+        if key is None or id(operation) in heads or start == 0:
+            continue
+        stop = start + 1
+        while stop < len(nodes) and type(nodes[stop]).__name__ in _AFTER_BLOCK:
+            stop += 1
+        part = nodes[start:stop]
+        if _inputs(operation)[0].shape[1:] == part[-1].output.shape[1:]:
+            block = {id(member): 0 for member in part}
+            blocks.append((part[-1].output.shape[1:], block))
+    return blocks
+
+
+def _no_head(operation: Any, found: str) -> ValueError:
+    return ValueError(
+        requirement(
+            "students.shrink",
+            "teacher",
+            "a classifier whose output comes from a Dense or convolution "
+            "layer as logits, or through softmax or sigmoid",
+            operation,
+            f"`{operation.name}` {found}. Give the whole classifier, or write "
+            "the student by hand.",
+        )
+    )
