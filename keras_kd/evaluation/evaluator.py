@@ -28,8 +28,8 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
 
     All are measured by the same code on the same batches, so that the rows
     of a table compare. Runs the model and the teacher once a batch, in
-    inference mode, and holds one batch in memory; `latency` adds two hundred
-    runs of one example.
+    inference mode, and holds one batch in memory; `latency` adds
+    `latency_runs` runs of one example and ten to warm up.
 
     Args:
         model_or_path: A built `keras.Model`, a SavedModel folder, or a
