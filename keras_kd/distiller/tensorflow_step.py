@@ -36,8 +36,9 @@ class TensorFlowStep:
         with tf.GradientTape() as tape:
             tapped = self._student_tap(x, training=True)
             task, terms = self._measure(taught, tapped, y, sample_weight)
-            loss = self._objective(task, terms)
-            total = loss + self._penalty()
+            objective = self._objective(task, terms)
+            penalty = self._penalty()
+            total = objective + penalty / _num_replicas()
             scaled = self.optimizer.scale_loss(total)
         named = dict(zip(self._term_names, (m for _, m in terms), strict=True))
         if task is not None:
@@ -61,7 +62,7 @@ class TensorFlowStep:
                 lambda: self._update(gradients, weights),
                 lambda: False,
             )
-        self._track(named, total, taught, tapped)
+        self._track(named, objective, penalty, taught, tapped)
         if y is None:
             return {m.name: m.result() for m in self.metrics}
         return self.compute_metrics(
@@ -134,11 +135,11 @@ class TensorFlowStep:
         return step.objective(used, terms, weight, alpha, shares)
 
     def _penalty(self: Any) -> Any:
-        """Regularization and `add_loss` terms, this replica's part."""
+        """Regularization and `add_loss` terms, the same on every replica."""
         total = tf.zeros((), "float32")
         for value in self.losses:
             total += tf.reduce_sum(tf.cast(value, "float32"))
-        return total / _num_replicas()
+        return total
 
     def _update(self: Any, gradients: Any, weights: Any) -> bool:
         self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
@@ -154,7 +155,8 @@ class TensorFlowStep:
     def _track(
         self: Any,
         named: dict[str, step.Mean],
-        total: Any,
+        objective: Any,
+        penalty: Any,
         taught: Tapped,
         tapped: Tapped,
     ) -> None:
@@ -166,11 +168,10 @@ class TensorFlowStep:
         batch = tf.cast(
             tf.shape(keras.tree.flatten(tapped.predictions)[0])[0], "float32"
         )
-        # `total` is this replica's share of the global mean.
-        (share,) = _shares([step.Mean(total, batch)])
-        self._loss_tracker.update_state(
-            tf.math.divide_no_nan(total, share), sample_weight=batch
-        )
+        # The objective is this replica's share of the global mean.
+        (share,) = _shares([step.Mean(objective, batch)])
+        mean = tf.math.divide_no_nan(objective, share)
+        self._loss_tracker.update_state(mean + penalty, sample_weight=batch)
         if "agreement" in self._trackers:
             teacher = keras.tree.flatten(taught.logits)
             student = keras.tree.flatten(tapped.logits)

@@ -1,0 +1,120 @@
+"""Train on N logical CPUs and write what came out; run by test_replicas.
+
+Collectives of two group sizes in one process abort, so each N has a process.
+"""
+
+import json
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_kd
+
+
+def build(name, width):
+    inputs = keras.Input((6,))
+    x = keras.layers.Dense(
+        width,
+        "relu",
+        kernel_regularizer=keras.regularizers.L2(0.01),
+        name="hidden",
+    )(inputs)
+    return keras.Model(inputs, keras.layers.Dense(3)(x), name=name)
+
+
+def tagger(name, width):
+    return keras.Sequential(
+        [
+            keras.Input((5,), dtype="int32"),
+            keras.layers.Embedding(7, width, mask_zero=True),
+            keras.layers.Dense(3),
+        ],
+        name=name,
+    )
+
+
+class HiddenMSE(keras_kd.losses.DistillationLoss):
+    kind = "feature"
+
+    def call(self, teacher_outputs, student_outputs, labels=None):
+        return keras.ops.mean(
+            keras.ops.square(teacher_outputs - student_outputs), axis=-1
+        )
+
+
+def data(case):
+    rng = np.random.default_rng(0)
+    # Batches of 8: the last one has 3 examples, or a single one.
+    count = 17 if case == "single" else 27
+    x = rng.normal(size=(count, 6)).astype("float32")
+    y = rng.integers(0, 3, count)
+    if case == "masked":
+        x = rng.integers(1, 7, (count, 5))
+        x[:, 1:][rng.random((count, 4)) < 0.6] = 0
+        y = rng.integers(0, 3, (count, 5))
+    weights = rng.uniform(0, 2, count).astype("float32")
+    return x, y, weights if case == "single" else None
+
+
+def train(case, strategy):
+    keras.utils.set_random_seed(0)
+    make = tagger if case == "masked" else build
+    teacher = make("teacher", 9)
+    losses = [keras_kd.losses.SoftTargets(4.0)]
+    if case != "masked":
+        losses.append(HiddenMSE(teacher_layer="hidden", student_layer="hidden"))
+    with strategy.scope():
+        keras.utils.set_random_seed(1)
+        student = make("student", 9)
+        distiller = keras_kd.Distiller(
+            teacher, student, losses, alpha=0.6, agreement=True
+        )
+        distiller.compile(
+            keras.optimizers.SGD(0.1),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+        )
+    x, y, weights = data(case)
+    history = distiller.fit(
+        x,
+        y,
+        sample_weight=weights,
+        batch_size=8,
+        epochs=2,
+        shuffle=False,
+        verbose=0,
+        validation_data=(x, y),
+    )
+    flat = np.concatenate([w.ravel() for w in student.get_weights()])
+    return {"weights": flat.tolist(), "history": history.history}
+
+
+def main(num_replicas, path):
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * num_replicas
+    )
+    devices = [f"CPU:{index}" for index in range(num_replicas)]
+    strategy = (
+        tf.distribute.get_strategy()
+        if num_replicas == 1
+        else tf.distribute.MirroredStrategy(devices)
+    )
+    results = {
+        case: train(case, strategy) for case in ("uneven", "single", "masked")
+    }
+    if num_replicas > 1:
+        student = build("outside", 9)
+        with strategy.scope():
+            try:
+                keras_kd.Distiller(build("teacher", 9), student)
+            except ValueError as error:
+                results["outside"] = str(error)
+    with open(path, "w") as file:
+        json.dump(results, file)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])

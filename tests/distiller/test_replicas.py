@@ -1,0 +1,47 @@
+"""One replica and N give the same student (item 7 of keras.distillation)."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPT = Path(__file__).with_name("replica_run.py")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("replicas")
+    results = {}
+    for count in (1, 2, 4):
+        path = folder / f"{count}.json"
+        done = subprocess.run(
+            [sys.executable, SCRIPT, str(count), path],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        results[count] = json.loads(path.read_text())
+    return results
+
+
+@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("case", ["uneven", "single", "masked"])
+def test_07_replicas_give_the_same_student(runs, case, count):
+    one, many = runs[1][case], runs[count][case]
+    gap = np.abs(np.subtract(one["weights"], many["weights"])).max()
+    assert gap < 1e-6
+    if case == "masked":
+        # Keras' own `evaluate` averages the replicas' means by their number
+        # of examples, not of unmasked positions.
+        one["history"].pop("val_loss", None)
+    for name, values in one["history"].items():
+        assert many["history"][name] == pytest.approx(values, rel=1e-5), name
+
+
+def test_student_made_outside_the_scope_is_refused(runs):
+    assert "made in the same `strategy.scope()`" in runs[2]["outside"]
