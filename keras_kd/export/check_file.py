@@ -12,7 +12,7 @@ from keras_kd.core.errors import ExportMismatchError
 from keras_kd.core.files import size_bytes
 from keras_kd.export.comparison import Tally
 from keras_kd.export.comparison import compare
-from keras_kd.export.examples import cast
+from keras_kd.export.examples import NUM_EXAMPLES
 from keras_kd.export.examples import collect
 from keras_kd.export.examples import random_examples
 from keras_kd.export.opened import OpenedFile
@@ -21,8 +21,6 @@ from keras_kd.export.precision import is_mixed
 from keras_kd.export.signature import Signature
 from keras_kd.export.signature import read_signature
 from keras_kd.export.verification import Verification
-
-NUM_EXAMPLES = 256
 
 # Largest difference as a share of the range of the student's outputs.
 # float32: the same arithmetic in another order. float16: weights carry 11
@@ -77,11 +75,11 @@ def check_file(
         ExportMismatchError: If the file does not pass.
     """
     signature = read_signature(student, subject)
-    if tolerance is not None:
-        check_number(subject, "tolerance", tolerance, above=0)
-    file = open_file(path, subject)
-    if quantization is not None:
-        _check_types(file, signature, quantization, subject)
+    check_tolerance(tolerance, subject)
+    if quantization is None:
+        file = open_file(path, subject)
+    else:
+        file = _open_converted(path, signature, quantization, subject)
     share = _default(file, student) if tolerance is None else tolerance
     if dataset is False:
         return _summary(path, file, 0, {}, share)
@@ -103,6 +101,17 @@ def check_file(
     return replace(result, passed=True)
 
 
+def check_tolerance(tolerance: float | None, subject: str) -> None:
+    """Check a tolerance, before anything is converted.
+
+    Raises:
+        TypeError: If it is not a number.
+        ValueError: If it is not above 0.
+    """
+    if tolerance is not None:
+        check_number(subject, "tolerance", tolerance, above=0)
+
+
 def _default(file: OpenedFile, student: keras.Model) -> float:
     """Return the tolerance of a kind of file."""
     share = _TOLERANCES[file.kind]
@@ -119,16 +128,30 @@ def _examples(
     """Return what to compare on: the data given, or random inputs."""
     if dataset is None:
         return random_examples(student, signature, count, subject)
-    found = collect(
+    return collect(
         dataset, signature, count, subject=subject, argument="verify"
     )
-    return cast(found, signature)
+
+
+def _open_converted(
+    path: Path, signature: Signature, quantization: str, subject: str
+) -> OpenedFile:
+    """Open what the converter made, and check that it did what was asked."""
+    try:
+        file = open_file(path, subject)
+    except ValueError as error:
+        raise ExportMismatchError(
+            f"`{subject}`: the converter made a {quantization} file that the "
+            f"LiteRT runtime refuses. {error}"
+        ) from error
+    _check_types(file, signature, quantization, subject)
+    return file
 
 
 def _check_types(
     file: OpenedFile, signature: Signature, quantization: str, subject: str
 ) -> None:
-    """Check that the converter did what it was asked: it does not say."""
+    """Check the types of a file: the converter is silent about them."""
     if file.kind != quantization:
         advice = {
             "dynamic_range": "Layers of fewer than 1,024 weights stay float, "

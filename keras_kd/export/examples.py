@@ -16,6 +16,8 @@ MIN_CALIBRATION = 10
 NUM_CALIBRATION = 200
 # What an open size (text length, image size) is set to in random inputs.
 _OPEN_SIZE = 32
+# Enough that a changed share of 2 % of the classes shows.
+NUM_EXAMPLES = 256
 
 
 def collect(
@@ -25,8 +27,9 @@ def collect(
     *,
     subject: str,
     argument: str,
+    raw: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Return the first examples of a dataset, by input name.
+    """Return the first examples of a dataset, as the student's files take them.
 
     Args:
         dataset: Any form that `keras_kd.core.batches` takes.
@@ -34,6 +37,10 @@ def collect(
         limit: Most examples to read.
         subject: Who asks, for the error messages.
         argument: Which of its arguments `dataset` is.
+        raw: Whether to keep the dataset's own types.
+
+    Returns:
+        Arrays by input name.
 
     Raises:
         ValueError: If shapes are not the student's, if values are not finite
@@ -53,7 +60,7 @@ def collect(
     }
     for spec in signature.specs:
         _check_values(spec, arrays[spec.name], subject, argument)
-    return arrays
+    return arrays if raw else cast(arrays, signature)
 
 
 def calibration_examples(
@@ -68,7 +75,8 @@ def calibration_examples(
 
     Raises:
         ValueError: As `collect`, and if whole numbers come where the student
-            takes real ones, or if there are fewer than `MIN_CALIBRATION`.
+            takes real ones, if all values are equal, or if there are fewer
+            than `MIN_CALIBRATION` examples.
     """
     arrays = collect(
         dataset,
@@ -76,31 +84,46 @@ def calibration_examples(
         NUM_CALIBRATION,
         subject=subject,
         argument="calibration",
+        raw=True,
     )
     for spec in signature.specs:
         value = arrays[spec.name]
-        if "float" in spec.dtype and value.dtype.kind != "f":
+        is_float = "float" in spec.dtype
+        expected = received = advice = ""
+        if is_float and value.dtype.kind != "f":
+            expected = f"floating point for `{spec.key}`"
+            received = value.dtype.name
+            advice = "Give the preprocessed values of the training."
+        elif len(value) < MIN_CALIBRATION:
+            expected = f"a dataset of at least {MIN_CALIBRATION} examples"
+            received = f"{len(value)} examples"
+            advice = "100 or more training examples are best."
+        elif is_float and value.min() == value.max():
+            expected = f"real examples for `{spec.key}`"
+            received = f"{value.min():g} everywhere"
+            advice = "The ranges of int8 are taken from it."
+        if expected:
             raise ValueError(
-                requirement(
-                    subject,
-                    "calibration",
-                    f"floating point for `{spec.key}`",
-                    value.dtype.name,
-                    "Give the preprocessed values that the student was "
-                    "trained on.",
-                )
-            )
-        if len(value) < MIN_CALIBRATION:
-            raise ValueError(
-                requirement(
-                    subject,
-                    "calibration",
-                    f"a dataset of at least {MIN_CALIBRATION} examples",
-                    f"{len(value)} examples",
-                    "100 or more training examples are best.",
-                )
+                requirement(subject, "calibration", expected, received, advice)
             )
     return cast(arrays, signature)
+
+
+def verification_examples(
+    dataset: Any, signature: Signature, subject: str
+) -> Any:
+    """Read what the user gave as `verify` before anything is converted.
+
+    `None` and `False` are returned as they are: random inputs, and none.
+
+    Raises:
+        ValueError: As `collect`.
+    """
+    if dataset is None or dataset is False:
+        return dataset
+    return collect(
+        dataset, signature, NUM_EXAMPLES, subject=subject, argument="verify"
+    )
 
 
 def random_examples(

@@ -10,6 +10,8 @@ import keras
 from keras_kd.core.checks import requirement
 from keras_kd.core.files import staged
 from keras_kd.export.check_file import check_file
+from keras_kd.export.check_file import check_tolerance
+from keras_kd.export.examples import verification_examples
 from keras_kd.export.signature import Signature
 from keras_kd.export.signature import exportable
 from keras_kd.export.signature import read_signature
@@ -62,10 +64,12 @@ def saved_model(
     student = exportable(student)
     signature = read_signature(student, _SUBJECT)
     _check_target(Path(path))
+    check_tolerance(tolerance, _SUBJECT)
+    examples = verification_examples(verify, signature, _SUBJECT)
     with staged(path) as scratch:
         write_saved_model(student, scratch, signature, None, _SUBJECT)
         result = check_file(
-            scratch, student, verify, tolerance=tolerance, subject=_SUBJECT
+            scratch, student, examples, tolerance=tolerance, subject=_SUBJECT
         )
     return replace(result, path=str(path))
 

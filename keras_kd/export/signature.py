@@ -148,14 +148,14 @@ def named_outputs(outputs: Any) -> dict[str, Any]:
 
 def _inputs(student: Any) -> Any:
     """Return symbolic inputs in the student's structure; None if unbuilt."""
+    if not student.built:
+        return None
     if isinstance(student, keras.Sequential):
-        return student.inputs[0] if student.inputs else None
+        return student.inputs[0]
     if getattr(student, "inputs", None):
         return student.input
     shape = (student.get_build_config() or {}).get("input_shape")
-    if not student.built or shape is None:
-        return None
-    return _tensors(shape, student.input_dtype)
+    return None if shape is None else _tensors(shape, student.input_dtype)
 
 
 def _tensors(shape: Any, dtype: str) -> Any:

@@ -16,8 +16,10 @@ from keras_kd.core.checks import requirement
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import staged
 from keras_kd.export.check_file import check_file
+from keras_kd.export.check_file import check_tolerance
 from keras_kd.export.child import convert_all
 from keras_kd.export.examples import calibration_examples
+from keras_kd.export.examples import verification_examples
 from keras_kd.export.precision import float32_arithmetic
 from keras_kd.export.saved_model import write_saved_model
 from keras_kd.export.signature import exportable
@@ -150,9 +152,13 @@ def tflite_files(
     recurrent = _recurrent(student)
     for quantization, path in paths.items():
         _check(quantization, Path(path), recurrent, calibration)
+        check_tolerance((tolerance or {}).get(quantization), _SUBJECT)
     examples = None
     if calibration is not None:
         examples = calibration_examples(calibration, signature, _SUBJECT)
+    compared = verification_examples(verify, signature, _SUBJECT)
+    if compared is None:
+        compared = examples
     if not paths:
         return {}
     with tempfile.TemporaryDirectory(prefix="keras_kd_export_") as name:
@@ -174,7 +180,7 @@ def tflite_files(
                 result = check_file(
                     scratch,
                     student,
-                    examples if verify is None else verify,
+                    compared,
                     tolerance=(tolerance or {}).get(key),
                     quantization=key,
                     subject=_SUBJECT,

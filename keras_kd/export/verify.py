@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_kd.core.checks import check_integer
-from keras_kd.export.check_file import NUM_EXAMPLES
 from keras_kd.export.check_file import check_file
+from keras_kd.export.examples import NUM_EXAMPLES
 from keras_kd.export.signature import exportable
 from keras_kd.export.verification import Verification
 

@@ -1,0 +1,68 @@
+"""What the parent says when the converter does not end well."""
+
+import sys
+
+import pytest
+
+from keras_kd.export import child
+
+pytestmark = pytest.mark.export
+
+
+def _convert(folder, monkeypatch, program, timeout=60.0):
+    """Run `convert_all` with another program in the converter's place."""
+    real = child.run
+
+    def run(command, **arguments):
+        script = [sys.executable, "-c", program, command[-1]]
+        return real(script, **arguments)
+
+    monkeypatch.setattr(child, "run", run)
+    child.convert_all(
+        folder,
+        {"int8": folder / "x.tflite"},
+        None,
+        timeout=timeout,
+        subject="export.tflite",
+    )
+
+
+@pytest.mark.parametrize(
+    ("program", "match"),
+    [
+        (
+            "import os, signal; print('op 7', flush=True); "
+            "os.kill(os.getpid(), signal.SIGSEGV)",
+            r"crashed \(SIGSEGV, exit code -11\).*float32.*op 7",
+        ),
+        ("import os; os.abort()", r"crashed \(SIGABRT, exit code -6\)"),
+        ("raise SystemExit(139)", r"crashed \(SIGSEGV, exit code 139\)"),
+        ("raise SystemExit(134)", r"crashed \(SIGABRT, exit code 134\)"),
+        ("raise MemoryError('no room')", r"exit code 1\..*no room"),
+    ],
+    ids=["segfault", "abort", "rc139", "rc134", "error"],
+)
+def test_a_crash_becomes_one_error(tmp_path, monkeypatch, program, match):
+    with pytest.raises(RuntimeError, match=f"(?s){match}"):
+        _convert(tmp_path, monkeypatch, program)
+
+
+def test_a_converter_that_hangs_is_stopped(tmp_path, monkeypatch):
+    program = "import time; print('busy', flush=True); time.sleep(60)"
+    with pytest.raises(RuntimeError, match=r"(?s)after 1 seconds.*busy"):
+        _convert(tmp_path, monkeypatch, program, timeout=1.0)
+
+
+def test_a_refusal_is_worded(tmp_path, monkeypatch):
+    report = '{"quantization": "int8", "error": "ConverterError: too odd"}'
+    program = (
+        "import pathlib, sys; pathlib.Path(sys.argv[1]).with_name("
+        f"'error.json').write_text('{report}'); sys.exit(1)"
+    )
+    with pytest.raises(RuntimeError, match=r"refused the student \(int8\)"):
+        _convert(tmp_path, monkeypatch, program)
+
+
+def test_the_tail_leaves_start_up_messages_out():
+    output = "I0000 00:00:1 cpu.cc:1] hello\nINFO: made\n\nthe reason\n"
+    assert child._tail(output) == "the reason"
