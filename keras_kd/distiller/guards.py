@@ -37,7 +37,7 @@ def finite_gradients(gradients: list[Any]) -> Any:
     return finite("gradient", tf.add_n(sums) if sums else tf.zeros(()))
 
 
-def not_nan(logits: Any) -> list[Any]:
+def not_nan(outputs: Any) -> list[Any]:
     """Check that the teacher gave numbers; minus infinity is a mask."""
     message = (
         "The teacher's outputs are NaN for this batch, so training stopped; "
@@ -48,7 +48,8 @@ def not_nan(logits: Any) -> list[Any]:
         _assert(
             tf.logical_not(tf.reduce_any(tf.math.is_nan(leaf))), "nan", message
         )
-        for leaf in keras.tree.flatten(logits)
+        for leaf in keras.tree.flatten(outputs)
+        if leaf is not None
     ]
 
 

@@ -24,7 +24,7 @@ class TensorFlowStep:
         self._require_teacher()
         taught = self._teacher(x)
         checked = not self.jit_compile  # XLA drops assertions
-        checks = guards.not_nan(taught.logits) if checked else []
+        checks = guards.not_nan(taught[1:]) if checked else []
         if checked and y is not None and self._sparse_classes is not None:
             checks.append(
                 guards.labels_in_range(

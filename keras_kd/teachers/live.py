@@ -71,4 +71,9 @@ class LiveTeacher:
     def __call__(self, inputs: Any) -> Tapped:
         """Run the teacher once, `training=False`, and cut the gradient."""
         tapped = self._tap(inputs, training=False)
-        return keras.tree.map_structure(keras.ops.stop_gradient, tapped)
+        return keras.tree.map_structure(
+            lambda leaf: (
+                None if leaf is None else keras.ops.stop_gradient(leaf)
+            ),
+            tapped,
+        )
