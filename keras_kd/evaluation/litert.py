@@ -74,18 +74,21 @@ class LiteRTModel:
         # The runtime has verified the file, so that reading it is safe.
         graph = read_graph(content)
         _refuse_flex(self.path, graph.operators)
-        try:
-            runtime.allocate_tensors()
-        except RuntimeError as error:
-            raise ValueError(_unusable(self.path, str(error))) from error
-        self.operators = graph.operators
-        self.weight_dtypes = graph.weight_dtypes
-        self.num_params = sum(graph.weight_dtypes.values())
         inputs, outputs = _signature(runtime)
         self.input_details = [tensor_details(*item) for item in inputs]
         self.output_details = [tensor_details(*item) for item in outputs]
+        self._shapes: dict[int, tuple[int, ...]] = {}
+        # A file with open sizes stands at size 1, which may be impossible.
+        if not any(None in detail.shape[1:] for detail in self.input_details):
+            try:
+                runtime.allocate_tensors()
+            except RuntimeError as error:
+                raise ValueError(_unusable(self.path, str(error))) from error
+            self._shapes = {d["index"]: tuple(d["shape"]) for _, d in inputs}
+        self.operators = graph.operators
+        self.weight_dtypes = graph.weight_dtypes
+        self.num_params = sum(graph.weight_dtypes.values())
         self._runtime: Any = runtime
-        self._shapes = {d["index"]: tuple(d["shape"]) for _, d in inputs}
 
     def predict(self, x: Inputs, batch_size: int = 64) -> Outputs:
         """Run the file on any number of examples.

@@ -1,5 +1,6 @@
 """Export to TensorFlow's SavedModel format."""
 
+import functools
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -93,13 +94,17 @@ def write_saved_model(
     Raises:
         ValueError: If TensorFlow cannot trace the student.
     """
+    archive = keras.export.ExportArchive()
+    archive.track(student)
     try:
-        student.export(
-            str(path),
-            format="tf_saved_model",
-            verbose=False,
+        archive.add_endpoint(
+            "serve",
+            # Without it, as in `student.export`, the random layers that
+            # augment images stay switched on in the file.
+            functools.partial(student.__call__, training=False),
             input_signature=signature.tensor_specs(batch_size),
         )
+        archive.write_out(str(path), verbose=False)
     except OSError:
         raise
     except Exception as error:
@@ -107,7 +112,7 @@ def write_saved_model(
             requirement(
                 subject,
                 "student",
-                "a model that `keras.Model.export` can trace",
+                "a model that Keras can trace for a SavedModel",
                 student,
                 f"It said: {' '.join(str(error).split())[:600]}",
             )

@@ -84,6 +84,21 @@ def test_int8_ends_are_quantized_and_dequantized(folder, weights, x):
     np.testing.assert_allclose(found / step, np.rint(found / step), atol=1e-3)
 
 
+def test_open_sizes_follow_the_data(tmp_path):
+    kernel = np.ones((3, 3, 1, 1), "float32")
+
+    def function(x):
+        return tf.reduce_sum(tf.nn.conv2d(x, kernel, 1, "VALID"), [1, 2, 3])
+
+    path = tmp_path / "open.tflite"
+    path.write_bytes(_convert(function, (None, None, None, 1)))
+    model = LiteRTModel(path)
+    assert model.input_details[0].shape == (None, None, None, 1)
+    for size in (3, 5, 4):
+        found = model.predict(np.ones((2, size, size, 1)))
+        np.testing.assert_allclose(found, 9.0 * (size - 2) ** 2)
+
+
 def test_results_outlive_the_next_prediction(folder, x):
     model = LiteRTModel(folder / "open.tflite")
     first = model.predict(x)
