@@ -1,0 +1,92 @@
+"""The command `keras-kd`: one command a file, each calls one function.
+
+Nothing heavy is imported here, so that `--help` answers at once; each
+command imports what it needs when it runs.
+"""
+
+import os
+import sys
+from typing import Annotated
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+import keras_kd
+from keras_kd.cli import distill
+from keras_kd.cli import evaluate
+from keras_kd.cli import export
+from keras_kd.cli import losses
+from keras_kd.cli import quickstart
+
+# What our own code raises for input it cannot use: the user's to mend.
+_EXPECTED = (ValueError, TypeError, OSError, RuntimeError, ImportError)
+
+
+class _OneLineErrors(TyperGroup):
+    """Prints an expected error as one line and exits with 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        # `Exit` and `Abort` are RuntimeErrors; the pipe's reader went away.
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except _EXPECTED as error:
+            if ctx.params["traceback"]:
+                raise
+            typer.secho(
+                f"error: {error}", fg=typer.colors.RED, err=True, bold=True
+            )
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    name="keras-kd",
+    cls=_OneLineErrors,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"keras-kd {keras_kd.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    traceback: Annotated[
+        bool,
+        typer.Option(
+            "--traceback",
+            envvar="KERAS_KD_DEBUG",
+            help="Show where an error came from.",
+        ),
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version.",
+        ),
+    ] = False,
+) -> None:
+    """Teacher in, verified device file out: distillation for Keras."""
+
+
+app.command()(quickstart.quickstart)
+app.command()(distill.distill)
+app.command()(export.export)
+app.command()(evaluate.evaluate)
+app.command()(losses.losses)
+
+
+def main() -> None:
+    """Run the command line; the process ends with 0, 1 or (usage) 2."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.exit(app())

@@ -1,0 +1,50 @@
+"""`keras-kd evaluate`: measure a model or a file on a data set."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_kd.cli import printing
+from keras_kd.cli.quiet import load_tensorflow
+
+
+def evaluate(
+    path: Annotated[
+        Path, typer.Argument(help="A .keras or .tflite file, or a SavedModel.")
+    ],
+    dataset: Annotated[
+        str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
+    ],
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="Like PATH; adds the agreement with it."),
+    ] = None,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Threads of the LiteRT runtime.")
+    ] = 1,
+    as_json: printing.Json = False,
+) -> None:
+    """Measure accuracy, size and latency on a data set's test images."""
+    load_tensorflow()
+    import keras_kd
+
+    found = keras_kd.evaluate(
+        path,
+        keras_kd.data.load(dataset).test,
+        teacher=teacher,
+        num_threads=threads,
+    )
+    if as_json:
+        typer.echo(found.to_json(indent=2))
+        return
+    values = json.loads(found.to_json())
+    printing.print_table(
+        ("measure", "value"),
+        [
+            (name, printing.measure(name, value))
+            for name, value in values.items()
+            if value is not None and not isinstance(value, list)
+        ],
+    )

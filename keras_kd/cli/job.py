@@ -1,0 +1,230 @@
+"""The job of the quickstart: teacher in, verified device files out."""
+
+import platform
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+from keras_kd.cli.measuring import measure
+from keras_kd.cli.outcome import Outcome
+from keras_kd.cli.outcome import Setting
+from keras_kd.cli.training import Recipe
+from keras_kd.cli.training import save_keras
+from keras_kd.core.checks import requirement
+from keras_kd.core.files import check_writable
+from keras_kd.core.progress import Progress
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_kd.data import Splits
+    from keras_kd.export import Verification
+
+QUANTIZATIONS = ("float32", "float16", "dynamic_range", "int8")
+LARGEST_SHARE = 0.25
+
+
+def run(setting: Setting, output: Path, progress: Progress) -> Outcome:
+    """Do the whole job.
+
+    Args:
+        setting: What to do.
+        output: Folder that gets `teacher.keras`, `student_alone.keras`,
+            `student.keras`, `saved_model/` and one `.tflite` file a
+            quantization.
+        progress: Where to show it.
+
+    Raises:
+        ValueError: If the setting cannot be met: an unknown data set, more
+            labels than images, a student above a quarter of the teacher.
+        OSError: If the folder cannot be written to.
+        ExportMismatchError: If a file does not behave like the student.
+    """
+    import keras
+
+    from keras_kd import students
+
+    started = time.perf_counter()
+    check_writable(output / "student.keras")
+    keras.utils.set_random_seed(setting.seed)
+    splits = load(setting)
+    teacher = students.convnet(splits.input_shape, splits.num_classes)
+    student = students.shrink(teacher, width=setting.width)
+    check_size(teacher, student, setting.width)
+    alone = keras.models.clone_model(student)
+    alone.set_weights(student.get_weights())
+    models = {
+        "teacher": teacher,
+        "student alone": alone,
+        "student distilled": student,
+    }
+    train(setting, splits, models, progress)
+    files = {
+        "teacher": output / "teacher.keras",
+        "student alone": output / "student_alone.keras",
+        "student distilled": output / "student.keras",
+    }
+    for name, model in models.items():
+        save_keras(model, files[name])
+    checks = export(student, splits, output, progress)
+    files |= {name: Path(check.path) for name, check in checks.items()}
+    rows = measure(files, checks, splits.test, files["teacher"], progress)
+    return Outcome(
+        setting=setting,
+        sentences=sentences(setting, splits, models),
+        data=splits.describe(),
+        num_params={
+            name: model.count_params() for name, model in models.items()
+        },
+        steps=setting.epochs * len(splits.train),
+        rows=rows,
+        seconds=round(time.perf_counter() - started, 1),
+        machine=machine(),
+    )
+
+
+def load(setting: Setting) -> "Splits":
+    """Load the data set; a second load has the same order as the first."""
+    from keras_kd import data
+
+    return data.load(
+        setting.dataset,
+        batch_size=setting.batch_size,
+        seed=setting.seed,
+        max_train=setting.max_train,
+    )
+
+
+def few_labels(setting: Setting, splits: "Splits") -> Any:
+    """Return the labelled images of the student alone, in full batches."""
+    from keras_kd import data
+
+    count = setting.labels
+    if count is None or count > splits.num_train:
+        raise ValueError(
+            requirement(
+                "quickstart",
+                "labels",
+                f"at most the {splits.num_train} training images, or 'all'",
+                count,
+            )
+        )
+    x, y = next(iter(splits.train.unbatch().batch(count)))
+    chosen = data.from_arrays(
+        x, y, batch_size=count, shuffle=True, seed=setting.seed
+    )
+    return chosen.unbatch().repeat().batch(setting.batch_size)
+
+
+def check_size(
+    teacher: "keras.Model", student: "keras.Model", width: float
+) -> None:
+    """Refuse a student that is more than a quarter of its teacher."""
+    share = student.count_params() / teacher.count_params()
+    if share > LARGEST_SHARE:
+        raise ValueError(
+            requirement(
+                "quickstart",
+                "width",
+                "small enough for a student of at most a quarter of the "
+                "teacher",
+                width,
+                f"It gives {share:.0%}. Use 0.5 or less.",
+            )
+        )
+
+
+def train(
+    setting: Setting,
+    splits: "Splits",
+    models: dict[str, "keras.Model"],
+    progress: Progress,
+) -> None:
+    """Train the teacher, the student alone, and the student under it."""
+    import keras_kd
+
+    teacher, alone, student = models.values()
+    recipe = Recipe(
+        setting.learning_rate, setting.epochs, len(splits.train), progress
+    )
+    if setting.labels is None:
+        # Each a pipeline of its own, so that both see one order.
+        own_data, distilled_data = load(setting).train, load(setting).train
+        alpha = setting.alpha
+    else:
+        own_data = few_labels(setting, splits)
+        distilled_data = splits.train.map(lambda x, y: x)
+        alpha = 1.0
+    recipe.fit(teacher, splits.train, "teacher")
+    recipe.fit(alone, own_data, "student alone")
+    distiller = keras_kd.Distiller(
+        teacher, student, alpha=alpha, temperature=setting.temperature
+    )
+    recipe.fit(distiller, distilled_data, "student distilled", labels=alpha < 1)
+
+
+def export(
+    student: "keras.Model", splits: "Splits", output: Path, progress: Progress
+) -> dict[str, "Verification"]:
+    """Export and verify every format; return the checks by row name."""
+    from keras_kd import export
+
+    with progress.stage("export and verify", 2) as stage:
+        saved = export.saved_model(
+            student, output / "saved_model", verify=splits.test
+        )
+        stage.reach(1)
+        files = export.tflite_files(
+            student,
+            {kind: output / f"student_{kind}.tflite" for kind in QUANTIZATIONS},
+            calibration=splits.train.map(lambda x, y: x),
+            verify=splits.test,
+        )
+    tflite = {f"TFLite {kind}": check for kind, check in files.items()}
+    return {"SavedModel": saved, **tflite}
+
+
+def sentences(
+    setting: Setting, splits: "Splits", models: dict[str, "keras.Model"]
+) -> tuple[str, ...]:
+    """Say what was done, so that the table can be read without this file."""
+    teacher, alone, _ = (model.count_params() for model in models.values())
+    steps = setting.epochs * len(splits.train)
+    if setting.labels is None:
+        how = (
+            "All labels: teacher and both students learn from all "
+            f"{splits.num_train:,} labelled images,",
+            "the students in the same order.",
+        )
+    else:
+        how = (
+            f"Few labels: the student alone learns from {setting.labels:,} "
+            "labelled images, the distilled one without labels,",
+            f"from the teacher's outputs on all {splits.num_train:,} images. "
+            "The teacher learned from all their labels.",
+        )
+    return (
+        f"{setting.dataset}: {splits.num_train:,} training and "
+        f"{splits.num_test:,} test images; {steps:,} steps for each model.",
+        f"Parameters: teacher {teacher:,}, student {alone:,} "
+        f"({alone / teacher:.1%}), same first weights alone and distilled.",
+        *how,
+    )
+
+
+def machine() -> dict[str, str]:
+    """Return the machine and the versions that the numbers depend on."""
+    import keras
+    import tensorflow as tf
+
+    import keras_kd
+
+    return {
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "keras_kd": keras_kd.__version__,
+    }

@@ -1,0 +1,112 @@
+"""Files measured with one code, and printed as one table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+from keras_kd.cli import printing
+from keras_kd.core.progress import Progress
+
+if TYPE_CHECKING:
+    from keras_kd.export import Verification
+
+COLUMNS = (
+    "\nmodel",
+    "\naccuracy",
+    "agreement\nw. teacher",
+    "\nbytes",
+    "latency\np50 ms",
+    "\np95 ms",
+    "largest\ndifference",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured file.
+
+    Attributes:
+        model: What it is.
+        path: The file or folder.
+        accuracy: Share of test images with the right class.
+        agreement: Share on which it and the teacher pick the same class.
+        size_bytes: Of the file or folder.
+        latency_ms_p50: Median time of one image.
+        latency_ms_p95: 95th percentile.
+        largest_difference: Largest difference of an output from the trained
+            student's; `None` for what is not an exported file.
+    """
+
+    model: str
+    path: str
+    accuracy: float | None
+    agreement: float | None
+    size_bytes: int | None
+    latency_ms_p50: float | None
+    latency_ms_p95: float | None
+    largest_difference: float | None = None
+
+
+def measure(
+    names: Mapping[str, Path],
+    checks: Mapping[str, "Verification"],
+    dataset: Any,
+    teacher: Path,
+    progress: Progress,
+) -> tuple[Row, ...]:
+    """Load every file back and measure it, all with the same code.
+
+    Args:
+        names: What each file is, and where.
+        checks: The verification of those that were exported, by name.
+        dataset: Batches of test images and labels.
+        teacher: The teacher's file.
+        progress: Where to show it.
+
+    Returns:
+        One row a file, in the order of `names`.
+    """
+    import keras_kd
+
+    rows: list[Row] = []
+    with progress.stage("load back and measure", len(names)) as stage:
+        for name, path in names.items():
+            found = keras_kd.evaluate(path, dataset, teacher=teacher)
+            check = checks.get(name)
+            rows.append(
+                Row(
+                    model=name,
+                    path=str(path),
+                    accuracy=found.accuracy,
+                    agreement=found.agreement,
+                    size_bytes=found.size_bytes,
+                    latency_ms_p50=found.latency_ms_p50,
+                    latency_ms_p95=found.latency_ms_p95,
+                    largest_difference=(
+                        check.max_abs_difference if check else None
+                    ),
+                )
+            )
+            stage.reach(len(rows))
+    return tuple(rows)
+
+
+def print_rows(rows: tuple[Row, ...]) -> None:
+    """Print one line a row."""
+    printing.print_table(
+        COLUMNS,
+        [
+            (
+                row.model,
+                printing.percent(row.accuracy),
+                printing.percent(row.agreement),
+                printing.number(row.size_bytes, 0),
+                printing.number(row.latency_ms_p50),
+                printing.number(row.latency_ms_p95),
+                printing.number(row.largest_difference, 6),
+            )
+            for row in rows
+        ],
+    )

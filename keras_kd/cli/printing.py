@@ -1,0 +1,61 @@
+"""How the commands print: tables for people, JSON for programs."""
+
+import json
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Annotated
+from typing import Any
+
+import typer
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON instead of a table.")
+]
+
+_SHARES = ("accuracy", "top5_accuracy", "agreement")
+
+
+def print_json(content: Any) -> None:
+    """Print JSON, and nothing else, on standard output."""
+    typer.echo(json.dumps(content, indent=2, allow_nan=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under their columns; all but the first are right-aligned.
+
+    Args:
+        columns: What stands above each column.
+        rows: Cells, as text.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    # Wide enough that no cell is cut, whatever the terminal.
+    console = Console(width=160)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(
+            column, justify="right" if index else "left", no_wrap=True
+        )
+    for row in rows:
+        table.add_row(*row)
+    console.print(table, highlight=False)
+
+
+def percent(value: float | None) -> str:
+    """Word a share as a percentage with one decimal."""
+    return "" if value is None else f"{value:.1%}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Word a number with a fixed count of decimals."""
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def measure(name: str, value: Any) -> str:
+    """Word a measurement by its name: shares, milliseconds, counts."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "" if value is None else str(value)
+    if name in _SHARES:
+        return percent(value)
+    return number(value, 0 if isinstance(value, int) else 6)

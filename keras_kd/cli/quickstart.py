@@ -1,0 +1,92 @@
+"""`keras-kd quickstart`: the whole job on one data set, in one table."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_kd.cli import printing
+from keras_kd.cli.job import run
+from keras_kd.cli.measuring import print_rows
+from keras_kd.cli.outcome import Outcome
+from keras_kd.cli.outcome import Setting
+from keras_kd.cli.quiet import load_tensorflow
+from keras_kd.core.checks import requirement
+from keras_kd.core.files import write_text
+from keras_kd.core.progress import Progress
+
+# Settings that end within minutes on two cores.
+PRESETS = {
+    "digits": Setting("digits", labels=100, epochs=20),
+    "mnist": Setting("mnist", labels=100, epochs=6, max_train=10_000),
+    "cifar10_jpeg": Setting(
+        "cifar10_jpeg", labels=1_000, epochs=10, max_train=10_000
+    ),
+}
+
+
+def quickstart(  # noqa: PLR0913 (one option a line)
+    dataset: Annotated[
+        str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
+    ] = "digits",
+    output: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(
+        "quickstart"
+    ),
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Labelled images that the student alone sees; 'all' gives "
+            "both students every label."
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of each training.")
+    ] = None,
+    max_train: Annotated[
+        int | None, typer.Option(min=1, help="Training images to keep.")
+    ] = None,
+    width: Annotated[
+        float, typer.Option(help="The student's width, the teacher's being 1.")
+    ] = 0.25,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything.")] = 0,
+    as_json: printing.Json = False,
+) -> None:
+    """Train a teacher, distil a student, export it, measure every file."""
+    preset = PRESETS.get(
+        dataset, dataclasses.replace(PRESETS["cifar10_jpeg"], dataset=dataset)
+    )
+    setting = dataclasses.replace(
+        preset,
+        labels=preset.labels if labels is None else parse_labels(labels),
+        epochs=epochs or preset.epochs,
+        max_train=max_train or preset.max_train,
+        width=width,
+        seed=seed,
+    )
+    load_tensorflow()
+    with Progress() as progress:
+        outcome = run(setting, output, progress)
+    write_text(output / "results.json", outcome.to_json() + "\n")
+    if as_json:
+        typer.echo(outcome.to_json())
+    else:
+        print_outcome(outcome, output)
+
+
+def parse_labels(text: str) -> int | None:
+    """Return the number of labelled images; `None` for all of them."""
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(
+            requirement("quickstart", "labels", "a count or 'all'", text)
+        )
+    return int(text)
+
+
+def print_outcome(outcome: Outcome, output: Path) -> None:
+    """Print what was done, the table, and where the files are."""
+    typer.echo("\n".join(outcome.sentences) + "\n")
+    print_rows(outcome.rows)
+    typer.echo(f"\nFiles and results.json: {output}/ ({outcome.seconds:.0f} s)")

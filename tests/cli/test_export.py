@@ -1,0 +1,70 @@
+"""`keras-kd export`: a student as a verified file."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+import keras_kd
+from keras_kd.cli import app
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["export", *map(str, arguments)])
+
+
+@pytest.fixture
+def student_path(tmp_path):
+    path = tmp_path / "student.keras"
+    keras_kd.students.mlp((8, 8, 1), 10, hidden=(20,)).save(path)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.export
+def test_int8_is_calibrated_on_the_named_data(student_path, tmp_path):
+    output = tmp_path / "student.tflite"
+    options = ["--quantization", "int8", "--calibration", "digits", "--json"]
+    result = run(student_path, output, *options)
+    assert result.exit_code == 0, result.stderr
+    check = json.loads(result.stdout)
+    assert check["kind"] == check["input_dtype"] == "int8"
+    assert check["size_bytes"] == output.stat().st_size
+
+
+@pytest.mark.export
+def test_a_name_without_ending_is_a_saved_model(student_path, tmp_path):
+    result = run(student_path, tmp_path / "saved")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "saved" / "saved_model.pb").is_file()
+    values = dict(
+        line.split(maxsplit=1) for line in result.stdout.splitlines()[1:]
+    )
+    assert values["kind"] == "saved_model"
+    assert values["num_examples"] == "256"
+    assert values["passed"] == "True"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("a", ["--quantization", "int8"], "ends in .tflite for 'int8'"),
+        ("a.tflite", ["--quantization", "int8"], "`calibration` to be a data"),
+        ("a.tflite", ["--quantization", "int-8"], "Did you mean 'int8'?"),
+    ],
+    ids=["folder", "calibration", "quantization"],
+)
+def test_a_wrong_option_is_one_line(
+    student_path, tmp_path, name, options, message
+):
+    result = run(student_path, tmp_path / name, *options)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / name).exists()
+
+
+def test_a_missing_student_is_named(tmp_path):
+    result = run(tmp_path / "gone.keras", tmp_path / "a.tflite")
+    assert result.exit_code == 1
+    assert f"No student at `{tmp_path / 'gone.keras'}`" in result.stderr

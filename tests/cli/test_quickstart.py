@@ -1,0 +1,158 @@
+"""`keras-kd quickstart` from its options to its files."""
+
+import json
+import os
+
+import keras
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import keras_kd
+from keras_kd.cli import app
+from keras_kd.cli import quickstart as module
+from keras_kd.cli.measuring import Row
+from keras_kd.core.files import size_bytes
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["quickstart", *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"), [("all", None), ("100", 100)], ids=["all", "count"]
+)
+def test_labels_are_a_count_or_all(text, labels):
+    assert module.parse_labels(text) == labels
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "some", "1.5"])
+def test_other_labels_are_an_error(text):
+    result = run("--labels", text)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: `quickstart` needs `labels` to be a count or 'all'. "
+        f"Received: labels={text!r}.\n"
+    )
+
+
+def test_an_unknown_data_set_is_an_error(tmp_path):
+    result = run("--dataset", "digit", "--output", tmp_path)
+    assert result.exit_code == 1
+    assert "Did you mean 'digits'?" in result.stderr
+
+
+def test_options_replace_the_preset(monkeypatch, tmp_path):
+    asked = []
+
+    def note(setting, *_):
+        asked.append(setting)
+        raise OSError("stop here")
+
+    monkeypatch.setattr(module, "run", note)
+    run("--labels", "all", "--epochs", "3", "--seed", "7", "--width", "0.5")
+    run("--dataset", "fashion_mnist")
+    first, second = asked
+    assert (first.labels, first.epochs) == (None, 3)
+    assert (first.seed, first.width) == (7, 0.5)
+    assert (first.dataset, second.dataset) == ("digits", "fashion_mnist")
+    assert second.max_train == 10_000
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    """The whole job with 20 steps, and what it printed as JSON."""
+    output = tmp_path_factory.mktemp("quickstart")
+    options = ["--epochs", 5, "--max-train", 256, "--labels", 40]
+    result = run(*options, "--output", output, "--json")
+    assert result.exit_code == 0, result.stderr
+    return output, result
+
+
+@pytest.mark.slow
+@pytest.mark.export
+def test_it_leaves_every_file(small_run):
+    output, result = small_run
+    assert sorted(os.listdir(output)) == [
+        "results.json",
+        "saved_model",
+        "student.keras",
+        "student_alone.keras",
+        "student_dynamic_range.tflite",
+        "student_float16.tflite",
+        "student_float32.tflite",
+        "student_int8.tflite",
+        "teacher.keras",
+    ]
+    written = json.loads((output / "results.json").read_text())
+    assert written == json.loads(result.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.export
+def test_a_pipe_gets_plain_lines(small_run):
+    lines = small_run[1].stderr.splitlines()
+    assert "teacher: done in " in lines[0]
+    assert not any("\x1b" in line for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.export
+def test_its_numbers_are_those_of_the_files(small_run):
+    output, result = small_run
+    outcome = json.loads(result.stdout)
+    assert outcome["steps"] == 20
+    rows = {row["model"]: row for row in outcome["rows"]}
+    _, (x, y) = keras_kd.data.digits()
+    predicted = {
+        name: keras.models.load_model(rows[name]["path"])
+        .predict(x, verbose=0)
+        .argmax(-1)
+        for name in ("teacher", "student alone", "student distilled")
+    }
+    for name, classes in predicted.items():
+        row = rows[name]
+        agreement = np.mean(classes == predicted["teacher"])
+        assert row["accuracy"] == pytest.approx(np.mean(classes == y))
+        assert row["agreement"] == pytest.approx(agreement)
+    for row in rows.values():
+        assert row["size_bytes"] == size_bytes(row["path"])
+        assert 0 < row["latency_ms_p50"] <= row["latency_ms_p95"]
+    params = outcome["num_params"]
+    assert params["student distilled"] <= params["teacher"] / 4
+
+
+@pytest.mark.slow
+@pytest.mark.export
+def test_the_largest_differences_grow_as_files_shrink(small_run):
+    rows = {
+        row["model"]: row for row in json.loads(small_run[1].stdout)["rows"]
+    }
+    kinds = ["float32", "float16", "dynamic_range"]
+    found = [rows[f"TFLite {kind}"]["largest_difference"] for kind in kinds]
+    assert 0 <= found[0] < 1e-3 < found[1] < found[2]
+    sizes = [rows[f"TFLite {kind}"]["size_bytes"] for kind in kinds]
+    assert sizes == sorted(sizes, reverse=True)
+    assert rows["teacher"]["largest_difference"] is None
+
+
+def test_the_table_has_a_line_for_each_row(capsys, tmp_path):
+    row = Row("TFLite int8", "a", 0.5, 0.25, 1234, 0.1, 0.2, 0.3)
+    outcome = module.Outcome(
+        module.PRESETS["digits"],
+        ("What was done.",),
+        {},
+        {},
+        1,
+        (row,),
+        9.0,
+        {},
+    )
+    module.print_outcome(outcome, tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "What was done."
+    assert lines[4].split() == (
+        ["TFLite", "int8", "50.0%", "25.0%", "1,234"]
+        + ["0.100", "0.200", "0.300000"]
+    )
+    assert lines[-1] == f"Files and results.json: {tmp_path}/ (9 s)"

@@ -1,0 +1,70 @@
+"""The recipe's rate and steps; what a saved file holds."""
+
+import io
+import math
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import keras_kd
+from keras_kd.cli.training import Recipe
+from keras_kd.cli.training import load_student
+from keras_kd.cli.training import save_keras
+from keras_kd.core.progress import Progress
+
+
+@pytest.fixture
+def recipe():
+    return Recipe(
+        learning_rate=0.01,
+        epochs=2,
+        steps_per_epoch=3,
+        progress=Progress(io.StringIO()),
+    )
+
+
+@pytest.fixture
+def dataset(images, labels):
+    return keras_kd.data.from_arrays(images[:16], labels[:16], batch_size=8)
+
+
+def test_the_steps_are_counted_whatever_the_data_holds(
+    recipe, dataset, student
+):
+    recipe.fit(student, dataset, "student")
+    assert int(student.optimizer.iterations) == 6
+
+
+def test_the_rate_falls_to_nothing_along_a_cosine(recipe, dataset, student):
+    recipe.fit(student, dataset, "student")
+    rate = student.optimizer._learning_rate
+    for step in range(7):
+        expected = 0.01 * (1 + math.cos(math.pi * step / 6)) / 2
+        np.testing.assert_allclose(float(rate(step)), expected, atol=1e-8)
+
+
+def test_without_labels_no_loss_is_compiled(recipe, dataset, teacher, student):
+    distiller = keras_kd.Distiller(teacher, student, alpha=1.0)
+    recipe.fit(distiller, dataset.map(lambda x, y: x), "student", labels=False)
+    assert int(distiller.optimizer.iterations) == 6
+
+
+def test_a_saved_file_has_the_weights_and_no_optimizer(
+    recipe, dataset, student, images, tmp_path
+):
+    recipe.fit(student, dataset, "student")
+    save_keras(student, tmp_path / "student.keras")
+    loaded = keras.models.load_model(tmp_path / "student.keras")
+    np.testing.assert_array_equal(
+        loaded.predict(images, verbose=0), student.predict(images, verbose=0)
+    )
+    assert not loaded.compiled
+    with zipfile.ZipFile(tmp_path / "student.keras") as file:
+        assert b"optimizer" not in file.read("model.weights.h5")
+
+
+def test_a_missing_student_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"No student at `.*a\.keras`"):
+        load_student(tmp_path / "a.keras")

@@ -1,0 +1,158 @@
+"""The house: documented, lazily imported, small files, a fresh README."""
+
+import dataclasses
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+import tomllib
+import types
+from pathlib import Path
+
+import pytest
+
+import keras_kd
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+COMMANDS = ("quickstart", "distill", "export", "evaluate", "losses")
+PACKAGES = sorted(
+    value.__name__
+    for name in keras_kd.__all__
+    if isinstance(value := getattr(keras_kd, name), types.ModuleType)
+)
+
+
+def public_symbols():
+    """Yield (dotted name, object) of every public class and function."""
+    for module_name in ["keras_kd", *PACKAGES]:
+        module = importlib.import_module(module_name)
+        for name in module.__all__:
+            value = getattr(module, name)
+            if inspect.isclass(value) or inspect.isfunction(value):
+                yield f"{module_name}.{name}", value
+
+
+SYMBOLS = dict(public_symbols())
+
+
+def run_python(code, *arguments):
+    return subprocess.run(
+        [sys.executable, *arguments, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+
+
+@pytest.mark.parametrize("name", keras_kd.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(keras_kd, name) is not None
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_sub_package_lists_its_names(package):
+    module = importlib.import_module(package)
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'Distill'"):
+        keras_kd.Distill  # noqa: B018
+
+
+@pytest.mark.parametrize("name", SYMBOLS)
+def test_public_symbols_are_documented(name):
+    symbol = SYMBOLS[name]
+    text = inspect.getdoc(symbol) or ""
+    assert text.partition("\n")[0].endswith("."), "a first line that ends"
+    if inspect.isclass(symbol) and issubclass(symbol, Exception):
+        return
+    if dataclasses.is_dataclass(symbol) or hasattr(symbol, "_fields"):
+        assert "Attributes:" in text or "Args:" in text
+        return
+    taken = inspect.signature(symbol).parameters.values()
+    if any(p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in taken):
+        assert "Args:" in text
+    assert "Example:" in text
+    assert ">>> " in text.partition("Example:")[2]
+
+
+@pytest.mark.parametrize("name", SYMBOLS)
+def test_docstring_sections_stand_in_the_order_of_the_style(name):
+    order = ["Formula", "Reference", "Args", "Shapes", "Returns", "Raises"]
+    order += ["Example"]
+    text = inspect.getdoc(SYMBOLS[name]) or ""
+    found = re.findall(rf"^({'|'.join(order)}):$", text, re.MULTILINE)
+    assert found == sorted(found, key=order.index)
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    heavy = ["tensorflow", "keras", "numpy", "rich", "typer"]
+    result = run_python(
+        f"import sys, keras_kd; print([m for m in {heavy} if m in sys.modules])"
+    )
+    assert result.stdout == "[]\n", result.stderr
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_does_not_import_tensorflow(command):
+    result = run_python(
+        "import sys\n"
+        "from keras_kd.cli import app\n"
+        f"app({[*command.split(), '--help']}, standalone_mode=False)\n"
+        "print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
+    )
+    assert "Usage:" in result.stdout, result.stderr
+    assert result.stdout.endswith("[]\n")
+
+
+def test_readme_shows_the_two_commands():
+    readme = (ROOT / "README.md").read_text()
+    assert "make quickstart" in readme
+    assert "make test" in readme
+
+
+def test_readme_table_of_losses_is_fresh():
+    from keras_kd.cli.losses import markdown
+    from keras_kd.cli.losses import methods
+
+    readme = (ROOT / "README.md").read_text()
+    between = re.search(
+        r"<!-- losses -->\n(.*?)\n<!-- /losses -->", readme, re.DOTALL
+    )
+    assert between, "README.md has the markers <!-- losses --> <!-- /losses -->"
+    assert between[1].strip() == markdown(methods()), (
+        "replace the table by the output of `keras-kd losses --markdown`"
+    )
+
+
+def test_no_file_is_longer_than_300_lines():
+    files = [
+        path
+        for folder in ("keras_kd", "tests", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+    ]
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for path in files
+    }
+    assert len(lengths) > 20
+    assert {path: n for path, n in lengths.items() if n > 300} == {}
+
+
+def test_the_version_is_said_once():
+    assert PYPROJECT["project"]["version"] == keras_kd.__version__
+
+
+def test_every_dependency_that_is_installed_for_tests_is_pinned():
+    project = PYPROJECT["project"]
+    extras = project["optional-dependencies"]
+    needed = project["dependencies"] + extras["datasets"] + extras["dev"]
+    names = {re.match(r"[A-Za-z0-9-]+", text)[0] for text in needed}
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9.-]+==[0-9a-z.]+", pin) for pin in pins)
+    assert names <= {pin.partition("==")[0] for pin in pins}
