@@ -1,0 +1,50 @@
+"""What every benchmark writes beside its numbers."""
+
+import datetime
+import json
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def environment() -> dict[str, Any]:
+    """Return machine, versions and commit."""
+    import keras
+    import numpy
+    import tensorflow
+
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    return {
+        "date": datetime.date.today().isoformat(),
+        "commit": commit,
+        "machine": f"{_cores()} cores, {platform.machine()}, "
+        f"{platform.system()}",
+        "python": platform.python_version(),
+        "tensorflow": tensorflow.__version__,
+        "keras": keras.__version__,
+        "numpy": numpy.__version__,
+    }
+
+
+def write(name: str, results: dict[str, Any]) -> Path:
+    """Write `benchmarks/results/<name>.json` and return its path."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    content = {"environment": environment(), **results}
+    path.write_text(json.dumps(content, indent=2) + "\n")
+    return path
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0))
