@@ -21,7 +21,7 @@ PRESETS = {
     "digits": Setting("digits", labels=100, epochs=20),
     "mnist": Setting("mnist", labels=100, epochs=6, max_train=10_000),
     "cifar10_jpeg": Setting(
-        "cifar10_jpeg", labels=1_000, epochs=10, max_train=10_000
+        "cifar10_jpeg", labels=1_000, epochs=8, max_train=10_000
     ),
 }
 
