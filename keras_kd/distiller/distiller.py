@@ -14,8 +14,8 @@ from keras_kd.core.taps import Tap
 from keras_kd.core.taps import input_spec
 from keras_kd.distiller import compatibility
 from keras_kd.distiller.checkpoint import Saving
-from keras_kd.distiller.guards import non_finite_message
 from keras_kd.distiller.guards import readable
+from keras_kd.distiller.guards import stop_when_nan
 from keras_kd.distiller.teacher_slot import TeacherSlot
 from keras_kd.distiller.tensorflow_step import TensorFlowStep
 from keras_kd.distiller.terms import layer_names
@@ -228,7 +228,7 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
             ValueError: If there is no teacher, or labels are out of range.
         """
         self._require_teacher()
-        stop = keras.callbacks.LambdaCallback(on_epoch_end=_stop_when_nan)
+        stop = keras.callbacks.LambdaCallback(on_epoch_end=stop_when_nan)
         callbacks = kwargs.pop("callbacks", None)
         if isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks.append(stop)
@@ -293,15 +293,3 @@ def _built(student: keras.Model, teacher: Any) -> keras.Model:
         spec = input_spec(teacher, subject="Distiller", role="teacher")
         student.build(keras.tree.map_structure(lambda t: t.shape, spec))
     return student
-
-
-def _stop_when_nan(epoch: int, logs: dict[str, float] | None = None) -> None:
-    """Stop after an epoch whose steps XLA could not stop itself."""
-    del epoch
-    bad = [
-        name
-        for name, value in (logs or {}).items()
-        if not name.startswith("val_") and value - value != 0
-    ]
-    if bad:
-        raise FloatingPointError(non_finite_message(bad))

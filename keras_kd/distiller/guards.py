@@ -90,6 +90,18 @@ def non_finite_message(names: list[str]) -> str:
     )
 
 
+def stop_when_nan(epoch: int, logs: dict[str, float] | None = None) -> None:
+    """Stop after an epoch whose steps XLA could not stop itself."""
+    del epoch
+    bad = [
+        name
+        for name, value in (logs or {}).items()
+        if not name.startswith("val_") and value - value != 0
+    ]
+    if bad:
+        raise FloatingPointError(non_finite_message(bad))
+
+
 @contextmanager
 def readable() -> Iterator[None]:
     """Raise the plain sentence of a failed check.

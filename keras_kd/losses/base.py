@@ -50,6 +50,16 @@ class DistillationLoss(keras.Layer):
 
     Raises:
         ValueError: If the class counts differ.
+
+    Example:
+    >>> import keras
+    >>> import keras_kd
+    >>> class LogitsMAE(keras_kd.losses.DistillationLoss):
+    ...     def call(self, teacher_outputs, student_outputs, labels=None):
+    ...         gap = keras.ops.abs(teacher_outputs - student_outputs)
+    ...         return keras.ops.mean(gap, axis=-1)
+    >>> float(LogitsMAE()([[4.0, 0.0]], [[1.0, 1.0]])[0])
+    2.0
     """
 
     kind = "logit"

@@ -20,16 +20,6 @@ def make(units=3, features=6, name="model"):
     )
 
 
-@pytest.fixture
-def rows():
-    return np.random.default_rng(0).normal(size=(32, 6)).astype("float32")
-
-
-@pytest.fixture
-def classes():
-    return np.random.default_rng(1).integers(0, 3, 32)
-
-
 def test_class_counts_that_differ():
     with pytest.raises(
         ValueError, match=r"same classes.*\(None, 5\).*\(None, 3\)"
