@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from keras_kd import evaluation as evaluation
     from keras_kd import export as export
     from keras_kd import losses as losses
-    from keras_kd import (
-        strategies as strategies,  # type: ignore[attr-defined]
-    )
+    from keras_kd import strategies as strategies
     from keras_kd import students as students
     from keras_kd import teachers as teachers
     from keras_kd.core.errors import ExportMismatchError as ExportMismatchError

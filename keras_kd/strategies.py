@@ -9,6 +9,8 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
 
+__all__ = ["strategy"]
+
 _NAMES = ("none", "mirrored", "multi_worker_mirrored", "tpu")
 _LATER = ("multi_worker_mirrored", "tpu")
 

@@ -20,7 +20,14 @@ from keras_kd.cli import losses
 from keras_kd.cli import quickstart
 
 # What our own code raises for input it cannot use: the user's to mend.
-_EXPECTED = (ValueError, TypeError, OSError, RuntimeError, ImportError)
+_EXPECTED = (
+    ArithmeticError,  # a loss that is not finite
+    ImportError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class _OneLineErrors(TyperGroup):

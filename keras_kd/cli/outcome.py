@@ -29,7 +29,7 @@ class Setting:
     labels: int | None
     epochs: int
     max_train: int | None = None
-    width: float = 0.25
+    width: float = 0.375
     seed: int = 0
     batch_size: int = 64
     learning_rate: float = 2e-3

@@ -48,7 +48,7 @@ def quickstart(  # noqa: PLR0913 (one option a line)
     ] = None,
     width: Annotated[
         float, typer.Option(help="The student's width, the teacher's being 1.")
-    ] = 0.25,
+    ] = Setting.width,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything.")] = 0,
     as_json: printing.Json = False,
 ) -> None:

@@ -155,3 +155,24 @@ def test_the_table_has_a_line_for_each_row(capsys, tmp_path):
     cells = "TFLite int8 50.0% 25.0% 1,234 0.100 0.200 0.300000"
     assert lines[4].split() == cells.split()
     assert lines[-1] == f"Files and results.json: {tmp_path}/ (9 s)"
+
+
+@pytest.mark.slow
+@pytest.mark.export
+def test_the_default_run_keeps_what_it_claims(tmp_path):
+    result = run("--output", tmp_path, "--json")
+    assert result.exit_code == 0, result.stderr
+    outcome = json.loads(result.stdout)
+    rows = {row["model"]: row for row in outcome["rows"]}
+    teacher, alone, student = (
+        rows[name]["accuracy"]
+        for name in ("teacher", "student alone", "student distilled")
+    )
+    params = outcome["num_params"]
+    assert params["student distilled"] <= 0.25 * params["teacher"]
+    assert student >= alone + 0.04
+    assert student >= teacher - 0.03
+    full, small = rows["TFLite float32"], rows["TFLite int8"]
+    assert full["size_bytes"] >= 50_000
+    assert small["size_bytes"] <= 0.35 * full["size_bytes"]
+    assert abs(small["accuracy"] - student) <= 0.01
