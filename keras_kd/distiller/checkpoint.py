@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_kd.core.schedules import to_config
+from keras_kd.distiller.arguments import saved_input
 
 
 class Saving:
@@ -16,9 +17,14 @@ class Saving:
         self.student.export(filepath, *args, **kwargs)
 
     def get_config(self: Any) -> dict[str, Any]:
-        """Return what makes this Distiller again, without its teacher."""
+        """Return what makes this Distiller again, without its teacher.
+
+        Raises:
+            ValueError: If an input function is not registered with Keras.
+        """
         save = keras.saving.serialize_keras_object
         weight = self.student_loss_weight
+        inputs = {k: v for k, v in self._inputs.items() if v is not None}
         return {
             "name": self.name,
             "student": save(self.student),
@@ -28,6 +34,7 @@ class Saving:
             if weight is None
             else to_config(weight),
             **self._settings,
+            **{name: saved_input(how, name) for name, how in inputs.items()},
         }
 
     @classmethod
@@ -42,6 +49,9 @@ class Saving:
         config = dict(config)
         student = load(config.pop("student"))
         losses = [load(loss) for loss in config.pop("losses")]
+        for name in ("teacher_input", "student_input"):
+            if isinstance(config.get(name), dict):
+                config[name] = load(config[name])
         make: Any = cls
         return make(None, student, losses, **config)
 
