@@ -1,5 +1,6 @@
 """Teachers: what gives the outputs that a student learns from."""
 
+from keras_kd.teachers.cache import TeacherCache
 from keras_kd.teachers.callables import HostTeacher
 from keras_kd.teachers.ensemble import Ensemble
 from keras_kd.teachers.files import load
@@ -11,5 +12,6 @@ __all__ = [
     "HostTeacher",
     "JoinedTeacher",
     "LiveTeacher",
+    "TeacherCache",
     "load",
 ]
