@@ -16,6 +16,21 @@ class Saving:
         """Export the student; the arguments are `keras.Model.export`'s."""
         self.student.export(filepath, *args, **kwargs)
 
+    def save(self: Any, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Save to a `.keras` file; the arguments are `keras.Model.save`'s.
+
+        Raises:
+            ValueError: If an input function is not registered with Keras.
+                An older file of that name is then still there.
+        """
+        # Keras empties the file before it asks for the config.
+        self._saved_inputs()
+        super().save(filepath, *args, **kwargs)  # type: ignore[misc]
+
+    def _saved_inputs(self: Any) -> dict[str, Any]:
+        given = {k: v for k, v in self._inputs.items() if v is not None}
+        return {name: saved_input(how, name) for name, how in given.items()}
+
     def get_config(self: Any) -> dict[str, Any]:
         """Return what makes this Distiller again, without its teacher.
 
@@ -24,7 +39,6 @@ class Saving:
         """
         save = keras.saving.serialize_keras_object
         weight = self.student_loss_weight
-        inputs = {k: v for k, v in self._inputs.items() if v is not None}
         return {
             "name": self.name,
             "student": save(self.student),
@@ -34,7 +48,7 @@ class Saving:
             if weight is None
             else to_config(weight),
             **self._settings,
-            **{name: saved_input(how, name) for name, how in inputs.items()},
+            **self._saved_inputs(),
         }
 
     @classmethod

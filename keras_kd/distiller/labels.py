@@ -105,9 +105,10 @@ def for_loss(
         if labelled is not None:
             labels[part.key] = _legal(part, labelled)
             count, total = _counts(labelled, mask_of(part.prediction))
-            factor = ops.divide_no_nan(total, count)
-            scaled = labelled * factor if part.rule.averages else labelled
-            weights[part.key] = times(weight, scaled)
+            # A loss that ignores a class divides by the others' number.
+            if part.rule.averages and part.rule.ignored is None:
+                labelled = labelled * ops.divide_no_nan(total, count)
+            weights[part.key] = times(weight, labelled)
         counts.append(count)
         totals.append(total)
     for part, share in zip(parts, _shares_of_outputs(counts), strict=True):
@@ -129,8 +130,8 @@ def for_metrics(y: Any, predictions: Any, loss: Any) -> tuple[Any, Any]:
     """
     labels, weights = {}, {}
     for part in _parts(y, predictions, loss):
-        rule = part.rule._replace(ignored=None)
-        labelled = _labelled(part.y, part.prediction, rule)
+        part = part._replace(rule=part.rule._replace(ignored=None))
+        labelled = _labelled(part.y, part.prediction, part.rule)
         weights[part.key] = labelled
         labels[part.key] = part.y
         if labelled is not None:
@@ -210,6 +211,8 @@ def _legal(part: _Part, labelled: Any) -> Any:
     """Replace absent labels by ones whose loss is finite, of weight 0."""
     y, prediction = part.y, part.prediction
     present = ops.cast(lift(labelled, len(y.shape)), "bool")
+    if part.rule.ignored is not None:
+        return ops.where(present, y, ops.cast(part.rule.ignored, y.dtype))
     fill = ops.zeros_like(y)
     sparse = len(y.shape) < len(prediction.shape) or y.shape[-1] == 1
     if sparse and prediction.shape[-1] > 1:
