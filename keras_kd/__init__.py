@@ -15,6 +15,8 @@ _EXPORTS = {
     "Distiller": "keras_kd.distiller",
     "Evaluation": "keras_kd.evaluation",
     "ExportMismatchError": "keras_kd.core.errors",
+    "StaleCacheError": "keras_kd.core.errors",
+    "TeacherCache": "keras_kd.teachers",
     "evaluate": "keras_kd.evaluation",
     "data": None,
     "evaluation": None,
@@ -36,9 +38,11 @@ if TYPE_CHECKING:
     from keras_kd import students as students
     from keras_kd import teachers as teachers
     from keras_kd.core.errors import ExportMismatchError as ExportMismatchError
+    from keras_kd.core.errors import StaleCacheError as StaleCacheError
     from keras_kd.distiller import Distiller as Distiller
     from keras_kd.evaluation import Evaluation as Evaluation
     from keras_kd.evaluation import evaluate as evaluate
+    from keras_kd.teachers import TeacherCache as TeacherCache
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_kd.core.schedules import to_config
+from keras_kd.distiller.arguments import saved_input
 
 
 class Saving:
@@ -15,8 +16,27 @@ class Saving:
         """Export the student; the arguments are `keras.Model.export`'s."""
         self.student.export(filepath, *args, **kwargs)
 
+    def save(self: Any, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Save to a `.keras` file; the arguments are `keras.Model.save`'s.
+
+        Raises:
+            ValueError: If an input function is not registered with Keras.
+                An older file of that name is then still there.
+        """
+        # Keras empties the file before it asks for the config.
+        self._saved_inputs()
+        super().save(filepath, *args, **kwargs)  # type: ignore[misc]
+
+    def _saved_inputs(self: Any) -> dict[str, Any]:
+        given = {k: v for k, v in self._inputs.items() if v is not None}
+        return {name: saved_input(how, name) for name, how in given.items()}
+
     def get_config(self: Any) -> dict[str, Any]:
-        """Return what makes this Distiller again, without its teacher."""
+        """Return what makes this Distiller again, without its teacher.
+
+        Raises:
+            ValueError: If an input function is not registered with Keras.
+        """
         save = keras.saving.serialize_keras_object
         weight = self.student_loss_weight
         return {
@@ -28,6 +48,7 @@ class Saving:
             if weight is None
             else to_config(weight),
             **self._settings,
+            **self._saved_inputs(),
         }
 
     @classmethod
@@ -42,6 +63,9 @@ class Saving:
         config = dict(config)
         student = load(config.pop("student"))
         losses = [load(loss) for loss in config.pop("losses")]
+        for name in ("teacher_input", "student_input"):
+            if isinstance(config.get(name), dict):
+                config[name] = load(config[name])
         make: Any = cls
         return make(None, student, losses, **config)
 

@@ -7,21 +7,22 @@ import keras
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
+from keras_kd.core.joined import unpack
 from keras_kd.core.schedules import Number
 from keras_kd.core.schedules import Schedule
 from keras_kd.core.schedules import check_schedule
 from keras_kd.core.taps import Tap
-from keras_kd.core.taps import input_spec
 from keras_kd.distiller import compatibility
+from keras_kd.distiller.arguments import ALPHA_ADVICE
+from keras_kd.distiller.arguments import build_student
+from keras_kd.distiller.arguments import resolve_losses
 from keras_kd.distiller.checkpoint import Saving
-from keras_kd.distiller.guards import readable
 from keras_kd.distiller.guards import stop_when_nan
 from keras_kd.distiller.teacher_slot import TeacherSlot
 from keras_kd.distiller.tensorflow_step import TensorFlowStep
 from keras_kd.distiller.terms import layer_names
-from keras_kd.losses import DistillationLoss
-from keras_kd.losses import SoftTargets
-from keras_kd.losses import get
+from keras_kd.teachers.inputs import InputChoice
+from keras_kd.teachers.inputs import check_input_choice
 
 # The signature of Keras' method, under a docstring of our own.
 _signature_of = functools.partial(functools.wraps, assigned=(), updated=())
@@ -44,8 +45,10 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
         Hinton, Vinyals and Dean 2015, arXiv:1503.02531.
 
     Args:
-        teacher: A built `keras.Model`, or `None` until one is assigned to
-            `distiller.teacher`.
+        teacher: A built `keras.Model`, a `keras_kd.teachers.Ensemble` or
+            `HostTeacher`, a `keras_kd.TeacherCache`, or `None` until one is
+            assigned to `distiller.teacher` or when the data was joined to a
+            cache. A teacher that runs refuses joined data.
         student: A built `keras.Model`; trained in place.
         losses: A loss of `keras_kd.losses`, its name, a loss instance of
             `keras.distillation`, or a list of them. Defaults to
@@ -63,14 +66,23 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
             `"binary_probabilities"` where the teacher's layers do not tell
             what it returns; a structure of them for several outputs.
         student_output: The same for the student.
+        teacher_input: What the teacher takes of a batch's x: a function of x
+            (another size or scale), or a key of a dict x (another modality).
+            TensorFlow traces the function. Defaults to all of x.
+        student_input: The same for the student, in `fit`, `evaluate`,
+            `predict` and calls; `distiller.student` and exports take the
+            student's own input.
         name: Name of the model.
 
     Shapes:
-        Inputs and outputs are the student's. A one-unit head is two classes,
+        Outputs are the student's, and inputs too where `student_input` is not
+        given. Labels are as the compiled loss takes them; -1 under a
+        cross-entropy, or NaN in float labels, is no label: such an example
+        counts in the distillation part only. A one-unit head is two classes,
         a sigmoid head of several units two classes each.
 
     Raises:
-        TypeError: If teacher, student or losses are of another type.
+        TypeError: If teacher, student, losses or inputs are of another type.
         ValueError: If alpha is outside [0, 1], a model is not built, the
             models take different inputs or have different class counts, a
             layer is unknown, or the outputs cannot be told to be logits or
@@ -92,7 +104,7 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
 
     def __init__(  # noqa: PLR0913 - the public contract
         self,
-        teacher: keras.Model | None,
+        teacher: Any,
         student: keras.Model,
         losses: Any = None,
         *,
@@ -102,6 +114,8 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
         agreement: bool = False,
         teacher_output: Any = None,
         student_output: Any = None,
+        teacher_input: InputChoice = None,
+        student_input: InputChoice = None,
         name: str = "distiller",
         **kwargs: Any,
     ) -> None:
@@ -111,7 +125,7 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
                 requirement("Distiller", "student", "a keras.Model", student)
             )
         self.alpha = check_schedule(
-            "Distiller", "alpha", alpha, low=0, high=1, advice=_ALPHA_ADVICE
+            "Distiller", "alpha", alpha, low=0, high=1, advice=ALPHA_ADVICE
         )
         self.student_loss_weight = student_loss_weight
         if student_loss_weight is not None:
@@ -124,8 +138,14 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
             "student_output": student_output,
         }
         self._hold("_settings", settings)
-        self.student = _built(student, teacher)
-        self.distillation_losses = _resolve(losses, temperature)
+        given = {"teacher_input": teacher_input, "student_input": student_input}
+        for argument, how in given.items():
+            check_input_choice(how, subject="Distiller", argument=argument)
+        self._hold("_inputs", given)
+        if teacher_input is None and student_input is None:
+            build_student(student, teacher)
+        self.student = student
+        self.distillation_losses = resolve_losses(losses, temperature)
         self._student_tap = Tap(
             student,
             layer_names(self.distillation_losses, "student"),
@@ -188,8 +208,12 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
         Raises:
             ValueError: If there is no `loss` although the task has a weight,
                 or a cross-entropy's `from_logits` is not what the student
-                returns.
+                returns, or XLA is asked for with a `HostTeacher`.
         """
+        asked = kwargs.get("jit_compile", args[7] if len(args) > 7 else None)
+        self._check_xla(asked is True)
+        # What "auto" comes to on a GPU.
+        self.supports_jit = not getattr(self._teacher, "on_host", False)
         super().compile(*args, **kwargs)
         loss = getattr(self, "loss", None) if self._compile_loss else None
         if loss is None and self._needs_task:
@@ -227,21 +251,19 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
                 Names it; the weights are those of the last good step.
             ValueError: If there is no teacher, or labels are out of range.
         """
-        self._require_teacher()
         stop = keras.callbacks.LambdaCallback(on_epoch_end=stop_when_nan)
         callbacks = kwargs.pop("callbacks", None)
         if isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks.append(stop)
         else:
             callbacks = [*keras.tree.flatten(callbacks or []), stop]
-        with readable():
+        with self._training():
             return super().fit(*args, callbacks=callbacks, **kwargs)
 
     @_signature_of(keras.Model.train_on_batch)
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """Train on one batch; the arguments are Keras' own."""
-        self._require_teacher()
-        with readable():
+        with self._training():
             return super().train_on_batch(*args, **kwargs)
 
     @_signature_of(keras.Model.evaluate)
@@ -256,40 +278,6 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
     def call(
         self, inputs: Any, training: bool | None = None, mask: Any = None
     ) -> Any:
-        """Run the student."""
-        return self.student(inputs, training=training)
-
-
-_ALPHA_ADVICE = (
-    "It weights the distillation part; 0.9 is usual. For weights that do not "
-    "add up to 1, use `student_loss_weight` and the losses' `weight`."
-)
-
-
-def _resolve(losses: Any, temperature: Any) -> list[DistillationLoss]:
-    if losses is None:
-        return [SoftTargets(4.0 if temperature is None else temperature)]
-    if temperature is not None:
-        raise ValueError(
-            requirement(
-                "Distiller",
-                "temperature",
-                "None when `losses` is given",
-                temperature,
-                "Give it to the loss: `SoftTargets(temperature=...)`.",
-            )
-        )
-    listed = list(losses) if isinstance(losses, (list, tuple)) else [losses]
-    if not listed:
-        raise ValueError(
-            requirement("Distiller", "losses", "one loss or more", losses)
-        )
-    return [get(loss) for loss in listed]
-
-
-def _built(student: keras.Model, teacher: Any) -> keras.Model:
-    """Build a student that has no input shape yet with the teacher's."""
-    if not student.built and isinstance(teacher, keras.Model):
-        spec = input_spec(teacher, subject="Distiller", role="teacher")
-        student.build(keras.tree.map_structure(lambda t: t.shape, spec))
-    return student
+        """Run the student; `student_input` and joined data as in `fit`."""
+        x, _ = unpack(inputs)
+        return self.student(self._part(x, "student_input"), training=training)

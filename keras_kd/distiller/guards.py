@@ -54,17 +54,25 @@ def not_nan(outputs: Any) -> list[Any]:
 
 
 def labels_in_range(labels: Any, num_classes: int, ignored: Any) -> Any:
-    """Check that class labels are below the number of classes."""
+    """Check that class labels are below the number of classes.
+
+    An example without a label has -1, or NaN.
+    """
     labels = tf.convert_to_tensor(labels)
     inside = (labels >= 0) & (labels < num_classes)
+    if not labels.dtype.is_unsigned:
+        inside |= labels == -1
+    if labels.dtype.is_floating:
+        inside |= tf.math.is_nan(labels)
     if ignored is not None:
         inside |= labels == tf.cast(ignored, labels.dtype)
     return _assert(
         tf.reduce_all(inside),
         "labels",
         f"The data needs labels between 0 and {num_classes - 1}, one of the "
-        f"student's {num_classes} classes. Received: a label outside. Map the "
-        "labels, or give both models as many classes as the data has.",
+        f"student's {num_classes} classes, or -1 for no label. Received: a "
+        "label outside. Map the labels, or give both models as many classes "
+        "as the data has.",
     )
 
 

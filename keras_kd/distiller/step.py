@@ -43,7 +43,7 @@ def weighted_mean(
     count = ops.cast(ops.size(values), values.dtype)
     if mask is not None and len(mask.shape) <= rank:
         kept = ops.broadcast_to(
-            _lift(ops.cast(mask, "bool"), rank), ops.shape(values)
+            lift(ops.cast(mask, "bool"), rank), ops.shape(values)
         )
         values = ops.where(kept, values, 0.0)
         count = ops.sum(ops.cast(kept, values.dtype))
@@ -51,7 +51,7 @@ def weighted_mean(
         weight = ops.cast(sample_weight, values.dtype)
         while len(weight.shape) > rank and weight.shape[-1] == 1:
             weight = ops.squeeze(weight, -1)
-        values = values * _lift(weight, rank)
+        values = values * lift(weight, rank)
     return Mean(ops.divide_no_nan(ops.sum(values), count), count)
 
 
@@ -95,7 +95,7 @@ def objective(
     return total
 
 
-def _lift(tensor: Any, rank: int) -> Any:
+def lift(tensor: Any, rank: int) -> Any:
     """Add axes at the end until the tensor has `rank` of them."""
     for _ in range(rank - len(tensor.shape)):
         tensor = ops.expand_dims(tensor, -1)

@@ -5,9 +5,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_kd.core.joined import unpack
 from keras_kd.core.schedules import value_at
 from keras_kd.core.taps import Tapped
 from keras_kd.distiller import guards
+from keras_kd.distiller import labels
+from keras_kd.distiller import metrics
 from keras_kd.distiller import step
 from keras_kd.distiller.terms import pairs
 
@@ -21,8 +24,8 @@ class TensorFlowStep:
     def train_step(self: Any, data: Any) -> dict[str, Any]:
         """Run one batch: forward passes, loss, update, logs."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        self._require_teacher()
-        taught = self._teacher(x)
+        x, joined = unpack(x)
+        taught = self._teach(x, joined)
         checked = not self.jit_compile  # XLA drops assertions
         checks = guards.not_nan(taught[1:]) if checked else []
         if checked and y is not None and self._sparse_classes is not None:
@@ -31,10 +34,10 @@ class TensorFlowStep:
                     y, self._sparse_classes, self._ignored_label
                 )
             )
-        x = guards.after(checks, x)
+        chosen = guards.after(checks, self._part(x, "student_input"))
 
         with tf.GradientTape() as tape:
-            tapped = self._student_tap(x, training=True)
+            tapped = self._student_tap(chosen, training=True)
             task, terms = self._measure(taught, tapped, y, sample_weight)
             objective = self._objective(task, terms)
             penalty = self._penalty()
@@ -71,13 +74,51 @@ class TensorFlowStep:
 
     def test_step(self: Any, data: Any) -> dict[str, Any]:
         """Evaluate the student on one batch; no teacher, no change."""
-        if self._compile_loss is not None:
-            return super().test_step(data)  # type: ignore[misc]
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, _ = unpack(x)
         predictions = self(x, training=False)
+        if self._compile_loss is not None:
+            if y is None:
+                raise ValueError(
+                    "`evaluate` needs labels for `loss`. Received: data "
+                    "without `y`. Give labels, or compile without `loss`."
+                )
+            task = labels.for_loss(y, predictions, sample_weight, self.loss)
+            # Keras has divided it by the number of replicas.
+            loss = _num_replicas() * self._compute_loss(
+                x, task.y, predictions, task.sample_weight, training=False
+            )
+            batch = tf.cast(_batch_size(predictions), "float32")
+            share = tf.math.divide_no_nan(task.count, task.total)
+            self._loss_tracker.update_state(loss, sample_weight=batch * share)
         return self.compute_metrics(
             x, y, predictions, sample_weight=sample_weight
         )
+
+    def compute_metrics(
+        self: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Update the compiled metrics over the labelled examples.
+
+        Args:
+            x: Not used.
+            y: Labels; -1 under a cross-entropy, or NaN, is no label.
+            y_pred: The student's outputs.
+            sample_weight: For the `weighted_metrics`.
+
+        Returns:
+            Every logged value by name.
+        """
+        if self._compile_metrics is not None and y is not None:
+            metrics.update(
+                self._compile_metrics,
+                y,
+                y_pred,
+                sample_weight,
+                getattr(self, "loss", None),
+            )
+        results: dict[str, Any] = self.get_metrics_result()
+        return results
 
     def _measure(
         self: Any, taught: Tapped, tapped: Tapped, y: Any, sample_weight: Any
@@ -105,10 +146,14 @@ class TensorFlowStep:
             terms.append((weight, step.Mean(value, means[0].count)))
         task = None
         if self._compile_loss is not None and y is not None:
-            compiled = self._compile_loss(y, tapped.predictions, sample_weight)
+            known = labels.for_loss(
+                y, tapped.predictions, sample_weight, self.loss
+            )
+            compiled = self._compile_loss(
+                known.y, tapped.predictions, known.sample_weight
+            )
             # Keras has divided it by the number of replicas.
-            value = compiled * _num_replicas()
-            task = step.Mean(value, self._task_count(tapped.predictions))
+            task = step.Mean(compiled * _num_replicas(), known.count)
         elif self._compile_loss is not None and self._needs_task:
             raise ValueError(
                 "`Distiller` needs labels for `loss`. Received: data without "
@@ -145,13 +190,6 @@ class TensorFlowStep:
         self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         return True
 
-    def _task_count(self: Any, predictions: Any) -> Any:
-        leaves = keras.tree.flatten(predictions)
-        mask = step.mask_of(leaves[0])
-        if len(leaves) == 1 and mask is not None:
-            return tf.reduce_sum(tf.cast(mask, "float32"))
-        return tf.cast(tf.shape(leaves[0])[0], "float32")
-
     def _track(
         self: Any,
         named: dict[str, step.Mean],
@@ -165,9 +203,7 @@ class TensorFlowStep:
             self._trackers[name].update_state(
                 mean.value, sample_weight=mean.count
             )
-        batch = tf.cast(
-            tf.shape(keras.tree.flatten(tapped.predictions)[0])[0], "float32"
-        )
+        batch = tf.cast(_batch_size(tapped.predictions), "float32")
         # The objective is this replica's share of the global mean.
         (share,) = _shares([step.Mean(objective, batch)])
         mean = tf.math.divide_no_nan(objective, share)
@@ -181,6 +217,10 @@ class TensorFlowStep:
                 self._trackers["agreement"].update_state(
                     mean.value, sample_weight=mean.count
                 )
+
+
+def _batch_size(predictions: Any) -> Any:
+    return tf.shape(keras.tree.flatten(predictions)[0])[0]
 
 
 def _num_replicas() -> int:

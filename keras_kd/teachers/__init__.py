@@ -1,6 +1,17 @@
 """Teachers: what gives the outputs that a student learns from."""
 
+from keras_kd.teachers.cache import TeacherCache
+from keras_kd.teachers.callables import HostTeacher
+from keras_kd.teachers.ensemble import Ensemble
 from keras_kd.teachers.files import load
+from keras_kd.teachers.joined import JoinedTeacher
 from keras_kd.teachers.live import LiveTeacher
 
-__all__ = ["LiveTeacher", "load"]
+__all__ = [
+    "Ensemble",
+    "HostTeacher",
+    "JoinedTeacher",
+    "LiveTeacher",
+    "TeacherCache",
+    "load",
+]

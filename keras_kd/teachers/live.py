@@ -8,14 +8,18 @@ import keras
 from keras_kd.core.checks import requirement
 from keras_kd.core.taps import Tap
 from keras_kd.core.taps import Tapped
+from keras_kd.teachers.base import BoundTeacher
+
+KINDS_OF_TEACHER = (
+    "a keras.Model, a keras_kd.teachers.Ensemble or HostTeacher, a "
+    "keras_kd.TeacherCache, or None"
+)
 
 
-class LiveTeacher:
+class LiveTeacher(BoundTeacher):
     """A model run in inference mode, whose outputs are constants.
 
-    Not a Keras object on purpose: Keras saves and trains what it can see,
-    and the teacher is neither saved nor trained. The model's weights, flags
-    and statistics stay as they are.
+    The model's weights, flags and statistics stay as they are.
 
     Args:
         model: A built Keras model.
@@ -51,24 +55,21 @@ class LiveTeacher:
                 requirement(
                     "Distiller",
                     "teacher",
-                    "a keras.Model, or None",
+                    KINDS_OF_TEACHER,
                     model,
-                    "Load a file with `keras_kd.teachers.load(path)`."
-                    if isinstance(model, str)
-                    else "",
+                    _advice(model),
                 )
             )
         self.model = model
+        self.models = (model,)
         self._tap = Tap(
             model, layers, output_kind, logits=logits, role="teacher"
         )
+        self.spec: Tapped = self._tap.spec
 
-    @property
-    def spec(self) -> Tapped:
-        """Symbolic outputs of one forward pass."""
-        return self._tap.spec
-
-    def __call__(self, inputs: Any) -> Tapped:
+    def __call__(
+        self, inputs: Any, joined: dict[str, Any] | None = None
+    ) -> Tapped:
         """Run the teacher once, `training=False`, and cut the gradient."""
         tapped = self._tap(inputs, training=False)
         return keras.tree.map_structure(
@@ -77,3 +78,16 @@ class LiveTeacher:
             ),
             tapped,
         )
+
+
+def _advice(value: Any) -> str:
+    if isinstance(value, str):
+        return "Load a file with `keras_kd.teachers.load(path)`."
+    if isinstance(value, (list, tuple)):
+        return "Put several into `keras_kd.teachers.Ensemble([...])`."
+    if callable(value):
+        return (
+            "Wrap a function with `keras_kd.teachers.HostTeacher(function, "
+            "num_classes=..., output=...)`."
+        )
+    return ""

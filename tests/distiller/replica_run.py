@@ -35,6 +35,13 @@ def tagger(name, width):
     )
 
 
+def heads(name, width):
+    inputs = keras.Input((6,))
+    x = keras.layers.Dense(width, "relu", name="hidden")(inputs)
+    outputs = {"a": keras.layers.Dense(3)(x), "b": keras.layers.Dense(3)(x)}
+    return keras.Model(inputs, outputs, name=name)
+
+
 class HiddenMSE(keras_kd.losses.DistillationLoss):
     kind = "feature"
 
@@ -54,13 +61,18 @@ def data(case):
         x = rng.integers(1, 7, (count, 5))
         x[:, 1:][rng.random((count, 4)) < 0.6] = 0
         y = rng.integers(0, 3, (count, 5))
+    if case == "unlabelled":
+        y[rng.random(count) < 0.6] = -1
+        y[:8] = -1
+    if case == "outputs":
+        y = {key: rng.integers(-1, 3, count) for key in "ab"}
     weights = rng.uniform(0, 2, count).astype("float32")
-    return x, y, weights if case == "single" else None
+    return x, y, weights if case in ("single", "unlabelled") else None
 
 
 def train(case, strategy):
     keras.utils.set_random_seed(0)
-    make = tagger if case == "masked" else build
+    make = {"masked": tagger, "outputs": heads}.get(case, build)
     teacher = make("teacher", 9)
     losses = [keras_kd.losses.SoftTargets(4.0)]
     if case != "masked":
@@ -74,7 +86,9 @@ def train(case, strategy):
         distiller.compile(
             keras.optimizers.SGD(0.1),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
+            metrics=[["accuracy"], ["accuracy"]]
+            if case == "outputs"
+            else ["accuracy"],
         )
     x, y, weights = data(case)
     history = distiller.fit(
@@ -102,9 +116,8 @@ def main(num_replicas, path):
         if num_replicas == 1
         else tf.distribute.MirroredStrategy(devices)
     )
-    results = {
-        case: train(case, strategy) for case in ("uneven", "single", "masked")
-    }
+    cases = ("uneven", "single", "masked", "unlabelled", "outputs")
+    results = {case: train(case, strategy) for case in cases}
     if num_replicas > 1:
         student = build("outside", 9)
         with strategy.scope():

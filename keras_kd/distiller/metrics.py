@@ -1,0 +1,55 @@
+"""Compiled metrics over the labelled examples."""
+
+from typing import Any
+
+from keras_kd.distiller.labels import for_metrics
+from keras_kd.distiller.labels import times
+from keras_kd.distiller.step import mask_of
+
+
+def update(
+    compiled: Any, y: Any, predictions: Any, sample_weight: Any, loss: Any
+) -> None:
+    """Update metrics as Keras does, without the examples that lack a label.
+
+    Keras gives weights to `weighted_metrics` only. Here the others too get
+    one, 1 for a label and 0 for none, which for batches with every label
+    changes nothing.
+
+    Args:
+        compiled: Keras' container of the metrics given to `compile`.
+        y: The labels, as the dataset gives them.
+        predictions: The student's outputs.
+        sample_weight: The weights, as the dataset gives them, or `None`.
+        loss: What was given to `compile`.
+    """
+    labels, labelled = for_metrics(y, predictions, loss)
+    if labelled is None:
+        compiled.update_state(y, predictions, sample_weight)
+        return
+    if not compiled.built:
+        compiled.build(labels, predictions)
+    flatten = compiled._flatten_y
+    known = flatten(labelled)
+    weights = [None] if sample_weight is None else flatten(sample_weight)
+    if len(weights) < len(known):
+        weights = [weights[0]] * len(known)
+    rows = zip(
+        compiled._flat_metrics,
+        compiled._flat_weighted_metrics,
+        flatten(labels),
+        flatten(predictions),
+        known,
+        weights,
+        strict=False,
+    )
+    for plain, weighted, label, prediction, seen, weight in rows:
+        if plain:
+            plain.update_state(label, _unmasked(prediction), seen)
+        if weighted:
+            weighted.update_state(label, prediction, times(weight, seen))
+
+
+def _unmasked(prediction: Any) -> Any:
+    """Drop the mask, which Keras applies to weighted metrics only."""
+    return prediction if mask_of(prediction) is None else prediction + 0

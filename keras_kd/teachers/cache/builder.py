@@ -1,0 +1,203 @@
+"""One pass over a data set: hash, run the teacher on what is new, store."""
+
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_kd.core.batches import batches
+from keras_kd.core.progress import Progress
+from keras_kd.core.progress import Stage
+from keras_kd.teachers.cache import hashing
+from keras_kd.teachers.cache import views
+from keras_kd.teachers.cache.runner import Run
+from keras_kd.teachers.cache.runner import missing_axes
+from keras_kd.teachers.cache.structure import Leaf
+from keras_kd.teachers.cache.structure import describe
+from keras_kd.teachers.cache.structure import dtype_name
+from keras_kd.teachers.cache.writer import PartWriter
+
+_SUBJECT = "TeacherCache.build"
+
+
+class Queue:
+    """New examples that wait for the teacher, in their order."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[np.ndarray, Any]] = []
+
+    def __len__(self) -> int:
+        return sum(len(keys) for keys, _ in self._parts)
+
+    def push(self, keys: np.ndarray, x: Any) -> None:
+        """Add examples at the end."""
+        self._parts.append((keys, x))
+
+    def pop(self, count: int) -> tuple[np.ndarray, Any]:
+        """Take at most `count` examples from the front."""
+        if len(self._parts) > 1:
+            keys = np.concatenate([keys for keys, _ in self._parts])
+            x = keras.tree.map_structure(
+                lambda *leaves: np.concatenate(leaves),
+                *[x for _, x in self._parts],
+            )
+            self._parts = [(keys, x)]
+        ((keys, x),) = self._parts
+        left = keys[count:], _cut(x, slice(count, None))
+        self._parts = [left] if len(left[0]) else []
+        return keys[:count], _cut(x, slice(count))
+
+
+class Builder:
+    """Fills a part of a cache.
+
+    The teacher sees batches of `batch_size` new examples that begin and end
+    with the shards, whatever was stored before: a build that was killed and
+    went on writes the same bytes.
+
+    Args:
+        writer: An open `PartWriter`.
+        run: From `runner.make`.
+        augment: `augment(x, seed)`, or `None`.
+        num_views: Views of each example.
+        seed: Seed of the augmentation.
+    """
+
+    def __init__(
+        self,
+        writer: PartWriter,
+        run: Run,
+        augment: views.Augment | None = None,
+        num_views: int = 1,
+        seed: int = 0,
+    ) -> None:
+        self._writer = writer
+        self._run = run
+        self._make_view = views.maker(augment) if augment else None
+        self._num_views = num_views
+        self._seed = seed
+        self._queue = Queue()
+
+    def feed(self, x: Any, batch_size: int) -> int:
+        """Store what is new in a batch; return how many examples it had."""
+        keys = hashing.keys(x)
+        rows = self._writer.claim(keys)
+        if len(rows) == len(keys):
+            self._queue.push(keys, x)
+        elif len(rows):
+            self._queue.push(keys[rows], _cut(x, rows))
+        self._drain(batch_size, leave=batch_size)
+        return len(keys)
+
+    def finish(self, batch_size: int) -> None:
+        """Store the rest."""
+        self._drain(batch_size, leave=1)
+        self._writer.finish()
+
+    def _drain(self, batch_size: int, leave: int) -> None:
+        while len(self._queue):
+            room = min(batch_size, self._writer.room)
+            if len(self._queue) < min(room, leave):
+                return
+            keys, x = self._queue.pop(room)
+            self._writer.append(keys, [*self._outputs(keys, x)])
+
+    def _outputs(self, keys: np.ndarray, x: Any) -> Iterator[dict[str, Any]]:
+        if self._make_view is None:
+            yield self._run(x)
+            return
+        for view in range(self._num_views):
+            numbers = np.full(len(keys), view)
+            seeds = views.seeds(self._seed, keys, numbers)
+            yield self._run(self._make_view(x, seeds))
+
+
+def fill(
+    builder: Builder,
+    dataset: Any,
+    batch_size: int | None,
+    verbose: str | int = "auto",
+) -> None:
+    """Feed a whole data set to a builder, showing progress."""
+    steps = num_steps(dataset, batch_size or 64)
+    shown = Progress() if verbose else None
+    with shown or nullcontext():
+        stage = shown.stage("teacher cache", steps or 1) if shown else None
+        with stage or nullcontext() as open_stage:
+            _feed_all(builder, dataset, batch_size, open_stage, steps)
+
+
+def _feed_all(
+    builder: Builder,
+    dataset: Any,
+    batch_size: int | None,
+    stage: Stage | None,
+    steps: int | None,
+) -> None:
+    started = time.perf_counter()
+    seen = 0
+    size = batch_size
+    for step, (x, _, _) in enumerate(
+        batches(dataset, batch_size or 64, subject=_SUBJECT)
+    ):
+        size = size or len(keras.tree.flatten(x)[0])
+        seen += builder.feed(x, size)
+        if stage is not None:
+            rate = seen / (time.perf_counter() - started)
+            note = f"{seen:,} examples, {rate:,.0f}/s"
+            stage.reach(step + 1 if steps else 0, note)
+    builder.finish(size or 64)
+
+
+def batched(
+    dataset: Any, teacher: Any, teacher_input: Any, batch_size: int | None
+) -> Any:
+    """Return the data set with batches, told from the teacher's input rank.
+
+    A teacher that is not a Keras model, or has a function before it, does not
+    tell: its data set has batches already.
+    """
+    if not isinstance(dataset, tf.data.Dataset):
+        return dataset
+    x_spec = inputs_of(dataset.element_spec)
+    if missing_axes(teacher, teacher_input, x_spec) == 1:
+        dataset = dataset.batch(batch_size or 64)
+    return dataset.prefetch(2)
+
+
+def inputs_of(element: Any) -> Any:
+    """Return the `x` of an element, as Keras does."""
+    return element[0] if isinstance(element, tuple) else element
+
+
+def example_of(dataset: Any) -> Any:
+    """Describe one example of a batched data set, reading at most a batch."""
+    if isinstance(dataset, tf.data.Dataset):
+        return keras.tree.map_structure(
+            lambda spec: Leaf(
+                tuple(spec.shape.as_list()[1:]), dtype_name(spec.dtype)
+            ),
+            inputs_of(dataset.element_spec),
+        )
+    if isinstance(dataset, keras.utils.PyDataset):
+        dataset = dataset[0]
+    return describe(inputs_of(dataset))
+
+
+def num_steps(dataset: Any, batch_size: int) -> int | None:
+    """Return how many batches there are, `None` when nobody knows."""
+    if isinstance(dataset, tf.data.Dataset):
+        count = int(dataset.cardinality())
+        return count if count > 0 else None
+    if isinstance(dataset, keras.utils.PyDataset):
+        return dataset.num_batches
+    examples = len(keras.tree.flatten(inputs_of(dataset))[0])
+    return -(-examples // batch_size)
+
+
+def _cut(x: Any, rows: Any) -> Any:
+    return keras.tree.map_structure(lambda leaf: leaf[rows], x)

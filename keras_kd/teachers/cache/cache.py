@@ -1,0 +1,341 @@
+"""The teacher cache: build it once, join it to any data."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_kd.core.checks import check_choice
+from keras_kd.core.checks import check_integer
+from keras_kd.core.checks import requirement
+from keras_kd.core.errors import StaleCacheError
+from keras_kd.core.taps import Tapped
+from keras_kd.teachers.cache import builder
+from keras_kd.teachers.cache import fingerprint
+from keras_kd.teachers.cache import join
+from keras_kd.teachers.cache import runner
+from keras_kd.teachers.cache.manifest import Identity
+from keras_kd.teachers.cache.manifest import teacher_differences
+from keras_kd.teachers.cache.store import Store
+from keras_kd.teachers.cache.store import symbolic
+from keras_kd.teachers.cache.views import Augment
+from keras_kd.teachers.cache.writer import PartWriter
+from keras_kd.teachers.cache.writer import check_part
+
+_BUILD = "TeacherCache.build"
+
+
+class TeacherCache:
+    """A teacher's outputs, computed once and found by example content.
+
+    Choose it when a student trains for more than an epoch or two: each epoch
+    then costs the student alone. Made by `TeacherCache.build` and
+    `TeacherCache.open`; the teacher of a `Distiller` that trains on
+    `cache.join(dataset)`.
+
+    Shuffling, repeating, filtering and re-batching the data, before or after
+    the join, change nothing: an example is known by a 128-bit hash of its
+    bytes. A change of dtype, scale or padding makes another example, and an
+    example that is not stored is an error.
+
+    What is stored, in a record for each example and view:
+
+    - dense logits in float32: exact. In float16: the difference to the row's
+      maximum and the maximum in float32; a logit that is `d` under the
+      maximum is off by at most `d / 2048 + 3e-8`.
+    - `top_k`: the k largest log-probabilities, their classes (2 bytes, 4
+      above 65,536 classes) and the logarithm of the mass `r` of the other
+      classes: 4 + 4k bytes. A join gives each of the others
+      `log(r / (classes - k))`. At temperature 1 the k probabilities are
+      right (in float16 to 0.05 % of the log-probability) and the others are
+      right on average; at a temperature T the even remainder has more mass
+      than the true one, `(classes - k) ** (1 - 1 / T) * r ** (1 / T)` before
+      normalization. Logits come back shifted to log-probabilities, which
+      matters to `LogitsMSE` alone.
+
+    The folder holds, for part i of n, `part-i-of-n.json` (a manifest with
+    checksums) and shards of records, which appear whole or not at all: a
+    killed build goes on where it was. xxh3 checksums notice damage, not
+    malice.
+
+    Attributes:
+        path: The folder.
+        spec: Symbolic outputs of a batch, as `Tapped`: `logits` and
+            `features` in float32.
+
+    Args:
+        path: The folder of a cache.
+        augment: The function it was built with, when it was.
+        partial: Accept that parts are missing.
+
+    Raises:
+        FileNotFoundError: If there is no cache.
+        StaleCacheError: If it is damaged or of something else.
+
+    Example:
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import keras_kd
+    >>> x = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
+    >>> teacher = keras_kd.students.mlp((4,), 3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cache = keras_kd.TeacherCache.build(
+    ...         folder, teacher, x, dtype="float32", verbose=0)
+    ...     shuffled = cache.join(x[::-1])
+    >>> stored = shuffled["keras_kd_teacher"]["logits"]
+    >>> live = teacher.predict(x[::-1], verbose=0)
+    >>> len(cache), bool(abs(stored - live).max() < 1e-6)
+    (6, True)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        augment: Augment | None = None,
+        *,
+        partial: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self._store = Store(path, partial=partial)
+        self._augment = augment
+        identity = self._store.identity
+        made = fingerprint.of_function(augment)
+        if augment is not None and made != identity.augment:
+            raise StaleCacheError(
+                f"The teacher cache `{self.path}` was built with another "
+                f"`augment`: {identity.augment}. Received: {made}. Its source "
+                "changed; give the former function, or build again."
+            )
+        logits = symbolic(identity.outputs, "logits")
+        features = symbolic(identity.outputs, "features") or {}
+        self.spec = Tapped(logits, logits, features)
+
+    @classmethod
+    def build(  # noqa: PLR0913 - the public contract
+        cls,
+        path: str | os.PathLike[str],
+        teacher: Any,
+        dataset: Any,
+        *,
+        top_k: int | None = None,
+        dtype: str = "float16",
+        layers: Iterable[str] = (),
+        views: int = 1,
+        augment: Augment | None = None,
+        seed: int = 0,
+        batch_size: int | None = None,
+        shard: tuple[int, int] = (0, 1),
+        shard_size: int | None = None,
+        teacher_output: Any = None,
+        teacher_input: Any = None,
+        teacher_id: str | None = None,
+        verbose: str | int = "auto",
+    ) -> "TeacherCache":
+        """Run the teacher over a data set once and store what it says.
+
+        Kill it and run it again: it goes on. Run it on more data: it adds
+        what is new. Equal examples are stored once.
+
+        Args:
+            path: Folder of the cache; made when there is none.
+            teacher: A built `keras.Model`, a `keras_kd.teachers.Ensemble`, or
+                any function from a batch of NumPy inputs to outputs.
+            dataset: What `fit` takes: a `tf.data.Dataset`, batched or not, a
+                `PyDataset`, or arrays. Labels are not read. A teacher that
+                is not a Keras model, or has a function as `teacher_input`,
+                needs batches.
+            top_k: Store the k most likely classes. Defaults to all.
+            dtype: `"float16"` or `"float32"`.
+            layers: Layers whose outputs are stored too, for hint losses.
+            views: Augmented views of each example, at least 1.
+            augment: `augment(x, seed)` for one unbatched example and a seed
+                of two int32, made of TensorFlow operations.
+            seed: Seed of the augmentation.
+            batch_size: Examples the teacher sees at once. Defaults to the
+                data set's own, 64 where it has none.
+            shard: `(i, n)`: build part i of n, in a process of its own.
+            shard_size: Examples a file. Defaults to 16,384, or what fits
+                into 64 MiB.
+            teacher_output: `"logits"`, `"probabilities"`, `"binary_logits"`
+                or `"binary_probabilities"`, where a model does not tell;
+                needed for a function.
+            teacher_input: Applied to x before the teacher: a function, or a
+                key of a dict x.
+            teacher_id: A name that stands for the teacher, instead of a hash
+                of its weights; needed for a function.
+            verbose: 0 for silence; otherwise progress on standard error.
+
+        Returns:
+            The opened cache; with what is there, while other parts are
+            missing.
+
+        Raises:
+            OSError: If the folder cannot be written to or the disk is full;
+                finished shards are kept.
+            RuntimeError: If another builder is at work on this part.
+            StaleCacheError: If the folder holds a cache of something else.
+            TypeError: If an argument is of a wrong type.
+            ValueError: If an argument is out of range, the teacher's outputs
+                are undecided, not finite, or too large for float16.
+        """
+        check_choice(_BUILD, "dtype", dtype, ("float16", "float32"))
+        check_integer(_BUILD, "views", views, low=1)
+        check_integer(_BUILD, "seed", seed, low=0)
+        for name, value in (("top_k", top_k), ("batch_size", batch_size)):
+            if value is not None:
+                check_integer(_BUILD, name, value, low=1)
+        _check_augment(augment, views)
+        part = check_part(shard)
+        run = runner.make(teacher, layers, teacher_output, teacher_input)
+        data = builder.batched(dataset, teacher, teacher_input, batch_size)
+        identity = Identity(
+            teacher=fingerprint.of_teacher(teacher, teacher_id)
+            | {"layers": sorted(layers), "output": _json_kind(teacher_output)},
+            example=builder.example_of(data),
+            dtype=dtype,
+            top_k=top_k,
+            views=views,
+            seed=seed,
+            augment=fingerprint.of_function(augment),
+            teacher_input=fingerprint.of_function(teacher_input),
+        )
+        with PartWriter(path, identity, part, shard_size) as writer:
+            work = builder.Builder(writer, run, augment, views, seed)
+            builder.fill(work, data, batch_size, verbose)
+        return cls(path, augment, partial=True)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        teacher: Any = None,
+        augment: Augment | None = None,
+    ) -> "TeacherCache":
+        """Open a cache: check its manifests, shard sizes and keys.
+
+        Args:
+            path: Folder of the cache.
+            teacher: When given, a teacher that must be the one whose outputs
+                these are: a model, an ensemble, or a `teacher_id`.
+            augment: The function the cache was built with, when it was.
+
+        Raises:
+            FileNotFoundError: If there is no cache.
+            StaleCacheError: If it is damaged, incomplete in its parts, of
+                another teacher or augmentation, or of a newer version.
+        """
+        cache = cls(path, augment)
+        if teacher is not None:
+            cache._check_teacher(teacher)
+        return cache
+
+    def join(self, dataset: Any, *, seed: int = 0) -> Any:
+        """Put the stored outputs beside the inputs of a data set.
+
+        A pipeline is joined while it runs, so batch before the join, and
+        prefetch after it. With several views each example of each epoch
+        shows one that is drawn at random, and the student sees that picture.
+
+        Args:
+            dataset: A `tf.data.Dataset`, batched or not, a `PyDataset`, or
+                arrays: `x`, `(x, y)` or `(x, y, sample_weight)`.
+            seed: Seed of the choice of views.
+
+        Returns:
+            The same kind of data set; `x` is joined, labels and weights are
+            untouched. Arrays come back with all their logits in memory.
+
+        Raises:
+            TypeError: If `dataset` is none of these.
+            ValueError: If its examples cannot be the cache's; on reading, if
+                an example is not stored.
+        """
+        if self._store.identity.augment and self._augment is None:
+            raise ValueError(
+                requirement(
+                    "TeacherCache.open",
+                    "augment",
+                    "the function the cache was built with",
+                    None,
+                    "The join applies it to what the student sees.",
+                )
+            )
+        joiner = join.Joiner(self._store, self._augment)
+        if isinstance(dataset, tf.data.Dataset):
+            return join.pipeline(joiner, dataset, seed)
+        if isinstance(dataset, keras.utils.PyDataset):
+            return join.JoinedPyDataset(joiner, dataset, seed)
+        return join.arrays(joiner, dataset, seed)
+
+    def verify(self) -> None:
+        """Read every byte again and compare checksums.
+
+        Raises:
+            StaleCacheError: Names the shards that are damaged.
+        """
+        self._store.verify()
+
+    def info(self) -> dict[str, Any]:
+        """Return what the cache holds, as JSON can print it."""
+        store, identity = self._store, self._store.identity
+        content = identity.to_json()
+        return {
+            "examples": len(store),
+            "complete": store.complete,
+            "parts": len(store.manifests),
+            "shards": sum(len(m.shards) for m in store.manifests),
+            "size_bytes": store.size_bytes,
+            "bytes_per_example": store.size_bytes / max(len(store), 1),
+            **content,
+        }
+
+    def __len__(self) -> int:
+        """Examples stored."""
+        return len(self._store)
+
+    def __repr__(self) -> str:
+        return f"<TeacherCache {self.path}: {len(self):,} examples>"
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.path, self._augment)
+
+    def _check_teacher(self, teacher: Any) -> None:
+        is_name = isinstance(teacher, str)
+        wanted = fingerprint.of_teacher(
+            None if is_name else teacher, teacher if is_name else None
+        )
+        mine = dict(self._store.identity.teacher)
+        for name in ("layers", "output"):
+            mine.pop(name, None)
+        differences = teacher_differences(mine, wanted)
+        if differences:
+            raise StaleCacheError(
+                f"The teacher cache `{self.path}` is of another teacher: "
+                f"{'; '.join(differences)}. Build again in another folder, or "
+                "open it with the teacher it was built with."
+            )
+
+
+def _check_augment(augment: Any, views: int) -> None:
+    if augment is not None and not callable(augment):
+        raise TypeError(
+            requirement(_BUILD, "augment", "a function (x, seed)", augment)
+        )
+    if augment is None and views > 1:
+        raise ValueError(
+            requirement(
+                _BUILD,
+                "views",
+                "1 without `augment`",
+                views,
+                "Give `augment=`, a function of one example and a seed.",
+            )
+        )
+
+
+def _json_kind(kind: Any) -> Any:
+    """Return a structure of kinds as JSON gives it back."""
+    return list(kind) if isinstance(kind, tuple) else kind

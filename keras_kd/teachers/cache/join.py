@@ -1,0 +1,233 @@
+"""A data set with the teacher's stored outputs in its `x`."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_kd.core.checks import requirement
+from keras_kd.core.joined import pack
+from keras_kd.teachers.cache import hashing
+from keras_kd.teachers.cache import structure
+from keras_kd.teachers.cache import views
+from keras_kd.teachers.cache.builder import inputs_of
+from keras_kd.teachers.cache.store import Store
+from keras_kd.teachers.cache.structure import Leaf
+
+_SUBJECT = "TeacherCache.join"
+
+
+class Joiner:
+    """Looks up batches of examples.
+
+    Args:
+        store: The opened cache.
+        augment: The augmentation the cache was built with, or `None`.
+    """
+
+    def __init__(self, store: Store, augment: views.Augment | None) -> None:
+        self.store = store
+        self.augment = augment
+        self._identity = store.identity
+
+    def find(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the keys and positions of a batch.
+
+        Raises:
+            ValueError: Names the first example that is not in the cache.
+        """
+        keys = hashing.keys(x)
+        positions = self.store.index.find(keys)
+        missing = np.flatnonzero(positions < 0)
+        if len(missing):
+            first = int(missing[0])
+            advice = (
+                "Build the cache on this data set too: it adds what is new. "
+                "Augmentation goes after the join, or into `augment=`."
+                if self.store.complete
+                else "The build did not end: run it again, it goes on."
+            )
+            raise ValueError(
+                f"The teacher cache `{self.store.folder}` has no outputs for "
+                f"example {first} of a batch of {len(keys)} "
+                f"({len(missing)} are missing), whose hash is "
+                f"{hashing.show_key(keys[first])}. {advice}"
+            )
+        return keys, positions
+
+    def outputs(self, x: Any, number: int) -> tuple[dict[str, Any], np.ndarray]:
+        """Return the outputs of a batch, and the seeds of their views."""
+        keys, positions = self.find(x)
+        chosen = np.zeros(len(keys), int)
+        if self._identity.views > 1:
+            chosen = views.draw(number, len(keys), self._identity.views)
+        found = self.store.read(positions, chosen)
+        if self.augment is None:
+            return found, np.zeros((len(keys), 2), np.int32)
+        return found, views.seeds(self._identity.seed, keys, chosen)
+
+    def check(self, example: Any) -> None:
+        """Check that a data set can hold the cache's examples.
+
+        Raises:
+            ValueError: If types or shapes differ.
+        """
+        mine = keras.tree.flatten(self._identity.example)
+        other = keras.tree.flatten(example)
+        if len(mine) != len(other) or not all(map(structure.fits, mine, other)):
+            raise ValueError(
+                requirement(
+                    _SUBJECT,
+                    "dataset",
+                    "of the examples the cache was built on: "
+                    f"{structure.show(mine)}",
+                    structure.show(other),
+                    "An example is found by its bytes: the same values in "
+                    "another type are another example.",
+                )
+            )
+
+
+def arrays(joiner: Joiner, dataset: Any, seed: int) -> Any:
+    """Join NumPy data: `x`, `(x, y)` or `(x, y, sample_weight)`."""
+    _refuse_views(joiner)
+    x = keras.tree.map_structure(np.asarray, inputs_of(dataset))
+    joiner.check(structure.describe(x))
+    packed = join_batch(joiner, x, seed)
+    return (packed, *dataset[1:]) if isinstance(dataset, tuple) else packed
+
+
+def join_batch(joiner: Joiner, x: Any, number: int) -> dict[str, Any]:
+    """Join one NumPy batch."""
+    found, seeds = joiner.outputs(x, number)
+    if joiner.augment is not None:
+        x = views.maker(joiner.augment)(x, seeds)
+    return pack(x, found)
+
+
+def pipeline(
+    joiner: Joiner, dataset: tf.data.Dataset, seed: int
+) -> tf.data.Dataset:
+    """Join a `tf.data.Dataset`, batched or not, inside its pipeline."""
+    x_spec = inputs_of(dataset.element_spec)
+    one = _is_single(joiner, x_spec)
+    outputs = joiner.store.identity.outputs or {}
+
+    def look_up(number: Any, *leaves: np.ndarray) -> list[np.ndarray]:
+        batch = [leaf[None] for leaf in leaves] if one else list(leaves)
+        found, seeds = joiner.outputs(batch, int(number))
+        values = [seeds, *keras.tree.flatten(found)]
+        return [value[0] for value in values] if one else values
+
+    def attach(element: Any, number: Any) -> Any:
+        x = inputs_of(element)
+        leaves = keras.tree.flatten(x)
+        flat = keras.tree.flatten(outputs)
+        types = [tf.int32] + [tf.float32] * len(flat)
+        seeds, *values = tf.numpy_function(
+            look_up, [number, *leaves], types, stateful=False
+        )
+        batch = () if one else (leaves[0].shape[0],)
+        seeds.set_shape((*batch, 2))
+        for value, leaf in zip(values, flat, strict=True):
+            value.set_shape((*batch, *leaf.shape))
+        if joiner.augment is not None and one:
+            x = joiner.augment(x, seeds)
+        elif joiner.augment is not None:
+            x = views.augment_batch(joiner.augment, x, seeds)
+        packed = pack(x, keras.tree.pack_sequence_as(outputs, values))
+        if isinstance(element, tuple):
+            return (packed, *element[1:])
+        return packed
+
+    if joiner.store.identity.views > 1:
+        # Another view of each example in each epoch.
+        numbers = tf.data.Dataset.random(
+            seed=seed, rerandomize_each_iteration=True
+        )
+    else:
+        numbers = tf.data.Dataset.from_tensors(np.int64(0)).repeat()
+    return tf.data.Dataset.zip((dataset, numbers)).map(
+        attach, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+
+
+class JoinedPyDataset(keras.utils.PyDataset):
+    """A `PyDataset` whose batches are joined as they are asked for.
+
+    Args:
+        joiner: Looks the batches up.
+        dataset: The data set that is joined.
+        seed: Seed of the choice of views.
+    """
+
+    def __init__(
+        self, joiner: Joiner, dataset: keras.utils.PyDataset, seed: int
+    ) -> None:
+        super().__init__(
+            workers=dataset.workers,
+            use_multiprocessing=dataset.use_multiprocessing,
+            max_queue_size=dataset.max_queue_size,
+        )
+        self._joiner = joiner
+        self._dataset = dataset
+        self._seed = seed
+        self._epoch = 0
+
+    @property
+    def num_batches(self) -> int | None:
+        """Batches of the data set that is joined."""
+        return self._dataset.num_batches
+
+    def __getitem__(self, index: int) -> Any:
+        batch = self._dataset[index]
+        x = keras.tree.map_structure(np.asarray, inputs_of(batch))
+        self._joiner.check(structure.describe(x))
+        number = (self._seed * 1_000_003 + self._epoch) * 1_000_003 + index
+        packed = join_batch(self._joiner, x, number % 2**63)
+        return (packed, *batch[1:]) if isinstance(batch, tuple) else packed
+
+    def on_epoch_begin(self) -> None:
+        """Tell the data set that is joined."""
+        self._dataset.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        """Tell the data set that is joined; draw other views from now on."""
+        self._dataset.on_epoch_end()
+        self._epoch += 1
+
+
+def _is_single(joiner: Joiner, x_spec: Any) -> bool:
+    """Tell unbatched elements from batches by the examples' rank."""
+    specs = keras.tree.flatten(x_spec)
+    if not all(isinstance(spec, tf.TensorSpec) for spec in specs):
+        raise TypeError(
+            requirement(_SUBJECT, "dataset", "made of dense tensors", x_spec)
+        )
+    mine = keras.tree.flatten(joiner.store.identity.example)
+    one = bool(specs) and specs[0].shape.rank == len(mine[0].shape)
+    joiner.check(
+        [
+            Leaf(
+                tuple(spec.shape.as_list()[0 if one else 1 :]),
+                structure.dtype_name(spec.dtype),
+            )
+            for spec in specs
+        ]
+    )
+    return one
+
+
+def _refuse_views(joiner: Joiner) -> None:
+    if joiner.store.identity.views > 1:
+        raise ValueError(
+            requirement(
+                _SUBJECT,
+                "dataset",
+                "a tf.data.Dataset or a PyDataset for a cache of several "
+                "views: arrays would show one view in every epoch",
+                "arrays",
+                "Use `tf.data.Dataset.from_tensor_slices(arrays).batch(64)`.",
+            )
+        )

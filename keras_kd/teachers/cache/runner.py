@@ -1,0 +1,180 @@
+"""Runs a teacher of any kind on a batch: arrays in, arrays out."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_kd.core.checks import check_choice
+from keras_kd.core.checks import requirement
+from keras_kd.core.heads import KINDS
+from keras_kd.core.heads import class_logits
+from keras_kd.core.taps import Tap
+from keras_kd.core.taps import Tapped
+from keras_kd.core.taps import input_spec
+from keras_kd.teachers.inputs import check_input_choice
+from keras_kd.teachers.inputs import choose_input
+
+Run = Callable[[Any], dict[str, Any]]
+_SUBJECT = "TeacherCache.build"
+
+
+def make(
+    teacher: Any,
+    layers: Iterable[str] = (),
+    teacher_output: Any = None,
+    teacher_input: Any = None,
+) -> Run:
+    """Return a function from a batch of NumPy inputs to NumPy outputs.
+
+    Args:
+        teacher: A Keras model, an ensemble, or any callable from a batch to
+            outputs.
+        layers: Layers of a Keras model to read besides its logits.
+        teacher_output: What the outputs are; needed for a callable.
+        teacher_input: Applied to the batch first: a function, or a key.
+
+    Raises:
+        TypeError: If `teacher` or `teacher_input` cannot be called.
+        ValueError: If the outputs cannot be told to be logits or
+            probabilities, or a layer is unknown.
+    """
+    check_input_choice(
+        teacher_input, subject=_SUBJECT, argument="teacher_input"
+    )
+
+    def select(x: Any) -> Any:
+        return choose_input(
+            x, teacher_input, subject=_SUBJECT, argument="teacher_input"
+        )
+
+    if isinstance(teacher, keras.Model):
+        tap = Tap(
+            teacher,
+            layers,
+            teacher_output,
+            subject=_SUBJECT,
+            role="teacher",
+        )
+        return _graph_runner(lambda x: tap(select(x), training=False))
+    if hasattr(teacher, "bind"):
+        bound = teacher.bind(layers, teacher_output)
+        return _graph_runner(lambda x: bound(select(x)))
+    if not callable(teacher):
+        advice = (
+            "Load a file with `keras_kd.teachers.load(path)`."
+            if isinstance(teacher, str)
+            else ""
+        )
+        raise TypeError(
+            requirement(
+                _SUBJECT,
+                "teacher",
+                "a keras.Model, or a function from a batch to outputs",
+                teacher,
+                advice,
+            )
+        )
+    if tuple(layers):
+        raise ValueError(
+            requirement(
+                _SUBJECT,
+                "layers",
+                "empty for a teacher that is not a Keras model",
+                tuple(layers),
+            )
+        )
+    return _callable_runner(teacher, teacher_output, select)
+
+
+def missing_axes(teacher: Any, teacher_input: Any, x_spec: Any) -> int:
+    """Return how many axes the data lacks to be what the teacher takes.
+
+    Returns:
+        1 for unbatched data; 0 where neither a model nor a key tells.
+    """
+    models = getattr(teacher, "models", None) or [teacher]
+    if not isinstance(models[0], keras.Model) or callable(teacher_input):
+        return 0
+    spec = input_spec(models[0], subject=_SUBJECT, role="teacher")
+    seen = choose_input(
+        x_spec, teacher_input, subject=_SUBJECT, argument="teacher_input"
+    )
+    ranks = [
+        len(keras.tree.flatten(structure)[0].shape)
+        for structure in (spec, seen)
+    ]
+    return ranks[0] - ranks[1]
+
+
+def _graph_runner(tapped: Callable[[Any], Tapped]) -> Run:
+    @tf.function(reduce_retracing=True)
+    def forward(x: Any) -> dict[str, Any]:
+        found = tapped(x)
+        outputs = {"logits": found.logits}
+        if found.features:
+            outputs["features"] = {
+                path: tf.cast(value, tf.float32)
+                for path, value in found.features.items()
+            }
+        return outputs
+
+    def run(x: Any) -> dict[str, Any]:
+        tensors = keras.tree.map_structure(tf.convert_to_tensor, x)
+        return keras.tree.map_structure(
+            lambda leaf: leaf.numpy(), forward(tensors)
+        )
+
+    return run
+
+
+def _callable_runner(
+    teacher: Callable[[Any], Any],
+    output_kind: Any,
+    select: Callable[[Any], Any],
+) -> Run:
+    kinds = keras.tree.flatten(output_kind)
+    if output_kind is None:
+        raise ValueError(
+            requirement(
+                _SUBJECT,
+                "teacher_output",
+                "'logits' or 'probabilities' for a teacher that is not a "
+                "Keras model",
+                None,
+            )
+        )
+    for kind in kinds:
+        check_choice(_SUBJECT, "teacher_output", kind, KINDS)
+
+    def run(x: Any) -> dict[str, Any]:
+        outputs = teacher(select(x))
+        leaves = keras.tree.flatten(outputs)
+        told = kinds * len(leaves) if len(kinds) == 1 else kinds
+        if len(told) != len(leaves):
+            raise ValueError(
+                requirement(
+                    _SUBJECT,
+                    "teacher_output",
+                    f"one kind, or one for each of {len(leaves)} outputs",
+                    output_kind,
+                )
+            )
+        logits = [
+            _logits(leaf, kind) for leaf, kind in zip(leaves, told, strict=True)
+        ]
+        return {"logits": keras.tree.pack_sequence_as(outputs, logits)}
+
+    return run
+
+
+def _logits(leaf: Any, kind: str) -> np.ndarray:
+    if hasattr(leaf, "detach"):  # a PyTorch tensor, on any device
+        leaf = leaf.detach().cpu()
+    values = np.asarray(leaf)
+    if kind == "logits":
+        return values.astype(np.float32, copy=False)
+    return keras.ops.convert_to_numpy(class_logits(values, kind))

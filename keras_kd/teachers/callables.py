@@ -1,0 +1,209 @@
+"""Any Python function as a teacher, called from within the training step."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_kd.core.checks import check_choice
+from keras_kd.core.checks import check_integer
+from keras_kd.core.checks import requirement
+from keras_kd.core.heads import KINDS
+from keras_kd.core.heads import class_logits
+from keras_kd.core.taps import Tapped
+from keras_kd.teachers.base import BoundTeacher
+from keras_kd.teachers.inputs import InputChoice
+from keras_kd.teachers.inputs import check_input_choice
+from keras_kd.teachers.inputs import choose_input
+
+
+class HostTeacher:
+    """A function from a NumPy batch to outputs: any model of any library.
+
+    For a PyTorch module, a `.tflite` file, a SavedModel or a remote service.
+    Each step leaves the TensorFlow graph for it, so it runs on the host and
+    not under XLA (`jit_compile=True`); a `TeacherCache` built from the same
+    function calls it once an example and has neither limit.
+
+    Args:
+        function: Takes a batch as NumPy (a dict or list where x is one) and
+            returns `(batch, num_classes)`: anything `numpy.asarray` takes.
+            May be called from several threads under a mirrored strategy.
+        num_classes: Number of classes, at least 2; or the whole shape of one
+            example's outputs, `(positions, classes)`.
+        output: What the function returns: `"logits"`, `"probabilities"`, or
+            `"binary_logits"` or `"binary_probabilities"` of the second of
+            two classes, `(batch, 1)`. Never guessed from the numbers.
+        input: The part of x that the function takes: a function of the NumPy
+            x, or a key of a dict x. Defaults to all of it.
+
+    Shapes:
+        The result of a call is class logits `(batch, num_classes)`, float32;
+        probabilities become log-probabilities.
+
+    Raises:
+        TypeError: If `function` cannot be called.
+        ValueError: If `num_classes` is below 2 or `output` is unknown; in a
+            call, if the function returns another shape.
+
+    Example:
+    >>> import numpy as np
+    >>> import keras_kd
+    >>> teacher = keras_kd.teachers.HostTeacher(
+    ...     lambda x: x @ np.eye(4, 3), num_classes=3, output="logits")
+    >>> print(teacher(np.ones((5, 4))).sum())
+    15.0
+    """
+
+    output_kind = "logits"
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        num_classes: int | tuple[int, ...],
+        *,
+        output: str,
+        input: InputChoice = None,
+    ) -> None:
+        if not callable(function):
+            raise TypeError(
+                requirement("HostTeacher", "function", "callable", function)
+            )
+        self.function = function
+        self.output = check_choice("HostTeacher", "output", output, KINDS)
+        self.input = check_input_choice(
+            input, subject="HostTeacher", argument="input"
+        )
+        shape = (
+            num_classes if isinstance(num_classes, tuple) else (num_classes,)
+        )
+        for size in shape[:-1]:
+            check_integer("HostTeacher", "num_classes", size, low=1)
+        check_integer("HostTeacher", "num_classes", shape[-1], low=2)
+        self.shape = shape
+        self._binary = output.startswith("binary")
+        if self._binary and shape[-1] != 2:
+            raise ValueError(
+                requirement(
+                    "HostTeacher",
+                    "num_classes",
+                    f"2 when `output` is {output!r}",
+                    num_classes,
+                )
+            )
+
+    def __call__(self, inputs: Any) -> np.ndarray:
+        """Return the class logits of a batch, as NumPy.
+
+        Args:
+            inputs: A batch, as the dataset gives it.
+        """
+        raw = self.run(keras.tree.map_structure(np.asarray, inputs))
+        return np.asarray(class_logits(raw, self.output))
+
+    def bind(
+        self,
+        layers: Iterable[str] = (),
+        output_kind: Any = None,
+        *,
+        logits: bool = True,
+    ) -> BoundTeacher:
+        """Return the teacher as the Distiller holds it.
+
+        Args:
+            layers: Must be empty: a function has no layers.
+            output_kind: Must be `None` or the `output` given.
+            logits: Ignored; there is nothing else.
+
+        Raises:
+            ValueError: If layers are asked for, or another output kind.
+        """
+        del logits
+        layers = list(layers)
+        if layers:
+            raise ValueError(
+                "`Distiller` needs a Keras model, or a cache, for losses that "
+                "read a `teacher_layer`. Received: a HostTeacher, which has "
+                f"no layers, and teacher_layer={layers[0]!r}."
+            )
+        if output_kind not in (None, self.output):
+            raise ValueError(
+                requirement(
+                    "Distiller",
+                    "teacher_output",
+                    f"None or {self.output!r}, as the HostTeacher was told",
+                    output_kind,
+                )
+            )
+        return _BoundHost(self)
+
+    def run(self, inputs: Any) -> np.ndarray:
+        """Call the function on NumPy inputs and check what it returns.
+
+        Args:
+            inputs: NumPy arrays in the structure of x.
+
+        Returns:
+            The function's outputs, float32.
+
+        Raises:
+            ValueError: If they have another shape than was told.
+        """
+        size = len(keras.tree.flatten(inputs)[0])
+        chosen = choose_input(
+            inputs, self.input, subject="HostTeacher", argument="input"
+        )
+        outputs = np.asarray(self.function(chosen), "float32")
+        expected = (size, *self.raw_shape)
+        if self._binary and outputs.shape == expected[:-1]:
+            outputs = outputs[..., None]
+        if outputs.shape != expected:
+            raise ValueError(
+                "`HostTeacher` needs `function` to return an array of shape "
+                f"{expected} for a batch of {size}. Received: shape "
+                f"{outputs.shape}."
+            )
+        return outputs
+
+    @property
+    def raw_shape(self) -> tuple[int, ...]:
+        """Shape of what the function returns for one example."""
+        return (*self.shape[:-1], 1) if self._binary else self.shape
+
+
+class _BoundHost(BoundTeacher):
+    """Calls back to the host from the graph."""
+
+    on_host = True
+
+    def __init__(self, teacher: HostTeacher) -> None:
+        self.model = teacher
+        # What the function raised; TensorFlow passes on only its text.
+        self.error: Exception | None = None
+        logits = keras.KerasTensor((None, *teacher.shape), "float32")
+        self.spec = Tapped(logits, logits, {})
+
+    def __call__(
+        self, inputs: Any, joined: dict[str, Any] | None = None
+    ) -> Tapped:
+        """Call the function once for the batch."""
+
+        def run(*leaves: Any) -> np.ndarray:
+            try:
+                return self.model.run(
+                    keras.tree.pack_sequence_as(inputs, leaves)
+                )
+            except Exception as error:
+                self.error = error
+                raise
+
+        leaves = [
+            tf.convert_to_tensor(leaf) for leaf in keras.tree.flatten(inputs)
+        ]
+        raw = tf.numpy_function(run, leaves, "float32")
+        raw = tf.ensure_shape(raw, (leaves[0].shape[0], *self.model.raw_shape))
+        logits = class_logits(raw, self.model.output)
+        return Tapped(logits, logits, {})

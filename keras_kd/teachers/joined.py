@@ -1,0 +1,104 @@
+"""A teacher whose outputs come with the data, from a cache."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from keras_kd.core.checks import nearest
+from keras_kd.core.checks import requirement
+from keras_kd.core.checks import show
+from keras_kd.core.taps import Tapped
+from keras_kd.teachers.base import BoundTeacher
+
+
+class JoinedTeacher(BoundTeacher):
+    """Reads the teacher's outputs from joined data; runs no model.
+
+    Args:
+        cache: A `TeacherCache`, which tells classes and layers before any
+            data is there; `None` when only the data tells.
+        layers: Layers that the losses read.
+        output_kind: Must be `None`: a cache holds logits.
+
+    Raises:
+        ValueError: If the cache does not hold a layer.
+
+    Example:
+    >>> import numpy as np
+    >>> import keras_kd
+    >>> teacher = keras_kd.teachers.JoinedTeacher()
+    >>> teacher(None, {"logits": np.ones((5, 3))}).logits.shape[-1]
+    3
+    """
+
+    reads_joined = True
+
+    def __init__(
+        self,
+        cache: Any = None,
+        layers: Iterable[str] = (),
+        output_kind: Any = None,
+    ) -> None:
+        if output_kind is not None:
+            raise ValueError(
+                requirement(
+                    "Distiller",
+                    "teacher_output",
+                    "None when the teacher is a TeacherCache, which holds "
+                    "logits",
+                    output_kind,
+                    "Give it to `TeacherCache.build`.",
+                )
+            )
+        self.model = cache
+        self.spec = None if cache is None else cache.spec
+        self._layers = list(layers)
+        if self.spec is not None:
+            self._check_layers(self.spec.features)
+
+    def __call__(
+        self, inputs: Any, joined: dict[str, Any] | None = None
+    ) -> Tapped:
+        """Return what was joined to the batch, in float32."""
+        if joined is None:
+            raise ValueError(
+                "`Distiller` needs data that the cache was joined to. "
+                "Received: a batch without teacher outputs. Train on "
+                "`cache.join(dataset)`."
+            )
+        logits = keras.tree.map_structure(_constant, joined.get("logits"))
+        features = joined.get("features") or {}
+        self._check_layers(features)
+        if self.spec is not None:
+            keras.tree.map_structure(_check_shape, self.spec.logits, logits)
+        features = {key: _constant(features[key]) for key in self._layers}
+        return Tapped(logits, logits, features)
+
+    def _check_layers(self, stored: dict[str, Any]) -> None:
+        for layer in self._layers:
+            if layer not in stored:
+                raise ValueError(
+                    "`Distiller` needs `teacher_layer` to be a layer that "
+                    f"the cache holds, one of {show(list(stored))}. "
+                    f"Received: teacher_layer={layer!r}. "
+                    f"{nearest(layer, stored)} Build the cache with "
+                    f"`layers=[{layer!r}]`.".replace(".  ", ". ")
+                )
+
+
+def _constant(tensor: Any) -> Any:
+    if tensor is None:
+        return None
+    tensor = keras.ops.convert_to_tensor(tensor)
+    return keras.ops.stop_gradient(keras.ops.cast(tensor, "float32"))
+
+
+def _check_shape(expected: Any, received: Any) -> None:
+    if tuple(expected.shape[1:]) != tuple(received.shape[1:]):
+        raise ValueError(
+            "`Distiller` needs data joined from its own cache, with logits "
+            f"of shape {tuple(expected.shape)}. Received: logits of shape "
+            f"{tuple(received.shape)}. Use the `join` of the cache that is "
+            "the teacher."
+        )

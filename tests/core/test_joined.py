@@ -1,0 +1,38 @@
+"""Joined data: what is packed comes back, plain data is left alone."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_kd.core.joined import pack
+from keras_kd.core.joined import unpack
+
+MAKERS = {
+    "numpy": lambda: np.zeros((2, 3), "float32"),
+    "tensor": lambda: tf.zeros((2, 3)),
+    "symbolic": lambda: keras.KerasTensor((None, 3)),
+}
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
+def test_what_is_packed_comes_back(make):
+    x, logits = make(), make()
+    inputs, outputs = unpack(pack(x, {"logits": logits}))
+    assert inputs is x
+    assert outputs["logits"] is logits
+
+
+@pytest.mark.parametrize(
+    "x", [3, [1, 2], {"inputs": 1}, {"inputs": 1, "mask": 2}], ids=str
+)
+def test_plain_inputs_are_left_alone(x):
+    assert unpack(x) == (x, None)
+
+
+def test_joined_data_passes_through_a_pipeline_and_keras_trees():
+    joined = pack({"a": [1.0], "b": [2.0]}, {"logits": [[3.0]]})
+    (batch,) = tf.data.Dataset.from_tensors(joined)
+    x, outputs = unpack(keras.tree.map_structure(np.asarray, batch))
+    assert x == {"a": [1.0], "b": [2.0]}
+    assert outputs == {"logits": [[3.0]]}

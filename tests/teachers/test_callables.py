@@ -1,0 +1,160 @@
+"""Python functions as teachers."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import keras_kd
+from keras_kd.teachers import HostTeacher
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(16, 6)).astype("float32")
+KERNEL = RNG.normal(size=(6, 3)).astype("float32")
+
+
+def log_softmax(z):
+    z = z - z.max(-1, keepdims=True)
+    return z - np.log(np.exp(z).sum(-1, keepdims=True))
+
+
+def numpy_kd(teacher, student, temperature=4.0):
+    log_p = log_softmax(teacher / temperature)
+    log_q = log_softmax(student / temperature)
+    return temperature**2 * (np.exp(log_p) * (log_p - log_q)).sum(-1)
+
+
+def student_of(units=3):
+    return keras.Sequential([keras.Input((6,)), layers.Dense(units)])
+
+
+def distilled(teacher, student, x=X, **settings):
+    distiller = keras_kd.Distiller(teacher, student, alpha=1.0)
+    distiller.compile(keras.optimizers.SGD(0.0), **settings)
+    logs = distiller.fit(x, batch_size=8, shuffle=False, verbose=0).history
+    return logs["soft_targets"][0]
+
+
+@pytest.mark.parametrize("mode", [{}, {"run_eagerly": True}], ids=str)
+def test_a_function_of_logits(mode):
+    sizes = []
+
+    def function(x):
+        sizes.append(len(x))
+        return x @ KERNEL
+
+    student = student_of()
+    value = distilled(
+        HostTeacher(function, 3, output="logits"), student, **mode
+    )
+    exact = numpy_kd(X @ KERNEL, student(X).numpy()).mean()
+    assert value == pytest.approx(exact, rel=1e-5)
+    assert sizes == [8, 8]
+
+
+def test_probabilities_and_binary_outputs():
+    student = student_of()
+
+    def softmax(x):
+        return np.exp(log_softmax(x @ KERNEL)).tolist()
+
+    teacher = HostTeacher(softmax, 3, output="probabilities")
+    exact = numpy_kd(X @ KERNEL, student(X).numpy()).mean()
+    assert distilled(teacher, student) == pytest.approx(exact, rel=1e-4)
+
+    student = student_of(1)
+    z = X @ KERNEL[:, :1]
+    logits = [np.concatenate([0 * v, v], -1) for v in (z, student(X).numpy())]
+    for output, function in {
+        "binary_logits": lambda x: (x @ KERNEL[:, :1])[:, 0],
+        "binary_probabilities": lambda x: 1 / (1 + np.exp(-x @ KERNEL[:, :1])),
+    }.items():
+        teacher = HostTeacher(function, 2, output=output)
+        assert distilled(teacher, student) == pytest.approx(
+            numpy_kd(*logits).mean(), rel=1e-3
+        )
+
+
+def test_called_on_a_batch():
+    teacher = HostTeacher(lambda x: x @ KERNEL, 3, output="logits")
+    np.testing.assert_allclose(teacher(X), X @ KERNEL, rtol=1e-6)
+    teacher = HostTeacher(
+        lambda x: x @ KERNEL, 3, output="logits", input="right"
+    )
+    np.testing.assert_allclose(teacher({"right": X, "left": 0 * X}), X @ KERNEL)
+    teacher = HostTeacher(
+        lambda x: x @ KERNEL, 3, output="logits", input=lambda x: 2 * x
+    )
+    np.testing.assert_allclose(teacher(X), 2 * X @ KERNEL, rtol=1e-6)
+
+
+def test_positions():
+    def function(x):
+        return np.stack([x @ KERNEL, -x @ KERNEL], axis=1)
+
+    student = keras.Sequential(
+        [keras.Input((6,)), layers.Dense(6), layers.Reshape((2, 3))]
+    )
+    teacher = HostTeacher(function, (2, 3), output="logits")
+    exact = numpy_kd(function(X), student(X).numpy()).mean()
+    distiller = keras_kd.Distiller(
+        teacher, student, alpha=1.0, student_output="logits"
+    )
+    distiller.compile(keras.optimizers.SGD(0.0))
+    logs = distiller.fit(X, batch_size=16, verbose=0).history
+    assert logs["soft_targets"][0] == pytest.approx(exact, rel=1e-5)
+
+
+def test_the_functions_own_error_reaches_the_user():
+    class UnreachableError(Exception):
+        pass
+
+    def function(x):
+        raise UnreachableError("no route to the service")
+
+    student = student_of()
+    before = student.get_weights()
+    with pytest.raises(UnreachableError, match="no route"):
+        distilled(HostTeacher(function, 3, output="logits"), student)
+    for old, new in zip(before, student.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_another_shape_than_told():
+    teacher = HostTeacher(lambda x: x, 3, output="logits")
+    with pytest.raises(ValueError, match=r"shape \(8, 3\).*shape \(8, 6\)"):
+        distilled(teacher, student_of())
+
+
+def test_xla_is_refused():
+    teacher = HostTeacher(lambda x: x @ KERNEL, 3, output="logits")
+    distiller = keras_kd.Distiller(teacher, student_of(), alpha=1.0)
+    with pytest.raises(ValueError, match="`jit_compile` to be False"):
+        distiller.compile("sgd", jit_compile=True)
+    distiller.compile("sgd")
+    assert not distiller.jit_compile
+    late = keras_kd.Distiller(None, student_of(), alpha=1.0)
+    late.compile("sgd", jit_compile=True)
+    late.teacher = teacher
+    with pytest.raises(ValueError, match="`jit_compile` to be False"):
+        late.fit(X, verbose=0)
+
+
+def test_bad_arguments():
+    with pytest.raises(TypeError, match="`function` to be callable"):
+        HostTeacher(3, 3, output="logits")
+    with pytest.raises(ValueError, match=r"Did you mean 'logits'\?"):
+        HostTeacher(len, 3, output="logit")
+    with pytest.raises(ValueError, match="integer of at least 2"):
+        HostTeacher(len, 1, output="logits")
+    with pytest.raises(ValueError, match="2 when `output`"):
+        HostTeacher(len, 3, output="binary_logits")
+    with pytest.raises(TypeError, match="`input` to be a function"):
+        HostTeacher(len, 3, output="logits", input=3)
+    teacher = HostTeacher(len, 3, output="logits")
+    with pytest.raises(ValueError, match="no layers"):
+        teacher.bind(["hidden"])
+    with pytest.raises(ValueError, match="as the HostTeacher was told"):
+        teacher.bind([], "probabilities")
+    with pytest.raises(ValueError, match="same classes"):
+        keras_kd.Distiller(teacher, student_of(4))
