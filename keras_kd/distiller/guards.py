@@ -14,6 +14,8 @@ import keras
 import tensorflow as tf
 
 _MARK = re.compile(r"<keras_kd:(\w+)>(.*?)</keras_kd>", re.DOTALL)
+# What a join raises while tf.data reads.
+_MISS = re.compile(r"ValueError: (The teacher cache .*?)\n")
 _ERRORS = {"nan": FloatingPointError, "labels": ValueError}
 
 
@@ -116,11 +118,15 @@ def readable() -> Iterator[None]:
 
     Raises:
         FloatingPointError: If a term of the loss was not finite.
-        ValueError: If labels were out of range.
+        ValueError: If labels were out of range, or an example is not in the
+            teacher cache.
     """
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
+        missed = _MISS.search(str(error))
+        if missed:
+            raise ValueError(missed[1]) from None
         found = _MARK.search(str(error))
         if found is None:
             raise

@@ -215,6 +215,15 @@ def test_the_cache_tells_classes_and_layers_at_once(tmp_path):
         distiller.fit(X, Y, verbose=0)
 
 
+def test_an_example_that_is_not_stored(tmp_path):
+    cache = build(tmp_path, model())
+    distiller = keras_kd.Distiller(cache, model())
+    distiller.compile("sgd", loss=FROM_LOGITS)
+    data = tf.data.Dataset.from_tensor_slices((X + 1, Y)).batch(16)
+    with pytest.raises(ValueError, match="^The teacher cache .* example 0 of"):
+        distiller.fit(cache.join(data), verbose=0)
+
+
 def test_a_saved_distiller_goes_on_from_the_cache(tmp_path):
     cache = build(tmp_path / "cache", model())
     data = cache.join(tf.data.Dataset.from_tensor_slices((X, Y)).batch(16))

@@ -1,6 +1,7 @@
 """One replica and N give the same student (item 7 of keras.distillation)."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 SCRIPT = Path(__file__).with_name("replica_run.py")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +25,7 @@ def runs(tmp_path_factory):
             text=True,
             timeout=300,
             check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         assert done.returncode == 0, done.stderr[-3000:]
         results[count] = json.loads(path.read_text())
