@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 import keras_kd
+from keras_kd.cli import cache
 from keras_kd.cli import distill
 from keras_kd.cli import evaluate
 from keras_kd.cli import export
@@ -91,6 +92,7 @@ app.command()(distill.distill)
 app.command()(export.export)
 app.command()(evaluate.evaluate)
 app.command()(losses.losses)
+app.add_typer(cache.app, name="cache")
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from keras_kd.teachers.cache import builder
 from keras_kd.teachers.cache import fingerprint
 from keras_kd.teachers.cache import join
 from keras_kd.teachers.cache import runner
+from keras_kd.teachers.cache.manifest import DTYPES
 from keras_kd.teachers.cache.manifest import Identity
 from keras_kd.teachers.cache.manifest import teacher_differences
 from keras_kd.teachers.cache.store import Store
@@ -181,7 +182,7 @@ class TeacherCache:
             ValueError: If an argument is out of range, the teacher's outputs
                 are undecided, not finite, or too large for float16.
         """
-        check_choice(_BUILD, "dtype", dtype, ("float16", "float32"))
+        check_choice(_BUILD, "dtype", dtype, DTYPES)
         check_integer(_BUILD, "views", views, low=1)
         check_integer(_BUILD, "seed", seed, low=0)
         for name, value in (("top_k", top_k), ("batch_size", batch_size)):

@@ -91,12 +91,24 @@ def _architecture(model: keras.Model) -> str:
         config: Any = model.get_config()
     except NotImplementedError:
         config = None
-    names = {model.name: "layer"}
-    kinds = [type(model).__name__]
-    for number, (_, layer) in enumerate(walk(model)):
-        names.setdefault(layer.name, f"layer {number}")
-        kinds.append(type(layer).__name__)
-    return _json([kinds, _normal(config, names)])
+    kinds = [type(layer).__name__ for _, layer in walk(model)]
+    places = {
+        name: f"layer {place}" for place, name in enumerate(_names(config))
+    }
+    return _json([type(model).__name__, kinds, _normal(config, places)])
+
+
+def _names(config: Any) -> dict[str, None]:
+    """Collect the names of layers, in their order."""
+    found: dict[str, None] = {}
+    if isinstance(config, dict):
+        if isinstance(config.get("name"), str):
+            found[config["name"]] = None
+        config = list(config.values())
+    if isinstance(config, (list, tuple)):
+        for value in config:
+            found |= _names(value)
+    return found
 
 
 def _normal(config: Any, names: dict[str, str]) -> Any:
@@ -132,7 +144,7 @@ def _hash(text: str) -> str:
 def _hash_arrays(model: keras.Model) -> str:
     state = xxhash.xxh3_128()
     for weight in model.weights:
-        value = np.ascontiguousarray(keras.ops.convert_to_numpy(weight.value))
+        value = np.ascontiguousarray(weight.numpy())
         state.update(f"{value.dtype.name}{value.shape}".encode())
         state.update(memoryview(value.reshape(-1).view(np.uint8).data))
     return state.hexdigest()

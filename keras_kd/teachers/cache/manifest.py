@@ -18,6 +18,7 @@ from keras_kd.teachers.cache import structure
 
 FORMAT = "keras_kd.TeacherCache"
 VERSION = 1
+DTYPES = ("float16", "float32")
 _PART_NAME = re.compile(r"part-(\d{1,6})-of-(\d{1,6})\.json")
 
 
@@ -64,6 +65,9 @@ class Identity:
     def from_json(cls, content: dict[str, Any]) -> "Identity":
         """Turn the result of `to_json` back."""
         identity = cls(**content)
+        counts = [identity.views, identity.seed, identity.top_k or 1]
+        if identity.dtype not in DTYPES or {*map(type, counts)} != {int}:
+            raise ValueError("dtype, views, seed or top_k are no such thing")
         outputs = content["outputs"]
         return replace(
             identity,
@@ -175,7 +179,7 @@ def read(path: str | os.PathLike[str]) -> Manifest:
         raise _damaged(file, "its checksum does not match")
     try:
         manifest = _parse(content)
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(file, str(error)) from error
     if file.name != manifest.name:
         raise _damaged(file, f"it is `{manifest.name}` under another name")
@@ -186,9 +190,8 @@ def teacher_differences(
     mine: dict[str, Any], other: dict[str, Any]
 ) -> list[str]:
     """List what differs between two fingerprints of teachers."""
-    names = sorted({*mine, *other} - {"kind"})
-    if mine.get("kind") != other.get("kind"):
-        return [f"teacher: a {mine.get('kind')}, not a {other.get('kind')}"]
+    alike = mine.get("kind") == other.get("kind")
+    names = sorted({*mine, *other}) if alike else ["kind"]
     return [
         f"the teacher's {name}: {_short(mine.get(name))}, not "
         f"{_short(other.get(name))}"
@@ -199,6 +202,10 @@ def teacher_differences(
 
 def _parse(content: dict[str, Any]) -> Manifest:
     part = tuple(content["part"])
+    if [type(number) for number in part] != [int, int]:
+        raise ValueError("`part` is not two numbers")
+    if type(content["complete"]) is not bool:
+        raise ValueError("`complete` is neither true nor false")
     shards = []
     for number, entry in enumerate(content["shards"]):
         shard = Shard(**entry)

@@ -202,8 +202,9 @@ class PartWriter:
 
     def _resume(self) -> None:
         name = manifests.part_name(self._part)
-        for leftover in self.folder.glob(f".{name}?*"):
-            shutil.rmtree(leftover)
+        for pattern in (f".{name}.json.*", f".{name}-*"):
+            for leftover in self.folder.glob(pattern):
+                shutil.rmtree(leftover)
         self._check_other_parts()
         file = self.folder / f"{name}.json"
         if file.exists():
