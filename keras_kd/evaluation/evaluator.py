@@ -14,9 +14,9 @@ from keras_kd.evaluation.runners import open_runner
 
 
 def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
-    model_or_path: keras.Model | str | os.PathLike[str],
+    model_or_path: keras.Model | str | os.PathLike[str] | Any,
     dataset: Any,
-    teacher: keras.Model | str | os.PathLike[str] | None = None,
+    teacher: keras.Model | str | os.PathLike[str] | Any = None,
     *,
     num_threads: int = 1,
     latency: bool = True,
@@ -32,8 +32,9 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     `latency_runs` runs of one example and ten to warm up.
 
     Args:
-        model_or_path: A built `keras.Model`, a SavedModel folder, or a
-            `.keras` or `.tflite` file.
+        model_or_path: A built `keras.Model`, a SavedModel folder, a
+            `.keras` or `.tflite` file, a `keras_kd.teachers.Ensemble` or
+            `HostTeacher`, or any function from a batch to one output.
         dataset: Batched `tf.data.Dataset`, `keras.utils.PyDataset`, or
             arrays as `x`, `(x, y)` or `(x, y, sample_weight)`. Without
             labels there is no accuracy, but agreement with a teacher.

@@ -45,7 +45,9 @@ class KerasRunner:
         self.num_params: int | None = sum(
             int(np.prod(weight.shape)) for weight in model.weights
         )
-        self.size_bytes = path.stat().st_size if path else _bytes(model)
+        self.size_bytes: int | None = (
+            path.stat().st_size if path else _bytes(model)
+        )
         self._model = model
         self._tap = tap
         self._compiled: dict[str, Any] = {}

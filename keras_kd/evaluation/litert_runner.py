@@ -49,7 +49,7 @@ class LiteRTRunner:
         )
         self.name = path.name
         self.num_params: int | None = self._model.num_params
-        self.size_bytes = path.stat().st_size
+        self.size_bytes: int | None = path.stat().st_size
 
     def predict(self, x: Any) -> np.ndarray:
         """Return what the model gives for a batch, as real numbers."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
+from keras_kd.evaluation.function_runner import FunctionRunner
 from keras_kd.evaluation.keras_runner import KerasRunner
 from keras_kd.evaluation.latency import Latency
 from keras_kd.evaluation.litert_runner import LiteRTRunner
@@ -25,12 +26,12 @@ class Runner(Protocol):
     Attributes:
         name: The model's name, or that of its file.
         num_params: Number of its weights, where they can be counted.
-        size_bytes: Its bytes.
+        size_bytes: Its bytes, where they can be counted.
     """
 
     name: str
     num_params: int | None
-    size_bytes: int
+    size_bytes: int | None
 
     def predict(self, x: Any) -> np.ndarray:
         """Return what the model gives for a batch."""
@@ -54,7 +55,8 @@ def open_runner(
     """Open a Keras model, a SavedModel folder, a `.keras` or `.tflite` file.
 
     Args:
-        model: A `keras.Model`, or the path of one of these.
+        model: A `keras.Model`, an ensemble or a function of a batch, or the
+            path of one of these.
         role: `"model"` or `"teacher"`, for the errors.
         output: `"logits"`, `"probabilities"`, `"binary_logits"` or
             `"binary_probabilities"`, where the model does not tell.
@@ -69,9 +71,16 @@ def open_runner(
         student = getattr(model, "student", model)
         inner = student if isinstance(student, keras.Model) else model
         return KerasRunner(inner, role, output)
+    if callable(model) and not isinstance(model, type):
+        return FunctionRunner(model, role, output)
     if not isinstance(model, (str, os.PathLike)):
         raise TypeError(
-            requirement("evaluate", role, "a keras.Model or a path", model)
+            requirement(
+                "evaluate",
+                role,
+                "a keras.Model or a path, or a function",
+                model,
+            )
         )
     path = Path(model)
     if not path.exists():

@@ -51,7 +51,7 @@ class SavedModelRunner:
             int(np.prod(variable.shape))
             for variable in self._signature.variables
         )
-        self.size_bytes = size_bytes(path)
+        self.size_bytes: int | None = size_bytes(path)
 
     def predict(self, x: Any) -> np.ndarray:
         """Return what the model gives for a batch."""

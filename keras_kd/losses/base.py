@@ -43,7 +43,8 @@ class DistillationLoss(keras.Layer):
     Shapes:
         teacher_outputs, student_outputs: logits `(batch, ..., classes)`, or
             for feature losses what the layers returned.
-        labels: as the dataset gives them, or `None`.
+        labels: as the dataset gives them, or `None`; -1 or NaN where an
+            example has no label.
 
     Returns:
         `(batch,)`, float32, or float64 where the inputs are.

@@ -1,0 +1,79 @@
+"""An ensemble, or any function of a batch, as a runner."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_kd.core.checks import check_choice
+from keras_kd.core.checks import requirement
+from keras_kd.core.heads import KINDS
+from keras_kd.core.heads import class_logits
+from keras_kd.evaluation.latency import Latency
+from keras_kd.evaluation.latency import timed
+
+
+class FunctionRunner:
+    """Runs a function from a batch of NumPy inputs to one output.
+
+    Args:
+        function: The function. It has the attribute `output_kind` where it
+            tells what it returns, as `keras_kd.teachers.Ensemble` does, and
+            `models` where it is made of Keras models.
+        role: `"model"` or `"teacher"`, for the errors.
+        output: What it returns, where it does not tell.
+
+    Raises:
+        ValueError: If nobody tells what it returns.
+    """
+
+    def __init__(
+        self, function: Callable[[Any], Any], role: str, output: str | None
+    ) -> None:
+        kind = output or getattr(function, "output_kind", None)
+        if kind is None:
+            raise ValueError(
+                requirement(
+                    "evaluate",
+                    f"{role}_output",
+                    "given for a function, which does not tell whether it "
+                    "returns logits or probabilities",
+                    None,
+                    f"Say it with `{role}_output='logits'`.",
+                )
+            )
+        check_choice("evaluate", f"{role}_output", kind, KINDS)
+        weights = [
+            weight
+            for model in getattr(function, "models", ())
+            for weight in model.weights
+        ]
+        self.name = getattr(function, "__name__", type(function).__name__)
+        self.num_params: int | None = None
+        self.size_bytes: int | None = None
+        if weights:
+            self.num_params = sum(int(np.prod(w.shape)) for w in weights)
+            self.size_bytes = sum(w.numpy().nbytes for w in weights)
+        self._function = function
+        self._kind = str(kind)
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Return what the function gives for a batch."""
+        return np.asarray(keras.tree.flatten(self._function(x))[0])
+
+    def logits(self, x: Any) -> np.ndarray:
+        """Return class logits, `(batch, ..., classes)` in float32."""
+        logits = class_logits(self.predict(x), self._kind)
+        return np.asarray(logits).astype(np.float32)
+
+    def flops(self, example: Any) -> int | None:
+        """Nobody knows: `None`."""
+        return None
+
+    def latency(self, example: Any, num_runs: int, num_threads: int) -> Latency:
+        """Time one example."""
+        return timed(lambda: self.predict(example), num_runs, "function")
+
+    def close(self) -> None:
+        """Nothing is held."""
