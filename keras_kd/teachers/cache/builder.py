@@ -1,7 +1,9 @@
 """One pass over a data set: hash, run the teacher on what is new, store."""
 
+import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,9 +15,9 @@ from keras_kd.core.batches import batches
 from keras_kd.core.progress import Progress
 from keras_kd.core.progress import Stage
 from keras_kd.teachers.cache import hashing
+from keras_kd.teachers.cache import runner
 from keras_kd.teachers.cache import views
-from keras_kd.teachers.cache.runner import Run
-from keras_kd.teachers.cache.runner import missing_axes
+from keras_kd.teachers.cache.settings import Settings
 from keras_kd.teachers.cache.structure import Leaf
 from keras_kd.teachers.cache.structure import describe
 from keras_kd.teachers.cache.structure import dtype_name
@@ -70,7 +72,7 @@ class Builder:
     def __init__(
         self,
         writer: PartWriter,
-        run: Run,
+        run: runner.Run,
         augment: views.Augment | None = None,
         num_views: int = 1,
         seed: int = 0,
@@ -116,40 +118,58 @@ class Builder:
             yield self._run(self._make_view(x, seeds))
 
 
-def fill(
-    builder: Builder,
+def build(
+    path: str | os.PathLike[str],
+    teacher: Any,
     dataset: Any,
-    batch_size: int | None,
+    settings: Settings,
     verbose: str | int = "auto",
 ) -> None:
-    """Feed a whole data set to a builder, showing progress."""
-    steps = num_steps(dataset, batch_size or 64)
-    shown = Progress() if verbose else None
-    with shown or nullcontext():
-        stage = shown.stage("teacher cache", steps or 1) if shown else None
-        with stage or nullcontext() as open_stage:
-            _feed_all(builder, dataset, batch_size, open_stage, steps)
+    """Build one part of a cache; see `TeacherCache.build`."""
+    run = runner.make(
+        teacher,
+        settings.layers,
+        settings.teacher_output,
+        settings.teacher_input,
+    )
+    size = settings.batch_size
+    data = batched(dataset, teacher, settings.teacher_input, size)
+    # Checks the data set at once, before it is described.
+    steps = batches(data, size or 64, subject=_SUBJECT)
+    identity = settings.identity(teacher, example_of(data))
+    with PartWriter(
+        path, identity, settings.shard, settings.shard_size
+    ) as writer:
+        builder = Builder(
+            writer, run, settings.augment, settings.views, settings.seed
+        )
+        total = num_steps(data, size or 64)
+        with _stage(total or 1) if verbose else nullcontext() as stage:
+            _feed_all(builder, steps, size, stage, total)
+
+
+@contextmanager
+def _stage(total: int) -> Iterator[Stage]:
+    with Progress() as progress, progress.stage("teacher cache", total) as one:
+        yield one
 
 
 def _feed_all(
     builder: Builder,
-    dataset: Any,
-    batch_size: int | None,
+    steps: Iterator[Any],
+    size: int | None,
     stage: Stage | None,
-    steps: int | None,
+    total: int | None,
 ) -> None:
     started = time.perf_counter()
     seen = 0
-    size = batch_size
-    for step, (x, _, _) in enumerate(
-        batches(dataset, batch_size or 64, subject=_SUBJECT)
-    ):
+    for step, (x, _, _) in enumerate(steps):
         size = size or len(keras.tree.flatten(x)[0])
         seen += builder.feed(x, size)
         if stage is not None:
             rate = seen / (time.perf_counter() - started)
             note = f"{seen:,} examples, {rate:,.0f}/s"
-            stage.reach(step + 1 if steps else 0, note)
+            stage.reach(step + 1 if total else 0, note)
     builder.finish(size or 64)
 
 
@@ -164,7 +184,7 @@ def batched(
     if not isinstance(dataset, tf.data.Dataset):
         return dataset
     x_spec = inputs_of(dataset.element_spec)
-    if missing_axes(teacher, teacher_input, x_spec) == 1:
+    if runner.missing_axes(teacher, teacher_input, x_spec) == 1:
         dataset = dataset.batch(batch_size or 64)
     return dataset.prefetch(2)
 

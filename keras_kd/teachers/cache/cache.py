@@ -8,25 +8,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_kd.core.checks import check_choice
-from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
 from keras_kd.core.errors import StaleCacheError
 from keras_kd.core.taps import Tapped
 from keras_kd.teachers.cache import builder
 from keras_kd.teachers.cache import fingerprint
 from keras_kd.teachers.cache import join
-from keras_kd.teachers.cache import runner
-from keras_kd.teachers.cache.manifest import DTYPES
-from keras_kd.teachers.cache.manifest import Identity
 from keras_kd.teachers.cache.manifest import teacher_differences
+from keras_kd.teachers.cache.settings import Settings
 from keras_kd.teachers.cache.store import Store
 from keras_kd.teachers.cache.store import symbolic
 from keras_kd.teachers.cache.views import Augment
-from keras_kd.teachers.cache.writer import PartWriter
-from keras_kd.teachers.cache.writer import check_part
 
-_BUILD = "TeacherCache.build"
+_READ = ("layers", "output")  # what is read of a teacher, not which it is
 
 
 class TeacherCache:
@@ -64,8 +58,7 @@ class TeacherCache:
 
     Attributes:
         path: The folder.
-        spec: Symbolic outputs of a batch, as `Tapped`: `logits` and
-            `features` in float32.
+        spec: Symbolic float32 outputs of a batch, as `Tapped`.
 
     Args:
         path: The folder of a cache.
@@ -170,8 +163,7 @@ class TeacherCache:
             verbose: 0 for silence; otherwise progress on standard error.
 
         Returns:
-            The opened cache; with what is there, while other parts are
-            missing.
+            The opened cache, with what is there while parts are missing.
 
         Raises:
             OSError: If the folder cannot be written to or the disk is full;
@@ -182,30 +174,21 @@ class TeacherCache:
             ValueError: If an argument is out of range, the teacher's outputs
                 are undecided, not finite, or too large for float16.
         """
-        check_choice(_BUILD, "dtype", dtype, DTYPES)
-        check_integer(_BUILD, "views", views, low=1)
-        check_integer(_BUILD, "seed", seed, low=0)
-        for name, value in (("top_k", top_k), ("batch_size", batch_size)):
-            if value is not None:
-                check_integer(_BUILD, name, value, low=1)
-        _check_augment(augment, views)
-        part = check_part(shard)
-        run = runner.make(teacher, layers, teacher_output, teacher_input)
-        data = builder.batched(dataset, teacher, teacher_input, batch_size)
-        identity = Identity(
-            teacher=fingerprint.of_teacher(teacher, teacher_id)
-            | {"layers": sorted(layers), "output": _json_kind(teacher_output)},
-            example=builder.example_of(data),
-            dtype=dtype,
+        settings = Settings(
             top_k=top_k,
+            dtype=dtype,
+            layers=(layers,) if isinstance(layers, str) else tuple(layers),
             views=views,
+            augment=augment,
             seed=seed,
-            augment=fingerprint.of_function(augment),
-            teacher_input=fingerprint.of_function(teacher_input),
+            batch_size=batch_size,
+            shard=shard,
+            shard_size=shard_size,
+            teacher_output=teacher_output,
+            teacher_input=teacher_input,
+            teacher_id=teacher_id,
         )
-        with PartWriter(path, identity, part, shard_size) as writer:
-            work = builder.Builder(writer, run, augment, views, seed)
-            builder.fill(work, data, batch_size, verbose)
+        builder.build(path, teacher, dataset, settings, verbose)
         return cls(path, augment, partial=True)
 
     @classmethod
@@ -281,8 +264,7 @@ class TeacherCache:
 
     def info(self) -> dict[str, Any]:
         """Return what the cache holds, as JSON can print it."""
-        store, identity = self._store, self._store.identity
-        content = identity.to_json()
+        store = self._store
         return {
             "examples": len(store),
             "complete": store.complete,
@@ -290,7 +272,7 @@ class TeacherCache:
             "shards": sum(len(m.shards) for m in store.manifests),
             "size_bytes": store.size_bytes,
             "bytes_per_example": store.size_bytes / max(len(store), 1),
-            **content,
+            **store.identity.to_json(),
         }
 
     def __len__(self) -> int:
@@ -308,9 +290,8 @@ class TeacherCache:
         wanted = fingerprint.of_teacher(
             None if is_name else teacher, teacher if is_name else None
         )
-        mine = dict(self._store.identity.teacher)
-        for name in ("layers", "output"):
-            mine.pop(name, None)
+        stored = self._store.identity.teacher
+        mine = {k: v for k, v in stored.items() if k not in _READ}
         differences = teacher_differences(mine, wanted)
         if differences:
             raise StaleCacheError(
@@ -318,25 +299,3 @@ class TeacherCache:
                 f"{'; '.join(differences)}. Build again in another folder, or "
                 "open it with the teacher it was built with."
             )
-
-
-def _check_augment(augment: Any, views: int) -> None:
-    if augment is not None and not callable(augment):
-        raise TypeError(
-            requirement(_BUILD, "augment", "a function (x, seed)", augment)
-        )
-    if augment is None and views > 1:
-        raise ValueError(
-            requirement(
-                _BUILD,
-                "views",
-                "1 without `augment`",
-                views,
-                "Give `augment=`, a function of one example and a seed.",
-            )
-        )
-
-
-def _json_kind(kind: Any) -> Any:
-    """Return a structure of kinds as JSON gives it back."""
-    return list(kind) if isinstance(kind, tuple) else kind

@@ -72,10 +72,7 @@ def _rows(leaf: np.ndarray) -> Iterator[Any]:
     if dtype_name(leaf.dtype) == "string":
         return _text_rows(leaf)
     if leaf.dtype.hasobject:
-        raise TypeError(
-            "`TeacherCache` hashes numbers and text. Received: an array of "
-            f"{leaf.dtype}. Convert it to a number type."
-        )
+        raise _no_content(leaf.dtype)
     if not leaf.dtype.isnative:
         leaf = leaf.astype(leaf.dtype.newbyteorder("="))
     count = len(leaf)
@@ -89,9 +86,21 @@ def _rows(leaf: np.ndarray) -> Iterator[Any]:
 
 def _text_rows(leaf: np.ndarray) -> Iterator[bytes]:
     for row in leaf.reshape(len(leaf), -1):
-        texts = [
-            text if isinstance(text, bytes) else str(text).encode()
-            for text in row.tolist()
-        ]
+        texts = [_encoded(text) for text in row.tolist()]
         # Each with its length, or "ab", "c" would be "a", "bc".
         yield b"".join(struct.pack("<q", len(t)) + t for t in texts)
+
+
+def _encoded(text: Any) -> bytes:
+    if isinstance(text, bytes):
+        return text
+    if isinstance(text, str):
+        return text.encode()
+    raise _no_content(type(text).__name__)
+
+
+def _no_content(kind: Any) -> TypeError:
+    return TypeError(
+        "`TeacherCache` hashes numbers and text. Received: an array of "
+        f"{kind}. Convert it to a number type."
+    )

@@ -29,6 +29,7 @@ class Joiner:
     def __init__(self, store: Store, augment: views.Augment | None) -> None:
         self.store = store
         self.augment = augment
+        self.make_view = None if augment is None else views.maker(augment)
         self._identity = store.identity
 
     def find(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -101,8 +102,8 @@ def arrays(joiner: Joiner, dataset: Any, seed: int) -> Any:
 def join_batch(joiner: Joiner, x: Any, number: int) -> dict[str, Any]:
     """Join one NumPy batch."""
     found, seeds = joiner.outputs(x, number)
-    if joiner.augment is not None:
-        x = views.maker(joiner.augment)(x, seeds)
+    if joiner.make_view is not None:
+        x = joiner.make_view(x, seeds)
     return pack(x, found)
 
 

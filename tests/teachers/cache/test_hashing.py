@@ -66,6 +66,14 @@ def test_scalars_and_bfloat16():
     assert len({*map(tuple, as_list(half))}) == 3
 
 
-def test_objects_are_refused():
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.array([(1, "a")], dtype=[("n", "i4"), ("o", "O")]),
+        np.array([{"a": 1}, None], object),
+    ],
+    ids=["records", "objects"],
+)
+def test_objects_are_refused(x):
     with pytest.raises(TypeError, match="hashes numbers and text"):
-        keys(np.array([(1, "a")], dtype=[("n", "i4"), ("o", "O")]))
+        keys(x)

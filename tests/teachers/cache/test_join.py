@@ -1,5 +1,6 @@
 """Joined data: labels untouched, misses named, every kind of pipeline."""
 
+import pathlib
 import subprocess
 import sys
 
@@ -63,6 +64,10 @@ def test_every_output_belongs_to_its_example(
         )
         count += len(x)
     assert count >= 33
+
+
+def test_the_number_of_batches_is_known(cache, pairs):
+    assert len(cache.join(pairs.batch(8))) == 13
 
 
 def test_static_shapes_are_known(cache, pairs):
@@ -188,18 +193,23 @@ tf.config.set_logical_device_configuration(
     [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras_kd
 x = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")
-cache = keras_kd.TeacherCache.build(
-    sys.argv[1], lambda x: x[:, :3] * 2, x, teacher_output="logits",
-    teacher_id="double", dtype="float32", verbose=0)
-data = cache.join(tf.data.Dataset.from_tensor_slices(x).batch(8))
+data = tf.data.Dataset.from_tensor_slices(x).batch(8)
 strategy = tf.distribute.MirroredStrategy()
 def difference(batch):
     stored = batch["keras_kd_teacher"]["logits"]
     return tf.reduce_max(tf.abs(stored - 2 * batch["inputs"][:, :3]))
-for batch in strategy.experimental_distribute_dataset(data):
-    for value in strategy.experimental_local_results(
-            strategy.run(difference, (batch,))):
-        assert float(value) == 0.0, value
+def noisy(x, seed):
+    return x + tf.random.stateless_normal((4,), seed)
+def build(name, **settings):
+    return keras_kd.TeacherCache.build(
+        sys.argv[1] + name, lambda x: x[:, :3] * 2, x, teacher_output="logits",
+        teacher_id="double", dtype="float32", verbose=0, **settings)
+for cache in build("plain"), build("views", augment=noisy, views=3):
+    joined = strategy.experimental_distribute_dataset(cache.join(data))
+    for batch in joined:
+        for value in strategy.experimental_local_results(
+                strategy.run(difference, (batch,))):
+            assert float(value) == 0.0, value
 print("replicas", strategy.num_replicas_in_sync)
 """
 
@@ -211,6 +221,7 @@ def test_two_replicas_get_their_own_examples(tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        cwd=pathlib.Path(__file__).parents[3],
     )
     assert done.stdout.strip().endswith("replicas 2"), done.stderr[-2000:]
 

@@ -18,6 +18,7 @@ def test_killed_builds_go_on_to_the_same_bytes(tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads(done.stdout.splitlines()[-1])

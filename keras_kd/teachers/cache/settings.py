@@ -1,0 +1,104 @@
+"""The settings of a build, checked before anything runs."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from keras_kd.core.checks import check_choice
+from keras_kd.core.checks import check_integer
+from keras_kd.core.checks import requirement
+from keras_kd.teachers.cache import fingerprint
+from keras_kd.teachers.cache.manifest import DTYPES
+from keras_kd.teachers.cache.manifest import Identity
+from keras_kd.teachers.cache.views import Augment
+from keras_kd.teachers.cache.writer import check_part
+
+_SUBJECT = "TeacherCache.build"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The arguments of `TeacherCache.build`, which says what they mean.
+
+    Attributes:
+        top_k: Classes stored, or `None` for all.
+        dtype: `"float16"` or `"float32"`.
+        layers: Layers stored besides the logits.
+        views: Augmented views of each example.
+        augment: `augment(x, seed)`, or `None`.
+        seed: Seed of the augmentation.
+        batch_size: Examples the teacher sees at once.
+        shard: Number of this part and number of parts.
+        shard_size: Examples a file.
+        teacher_output: What the teacher's outputs are.
+        teacher_input: Function or key applied before the teacher.
+        teacher_id: A name that stands for the teacher.
+
+    Raises:
+        TypeError: If one is of a wrong type.
+        ValueError: If one is out of range.
+    """
+
+    top_k: int | None
+    dtype: str
+    layers: tuple[str, ...]
+    views: int
+    augment: Augment | None
+    seed: int
+    batch_size: int | None
+    shard: tuple[int, int]
+    shard_size: int | None
+    teacher_output: Any
+    teacher_input: Any
+    teacher_id: str | None
+
+    def __post_init__(self) -> None:
+        check_choice(_SUBJECT, "dtype", self.dtype, DTYPES)
+        check_integer(_SUBJECT, "views", self.views, low=1)
+        check_integer(_SUBJECT, "seed", self.seed, low=0)
+        for name in ("top_k", "batch_size", "shard_size"):
+            if getattr(self, name) is not None:
+                check_integer(_SUBJECT, name, getattr(self, name), low=1)
+        check_part(self.shard)
+        if self.augment is not None and not callable(self.augment):
+            raise TypeError(
+                requirement(
+                    _SUBJECT, "augment", "a function (x, seed)", self.augment
+                )
+            )
+        if self.augment is None and self.views > 1:
+            raise ValueError(
+                requirement(
+                    _SUBJECT,
+                    "views",
+                    "1 without `augment`",
+                    self.views,
+                    "Give `augment=`, a function of one example and a seed.",
+                )
+            )
+
+    def identity(self, teacher: Any, example: Any) -> Identity:
+        """Return what the cache is of.
+
+        Args:
+            teacher: The teacher, of any kind.
+            example: Structure of `Leaf` of one example.
+
+        Raises:
+            ValueError: If a function has no `teacher_id`.
+        """
+        told = {
+            "layers": sorted(self.layers),
+            # As JSON gives it back: tuples are lists there.
+            "output": json.loads(json.dumps(self.teacher_output)),
+        }
+        return Identity(
+            teacher=fingerprint.of_teacher(teacher, self.teacher_id) | told,
+            example=example,
+            dtype=self.dtype,
+            top_k=self.top_k,
+            views=self.views,
+            seed=self.seed,
+            augment=fingerprint.of_function(self.augment),
+            teacher_input=fingerprint.of_function(self.teacher_input),
+        )

@@ -1,0 +1,128 @@
+"""Every example runs and measures what its last section says."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from statistics import mean
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+HEADER = ("Title", "Author", "Date created", "Last modified")
+HEADER += ("Description", "Accelerator")
+DATASETS = {
+    "cross_modal": "spoken_digit_compact",
+    "transfer_unlabelled": "mnist",
+}
+
+
+def run(name):
+    """Run an example in its short form and return its results."""
+    needed = DATASETS.get(name)
+    folder = Path(os.environ.get("TFDS_DATA_DIR", ""), needed or "")
+    if needed and not ("TFDS_DATA_DIR" in os.environ and folder.is_dir()):
+        pytest.skip(f"needs the data set {needed} in TFDS_DATA_DIR")
+    environment = {
+        **os.environ,
+        "KERAS_KD_FAST": "1",
+        "PYTHONPATH": str(ROOT),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / f"{name}.py")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    results = json.loads(result.stdout.splitlines()[-1])
+    if "skipped" in results:
+        pytest.skip(results["skipped"])
+    return results
+
+
+@pytest.mark.slow
+def test_cache_and_distill():
+    results = run("cache_and_distill")
+    assert results["examples"] == 1097
+    assert results["difference"] < 1e-6
+    assert results["cached_seconds"] < results["live_seconds"]
+
+
+@pytest.mark.slow
+def test_ensemble_of_teachers():
+    results = run("ensemble_of_teachers")
+    assert results["ensemble"] > mean(results["teachers"])
+    assert mean(results["of_three"]) > mean(results["of_one"])
+    assert mean(results["of_three"]) > mean(results["scratch"])
+
+
+@pytest.mark.slow
+def test_cross_modal():
+    results = run("cross_modal")
+    assert results["teacher"] > mean(results["distilled"])
+    assert mean(results["distilled"]) > mean(results["few_labels"]) + 0.05
+
+
+@pytest.mark.slow
+def test_torch_teacher():
+    results = run("torch_teacher")
+    assert results["difference"] < 1e-4
+    assert mean(results["distilled"]) > mean(results["scratch"]) + 0.02
+
+
+@pytest.mark.slow
+def test_transfer_unlabelled():
+    results = run("transfer_unlabelled")
+    assert results["teacher"] < mean(results["distilled"])
+    assert mean(results["distilled"]) < mean(results["scratch"])
+    omitted = results["omitted"]
+    assert mean(omitted["on_threes"]) < results["num_threes"], "some are known"
+    assert mean(omitted["raised_by"]) > 0
+    assert mean(omitted["on_threes_after"]) < mean(omitted["on_threes"]) / 1.5
+    assert mean(omitted["errors_after"]) < mean(omitted["errors"])
+    two = results["sevens_and_eights"]
+    assert mean(two["error_rate_after"]) < mean(two["error_rate"]) < 0.8
+
+
+def test_every_example_has_a_test():
+    tests = {name.removeprefix("test_") for name in globals()}
+    assert {path.stem for path in EXAMPLES} <= tests
+    assert len(EXAMPLES) >= 5
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_has_the_form_of_keras_io(path):
+    text = path.read_text()
+    lines = text.splitlines()[1:7]
+    assert tuple(line.partition(": ")[0] for line in lines) == HEADER
+    titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert titles[0] == "Introduction"
+    assert titles[-1] == "What to take away"
+    assert "validation_data=" in text
+    nodes = ast.walk(ast.parse(text))
+    assert not any(isinstance(node, ast.ClassDef) for node in nodes)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_an_example_says_what_it_misses(name, tmp_path):
+    (tmp_path / "tensorflow_datasets.py").write_text("raise ImportError('no')")
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / f"{name}.py")],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    said = json.loads(result.stdout.splitlines()[-1])["skipped"]
+    assert re.search(DATASETS[name], said, re.IGNORECASE)
+    assert re.search("tensorflow.datasets", said)
