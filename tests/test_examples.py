@@ -53,7 +53,6 @@ def test_cache_and_distill():
     results = run("cache_and_distill")
     assert results["examples"] == 1097
     assert results["difference"] < 1e-6
-    assert results["cached_seconds"] < results["live_seconds"]
 
 
 @pytest.mark.slow

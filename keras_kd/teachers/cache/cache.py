@@ -26,10 +26,9 @@ _READ = ("layers", "output")  # what is read of a teacher, not which it is
 class TeacherCache:
     """A teacher's outputs, computed once and found by example content.
 
-    Choose it when a student trains for more than an epoch or two: each epoch
-    then costs the student alone. Made by `TeacherCache.build` and
-    `TeacherCache.open`; the teacher of a `Distiller` that trains on
-    `cache.join(dataset)`.
+    Choose it when a student trains for more than an epoch or two: each then
+    costs the student alone. Made by `TeacherCache.build` and `open`; the
+    teacher of a `Distiller` that trains on `cache.join(dataset)`.
 
     Shuffling, repeating, filtering and re-batching the data, before or after
     the join, change nothing: an example is known by a 128-bit hash of its
