@@ -42,8 +42,7 @@ class TeacherCache:
       maximum and the maximum in float32; a logit that is `d` under the
       maximum is off by at most `d / 2048 + 3e-8`.
     - `top_k`: the k largest log-probabilities, their classes (2 bytes, 4
-      above 65,536 classes) and the logarithm of the mass `r` of the other
-      classes: 4 + 4k bytes. A join gives each of the others
+      above 65,536) and the logarithm of the others' mass `r`: 4 + 4k bytes. A join gives each of the others
       `log(r / (classes - k))`. At temperature 1 the k probabilities are
       right (in float16 to 0.05 % of the log-probability) and the others are
       right on average; at a temperature T the even remainder has more mass
