@@ -217,12 +217,17 @@ def ratios(
     """Return each ratio or measure with the most it may be."""
     ten = tenfold["build"] + EPOCHS * tenfold["from_cache"]
     joined = big["decode_batch_and_join"] / big["decode_and_batch"]
+    # The students are the same in both: the better minimum of each counts.
+    epoch = {
+        name: min(small[name], tenfold[name])
+        for name in ("from_cache", "student_alone")
+    }
     return {
         "epoch: from_cache / student_alone": (
-            small["from_cache"] / small["student_alone"],
+            epoch["from_cache"] / epoch["student_alone"],
             1.08,
         ),
-        "build / predict": (small["build"] / small["predict"], 1.10),
+        "build / predict": (tenfold["build"] / tenfold["predict"], 1.10),
         "10 epochs with build / 10 live": (
             ten / (EPOCHS * tenfold["live"]),
             1 / 3,

@@ -41,14 +41,12 @@ class TeacherCache:
       maximum and the maximum in float32; a logit that is `d` under the
       maximum is off by at most `d / 2048 + 3e-8`.
     - `top_k`: the k largest log-probabilities, their classes (2 bytes, 4
-      above 65,536 classes) and the logarithm of the mass `r` of the other
-      classes: 4 + 4k bytes. A join gives each of the others
-      `log(r / (classes - k))`. At temperature 1 the k probabilities are
-      right (in float16 to 0.05 % of the log-probability) and the others are
-      right on average; at a temperature T the even remainder has more mass
-      than the true one, `(classes - k) ** (1 - 1 / T) * r ** (1 / T)` before
-      normalization. Logits come back shifted to log-probabilities, which
-      matters to `LogitsMSE` alone.
+      above 65,536) and the logarithm of the others' mass `r`: 4 + 4k bytes.
+      A join gives each of the others `log(r / (classes - k))`. The k
+      probabilities are right at temperature 1 and the others on average; at
+      a temperature T above 1 the even remainder, `(classes - k) ** (1 - 1 /
+      T) * r ** (1 / T)` before normalization, is more than the true one.
+      Losses of raw logits, such as `LogitsMSE`, see log-probabilities.
 
     The folder holds, for part i of n, `part-i-of-n.json` (a manifest with
     checksums) and shards of records, which appear whole or not at all: a

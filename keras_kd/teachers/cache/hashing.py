@@ -5,6 +5,7 @@ and bytes, wherever they stand in the data. xxh3 is fast and well spread, and
 no protection against somebody who wants a collision.
 """
 
+import functools
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -39,10 +40,7 @@ def keys(x: Any) -> np.ndarray:
     (True, False)
     """
     leaves = [np.asarray(leaf) for leaf in keras.tree.flatten(x)]
-    signature = repr(
-        [(dtype_name(leaf.dtype), leaf.shape[1:]) for leaf in leaves]
-    )
-    seed = xxhash.xxh3_64_intdigest(signature.encode())
+    seed = _seed(tuple((leaf.dtype, leaf.shape[1:]) for leaf in leaves))
     rows = [_rows(leaf) for leaf in leaves]
     if len(rows) == 1:
         digest = xxhash.xxh3_128_digest
@@ -65,6 +63,13 @@ def from_bytes(content: Any) -> np.ndarray:
 def show_key(key: np.ndarray) -> str:
     """Print a key as errors show it."""
     return key.astype("<u8").tobytes().hex()
+
+
+@functools.lru_cache
+def _seed(leaves: tuple[tuple[Any, tuple[int, ...]], ...]) -> int:
+    """Hash types and shapes, which are part of an example's content."""
+    signature = [(dtype_name(dtype), shape) for dtype, shape in leaves]
+    return xxhash.xxh3_64_intdigest(repr(signature).encode())
 
 
 def _rows(leaf: np.ndarray) -> Iterator[Any]:

@@ -46,6 +46,11 @@ class Index:
         if not len(self):
             return found
         places = np.searchsorted(self._first, keys[:, 0])
+        near = np.minimum(places, len(self) - 1)
+        same = self._first[near] == keys[:, 0]
+        same &= self._second[near] == keys[:, 1]
+        if same.all():
+            return self._position[near]
         queries = np.arange(len(keys))
         # One round; more only where two keys share their first half.
         while len(queries):

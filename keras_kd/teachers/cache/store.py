@@ -89,17 +89,25 @@ class Store:
     def read(self, positions: np.ndarray, views: np.ndarray) -> dict[str, Any]:
         """Return the outputs at positions of the index, one view each."""
         record = self.encoding.record
+        if len(self._places) == 1:
+            rows = np.take(self._records(0), self._rows(positions, views), 0)
+            return self.encoding.decode(rows.view(record)[:, 0])
         rows = np.empty((len(positions), record.itemsize), np.uint8)
         order = np.argsort(positions)
-        positions = positions[order]
+        positions, views = positions[order], views[order]
         cuts = np.searchsorted(positions, self._starts)
-        for number in np.flatnonzero(np.diff(cuts)).tolist():
+        for number in np.flatnonzero(cuts[1:] > cuts[:-1]).tolist():
             part = slice(cuts[number], cuts[number + 1])
             wanted = positions[part] - self._starts[number]
-            if self.identity.views > 1:
-                wanted = wanted * self.identity.views + views[order[part]]
-            rows[order[part]] = np.take(self._records(number), wanted, axis=0)
+            rows[order[part]] = np.take(
+                self._records(number), self._rows(wanted, views[part]), 0
+            )
         return self.encoding.decode(rows.view(record)[:, 0])
+
+    def _rows(self, positions: np.ndarray, views: np.ndarray) -> np.ndarray:
+        if self.identity.views == 1:
+            return positions
+        return positions * self.identity.views + views
 
     def verify(self) -> None:
         """Read every byte again.

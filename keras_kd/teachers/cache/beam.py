@@ -1,0 +1,261 @@
+"""Builds a cache with Apache Beam, for sets that outgrow one machine."""
+
+import json
+import os
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_kd.core.checks import check_integer
+from keras_kd.core.checks import requirement
+from keras_kd.core.imports import optional
+from keras_kd.teachers.cache import hashing
+from keras_kd.teachers.cache import runner
+from keras_kd.teachers.cache import structure
+from keras_kd.teachers.cache import views
+from keras_kd.teachers.cache.builder import inputs_of
+from keras_kd.teachers.cache.manifest import Identity
+from keras_kd.teachers.cache.settings import Settings
+from keras_kd.teachers.cache.writer import PartWriter
+
+_SUBJECT = "BuildTeacherCache"
+try:
+    beam: Any = optional("apache_beam", "beam", f"`{_SUBJECT}`")
+except ImportError:  # raised when a transform is made
+    beam = None
+DoFn: Any = getattr(beam, "DoFn", object)
+PTransform: Any = getattr(beam, "PTransform", object)
+
+Outputs = tuple[np.ndarray, list[dict[str, Any]]]
+
+
+class BuildTeacherCache(PTransform):
+    """A Beam transform from examples to a teacher cache, on any runner.
+
+    For sets that one machine cannot go through; `TeacherCache.build` is
+    simpler and `shard=(i, n)` divides it among a few machines. Each worker
+    loads the teacher once and runs it on batches; the outputs are grouped by
+    part, and each part has one writer. What is written is what
+    `TeacherCache.build` writes, up to the order of the examples. Run it
+    again after a failure: whole shards are kept.
+
+    Args:
+        path: Folder of the cache, at the same path on every worker: a shared
+            or mounted file system that can rename and lock files.
+        make_teacher: A function without arguments that loads the teacher: a
+            Keras model, an `Ensemble`, or a function from a batch to
+            outputs. Called here once, to check it, and on every worker.
+        num_parts: Parts, each written by one worker. Defaults to 1.
+        batch_size: Examples the teacher sees at once. Defaults to 64.
+        top_k, dtype, layers, views, augment, seed, shard_size,
+            teacher_output, teacher_input, teacher_id: As in
+            `TeacherCache.build`.
+
+    Shapes:
+        Input: a bounded `PCollection` of examples, without a batch axis: `x`
+        as the student's data has it (NumPy, or a dict or list of arrays), or
+        a tuple that begins with it.
+
+    Returns:
+        A `PCollection` with `(part, examples in it)` for each part.
+
+    Raises:
+        ImportError: If Apache Beam is not installed.
+        TypeError: If an argument is of a wrong type.
+        ValueError: If one is out of range, or the teacher does not fit; when
+            the pipeline runs, if examples differ in shape or type.
+
+    Example:
+    >>> import apache_beam as beam  # doctest: +SKIP
+    >>> import numpy as np
+    >>> import keras_kd
+    >>> from keras_kd.teachers.cache.beam import BuildTeacherCache
+    >>> with beam.Pipeline() as pipeline:  # doctest: +SKIP
+    ...     pipeline | beam.Create(list(np.eye(6, 4))) | BuildTeacherCache(
+    ...         "cache/", lambda: keras_kd.teachers.load("teacher.keras"))
+    >>> len(keras_kd.TeacherCache.open("cache/"))  # doctest: +SKIP
+    5
+    """
+
+    def __init__(  # noqa: PLR0913 - the arguments of TeacherCache.build
+        self,
+        path: str | os.PathLike[str],
+        make_teacher: Callable[[], Any],
+        *,
+        num_parts: int = 1,
+        batch_size: int = 64,
+        top_k: int | None = None,
+        dtype: str = "float16",
+        layers: Iterable[str] = (),
+        views: int = 1,
+        augment: views.Augment | None = None,
+        seed: int = 0,
+        shard_size: int | None = None,
+        teacher_output: Any = None,
+        teacher_input: Any = None,
+        teacher_id: str | None = None,
+    ) -> None:
+        optional("apache_beam", "beam", f"`{_SUBJECT}`")
+        super().__init__()
+        check_integer(_SUBJECT, "num_parts", num_parts, low=1)
+        if not callable(make_teacher) or isinstance(make_teacher, keras.Model):
+            raise TypeError(
+                requirement(
+                    _SUBJECT,
+                    "make_teacher",
+                    "a function that loads the teacher",
+                    make_teacher,
+                    "For example `lambda: keras_kd.teachers.load(path)`.",
+                )
+            )
+        self._path = os.path.abspath(path)
+        self._num_parts = num_parts
+        self._make_teacher = make_teacher
+        self._settings = Settings(
+            top_k=top_k,
+            dtype=dtype,
+            layers=(layers,) if isinstance(layers, str) else tuple(layers),
+            views=views,
+            augment=augment,
+            seed=seed,
+            batch_size=batch_size,
+            shard=(0, num_parts),
+            shard_size=shard_size,
+            teacher_output=teacher_output,
+            teacher_input=teacher_input,
+            teacher_id=teacher_id,
+        )
+        teacher = make_teacher()
+        _runner(teacher, self._settings)
+        self._identity = self._settings.identity(teacher, example=None)
+
+    def expand(self, examples: Any) -> Any:
+        """Add the steps to a pipeline."""
+        size = self._settings.batch_size
+        batches = (
+            examples
+            | "Batch" >> beam.BatchElements(size, size)
+            | "Stack" >> beam.Map(_stack)
+        )
+        # What an example looks like: every part's manifest says it.
+        kinds = batches | beam.Map(_kind) | "Kinds" >> beam.Distinct()
+        outputs = batches | "Run the teacher" >> beam.ParDo(
+            _RunTeacher(self._make_teacher, self._settings)
+        )
+        # So that a part without examples is written as well.
+        parts = examples.pipeline | beam.Create(
+            [(number, None) for number in range(self._num_parts)]
+        )
+        return (
+            (outputs, parts)
+            | beam.Flatten()
+            | beam.GroupByKey()
+            | "Write"
+            >> beam.ParDo(
+                _WritePart(self._path, self._identity, self._settings),
+                beam.pvalue.AsList(kinds),
+            )
+        )
+
+
+class _RunTeacher(DoFn):
+    """From a batch to the outputs of the examples of each part."""
+
+    def __init__(
+        self, make_teacher: Callable[[], Any], settings: Settings
+    ) -> None:
+        self._make_teacher = make_teacher
+        self._settings = settings
+
+    def setup(self) -> None:
+        """Load the teacher, once a worker."""
+        settings = self._settings
+        self._run = _runner(self._make_teacher(), settings)
+        self._make_view = (
+            views.maker(settings.augment) if settings.augment else None
+        )
+
+    def process(self, x: Any) -> Iterator[tuple[int, Outputs]]:
+        """Yield the part, and its examples' keys and outputs a view."""
+        keys = hashing.keys(x)
+        seen = [self._run(picture) for picture in self._pictures(keys, x)]
+        parts = (keys[:, 1] % np.uint64(self._settings.shard[1])).astype(int)
+        for part in np.unique(parts).tolist():
+            rows = np.flatnonzero(parts == part)
+            yield part, (keys[rows], _rows(seen, rows))
+
+    def _pictures(self, keys: np.ndarray, x: Any) -> Iterator[Any]:
+        if self._make_view is None:
+            yield x
+            return
+        for view in range(self._settings.views):
+            numbers = np.full(len(keys), view)
+            seeds = views.seeds(self._settings.seed, keys, numbers)
+            yield self._make_view(x, seeds)
+
+
+class _WritePart(DoFn):
+    """From all outputs of a part to its files."""
+
+    def __init__(
+        self, path: str, identity: Identity, settings: Settings
+    ) -> None:
+        self._path = path
+        self._identity = identity
+        self._settings = settings
+
+    def process(
+        self,
+        element: tuple[int, Iterable[Outputs | None]],
+        kinds: list[str],
+    ) -> Iterator[tuple[int, int]]:
+        """Write one part; what a former try has written stays."""
+        number, groups = element
+        examples = [structure.from_json(json.loads(kind)) for kind in kinds]
+        if len(examples) != 1:
+            shown = " and ".join(sorted(map(structure.show, examples)))
+            raise ValueError(
+                f"`{_SUBJECT}` needs examples of one shape and type. "
+                f"Received: {shown or 'no example'}. Pad, crop or convert "
+                "them before."
+            )
+        with PartWriter(
+            self._path,
+            replace(self._identity, example=examples[0]),
+            (number, self._settings.shard[1]),
+            self._settings.shard_size,
+        ) as writer:
+            for keys, seen in filter(None, groups):
+                rows = writer.claim(keys)
+                if len(rows):
+                    writer.append(keys[rows], _rows(seen, rows))
+            writer.finish()
+            yield number, len(writer)
+
+
+def _runner(teacher: Any, settings: Settings) -> runner.Run:
+    return runner.make(
+        teacher,
+        settings.layers,
+        settings.teacher_output,
+        settings.teacher_input,
+    )
+
+
+def _stack(elements: list[Any]) -> Any:
+    examples = [inputs_of(element) for element in elements]
+    return keras.tree.map_structure(lambda *leaves: np.stack(leaves), *examples)
+
+
+def _kind(x: Any) -> str:
+    """Say what an example of a batch looks like, in text that can be a key."""
+    return json.dumps(structure.to_json(structure.describe(x)), sort_keys=True)
+
+
+def _rows(outputs: Any, rows: np.ndarray) -> Any:
+    return keras.tree.map_structure(lambda leaf: leaf[rows], outputs)
