@@ -32,7 +32,7 @@ import keras_kd
 fast = os.environ.get("KERAS_KD_FAST") == "1"
 num_images = 2_000 if fast else 4_000  # The paper: 60,000.
 hidden_units = 300  # The paper: 800.
-teacher_epochs = 12 if fast else 30
+teacher_epochs = 12 if fast else 24
 student_epochs = 15 if fast else 20
 seeds = range(1 if fast else 3)
 batch_size = 128
