@@ -194,7 +194,14 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
         if self._compile_loss is None:
             del trackers["student_loss"]
         own = [] if self._evaluating else list(trackers.values())
-        return [*super().metrics, *own]
+        silent = []
+        compiled = self._compile_metrics
+        if compiled is not None and not compiled.built:
+            silent.append(compiled)  # no label was seen yet
+        if self._evaluating and self._compile_loss is None:
+            silent.append(getattr(self, "_loss_tracker", None))
+        kept = [m for m in super().metrics if all(m is not s for s in silent)]
+        return [*kept, *own]
 
     @property
     def output_names(self) -> list[str] | None:

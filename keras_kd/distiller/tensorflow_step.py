@@ -67,7 +67,11 @@ class TensorFlowStep:
             )
         self._track(named, objective, penalty, taught, tapped)
         if y is None:
-            return {m.name: m.result() for m in self.metrics}
+            return {
+                metric.name: metric.result()
+                for metric in self.metrics
+                if metric is not self._compile_metrics
+            }
         return self.compute_metrics(
             x, y, tapped.predictions, sample_weight=sample_weight
         )

@@ -263,3 +263,17 @@ def test_another_transfer_set_than_the_training_set():
     assert logs["soft_targets"][-1] < 0.1 * logs["soft_targets"][0]
     same = teacher(X).numpy().argmax(-1) == student(X).numpy().argmax(-1)
     assert same.mean() > 0.8
+
+
+def test_no_labels_in_training_and_labels_in_validation():
+    student = model()
+    distiller = keras_kd.Distiller(model(), student, alpha=1.0)
+    distiller.compile("adam", metrics=["accuracy"])
+    history = distiller.fit(
+        X, epochs=2, verbose=0, validation_data=(X, CLASSES)
+    ).history
+    assert set(history) == {"loss", "soft_targets", "val_accuracy"}
+    right = student.predict(X, verbose=0).argmax(-1) == CLASSES
+    assert history["val_accuracy"][-1] == pytest.approx(right.mean())
+    found = distiller.evaluate(X, CLASSES, verbose=0, return_dict=True)
+    assert found == {"accuracy": pytest.approx(right.mean())}
