@@ -216,8 +216,8 @@ class TeacherCache:
     def join(self, dataset: Any, *, seed: int = 0) -> Any:
         """Put the stored outputs beside the inputs of a data set.
 
-        A pipeline is joined while it runs, so batch before the join, and
-        prefetch after it. With several views each example of each epoch
+        A pipeline is joined while it runs, two batches ahead: batch before
+        the join. With several views each example of each epoch
         shows one that is drawn at random, and the student sees that picture.
 
         Args:

@@ -111,47 +111,58 @@ def pipeline(
     joiner: Joiner, dataset: tf.data.Dataset, seed: int
 ) -> tf.data.Dataset:
     """Join a `tf.data.Dataset`, batched or not, inside its pipeline."""
-    x_spec = inputs_of(dataset.element_spec)
-    one = _is_single(joiner, x_spec)
+    one = _is_single(joiner, inputs_of(dataset.element_spec))
     outputs = joiner.store.identity.outputs or {}
+    flat = keras.tree.flatten(outputs)
+    drawn = joiner.store.identity.views > 1
+    augment = joiner.augment
+    augmented = augment is not None
+    types = [tf.int32] * augmented + [tf.float32] * len(flat)
 
-    def look_up(number: Any, *leaves: np.ndarray) -> list[np.ndarray]:
+    def look_up(*arrays: np.ndarray) -> list[np.ndarray]:
+        number, leaves = (arrays[0], arrays[1:]) if drawn else (0, arrays)
         batch = [leaf[None] for leaf in leaves] if one else list(leaves)
         found, seeds = joiner.outputs(batch, int(number))
-        values = [seeds, *keras.tree.flatten(found)]
+        values = [seeds] * augmented + keras.tree.flatten(found)
         return [value[0] for value in values] if one else values
 
-    def attach(element: Any, number: Any) -> Any:
+    def attach(element: Any, *number: Any) -> Any:
         x = inputs_of(element)
         leaves = keras.tree.flatten(x)
-        flat = keras.tree.flatten(outputs)
-        types = [tf.int32] + [tf.float32] * len(flat)
-        seeds, *values = tf.numpy_function(
-            look_up, [number, *leaves], types, stateful=False
+        values = tf.numpy_function(
+            look_up, [*number, *leaves], types, stateful=False
         )
         batch = () if one else (leaves[0].shape[0],)
-        seeds.set_shape((*batch, 2))
+        if augment is not None:
+            seeds, *values = values
+            seeds.set_shape((*batch, 2))
+            x = (
+                augment(x, seeds)
+                if one
+                else views.augment_batch(augment, x, seeds)
+            )
         for value, leaf in zip(values, flat, strict=True):
             value.set_shape((*batch, *leaf.shape))
-        if joiner.augment is not None and one:
-            x = joiner.augment(x, seeds)
-        elif joiner.augment is not None:
-            x = views.augment_batch(joiner.augment, x, seeds)
         packed = pack(x, keras.tree.pack_sequence_as(outputs, values))
         if isinstance(element, tuple):
             return (packed, *element[1:])
         return packed
 
-    if joiner.store.identity.views > 1:
+    if drawn:
         # Another view of each example in each epoch.
         numbers = tf.data.Dataset.random(
             seed=seed, rerandomize_each_iteration=True
         )
+        joined = tf.data.Dataset.zip((dataset, numbers)).map(attach)
     else:
-        numbers = tf.data.Dataset.from_tensors(np.int64(0)).repeat()
-    return tf.data.Dataset.zip((dataset, numbers)).map(
-        attach, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
+        joined = dataset.map(lambda *parts: attach(_element(parts)))
+    # One look-up at a time: more would only wait for Python's lock.
+    return joined if one else joined.prefetch(2)
+
+
+def _element(parts: tuple[Any, ...]) -> Any:
+    """Undo what `map` does: it takes tuples apart."""
+    return parts if len(parts) > 1 else parts[0]
 
 
 class JoinedPyDataset(keras.utils.PyDataset):
