@@ -4,6 +4,8 @@ import datetime
 import json
 import platform
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,21 @@ def environment() -> dict[str, Any]:
         "keras": keras.__version__,
         "numpy": numpy.__version__,
     }
+
+
+def minima(
+    jobs: dict[str, Callable[[], object]], rounds: int
+) -> dict[str, float]:
+    """Run all jobs in turn, `rounds` times, and keep each one's minimum."""
+    for job in jobs.values():  # trace and warm up
+        job()
+    best = dict.fromkeys(jobs, float("inf"))
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            start = time.perf_counter()
+            job()
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
 
 
 def write(name: str, results: dict[str, Any]) -> Path:

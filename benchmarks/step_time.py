@@ -10,7 +10,6 @@ compared, because medians swing twofold on shared machines. Writes
 import argparse
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import keras
@@ -90,19 +89,6 @@ def import_seconds(statement: str) -> float:
     return float(done.stdout.split()[-1])
 
 
-def minima(
-    jobs: dict[str, Callable[[], object]], rounds: int
-) -> dict[str, float]:
-    """Run all jobs in turn, `rounds` times, and keep each one's minimum."""
-    best = dict.fromkeys(jobs, float("inf"))
-    for _ in range(rounds):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            best[name] = min(best[name], time.perf_counter() - start)
-    return best
-
-
 def epoch_seconds(rounds: int) -> dict[str, float]:
     """Seconds of one epoch of each way of training."""
     rng = np.random.default_rng(0)
@@ -131,9 +117,7 @@ def epoch_seconds(rounds: int) -> dict[str, float]:
         "distiller_with_feature": fit(ours(feature=True)),
         "keras_distillation_with_feature": fit(peer(feature=True)),
     }
-    for job in jobs.values():  # trace and warm up
-        job()
-    return minima(jobs, rounds)
+    return record.minima(jobs, rounds)
 
 
 def main() -> None:

@@ -43,21 +43,6 @@ def convnet(width: int, name: str) -> keras.Model:
     return keras.Model(inputs, keras.layers.Dense(10)(x), name=name)
 
 
-def minima(
-    jobs: dict[str, Callable[[], object]], rounds: int
-) -> dict[str, float]:
-    """Run all jobs in turn, `rounds` times, and keep each one's minimum."""
-    for job in jobs.values():  # trace and warm up
-        job()
-    best = dict.fromkeys(jobs, float("inf"))
-    for _ in range(rounds):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            best[name] = min(best[name], time.perf_counter() - start)
-    return best
-
-
 def training_seconds(rounds: int, width: int) -> dict[str, float]:
     """Seconds of an epoch of each way of training, of building, of predict.
 
@@ -94,7 +79,7 @@ def training_seconds(rounds: int, width: int) -> dict[str, float]:
     )
     cached = keras_kd.Distiller(cache, convnet(8, "student"))
     live = keras_kd.Distiller(teacher, convnet(8, "student"))
-    return minima(
+    return record.minima(
         {
             "student_alone": fit(compiled(convnet(8, "student")), data),
             "from_cache": fit(compiled(cached), cache.join(data)),
@@ -179,7 +164,7 @@ def read_large(path: Path, examples: int, rounds: int) -> dict[str, float]:
         "decode_and_batch": consume(data),
         "decode_batch_and_join": consume(cache.join(data)),
     }
-    seconds = minima(jobs, rounds)
+    seconds = record.minima(jobs, rounds)
     return seconds | {
         "open": opening,
         "resident_mb_growth": resident_mb() - before,

@@ -184,7 +184,7 @@ class _RunTeacher(DoFn):
         """Yield the part, and its examples' keys and outputs a view."""
         keys = hashing.keys(x)
         seen = [self._run(picture) for picture in self._pictures(keys, x)]
-        parts = (keys[:, 1] % np.uint64(self._settings.shard[1])).astype(int)
+        parts = hashing.parts(keys, self._settings.shard[1])
         for part in np.unique(parts).tolist():
             rows = np.flatnonzero(parts == part)
             yield part, (keys[rows], _rows(seen, rows))

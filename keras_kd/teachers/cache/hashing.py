@@ -60,6 +60,11 @@ def from_bytes(content: Any) -> np.ndarray:
     return np.frombuffer(content, "<u8").reshape(-1, 2)
 
 
+def parts(keys: np.ndarray, total: int) -> np.ndarray:
+    """Return which of `total` parts of a cache each key belongs to."""
+    return (keys[:, 1] % np.uint64(total)).astype(np.int64)
+
+
 def show_key(key: np.ndarray) -> str:
     """Print a key as errors show it."""
     return key.astype("<u8").tobytes().hex()

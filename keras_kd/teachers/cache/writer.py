@@ -13,6 +13,7 @@ from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
 from keras_kd.core.errors import StaleCacheError
 from keras_kd.core.files import check_writable
+from keras_kd.teachers.cache import hashing
 from keras_kd.teachers.cache import manifest as manifests
 from keras_kd.teachers.cache import shards
 from keras_kd.teachers.cache.encoding import Encoding
@@ -130,7 +131,7 @@ class PartWriter:
         number, total = self._part
         fresh = self._index.find(keys) < 0
         if total > 1:
-            fresh &= keys[:, 1] % np.uint64(total) == number
+            fresh &= hashing.parts(keys, total) == number
         rows = np.flatnonzero(fresh)
         content = keys[rows].tobytes()
         kept = []
