@@ -4,9 +4,57 @@ They cannot travel in `y`: Keras's `class_weight` takes a single tensor there.
 """
 
 from typing import Any
+from typing import NamedTuple
+
+import keras
 
 INPUTS = "inputs"
 TEACHER = "keras_kd_teacher"
+
+
+class TopK(NamedTuple):
+    """The largest logits of a classifier, as they travel with the data.
+
+    A thousand classes made dense for every batch cost the pipeline more than
+    finding them does; the training step, which needs them dense, makes them
+    so.
+
+    Attributes:
+        classes: `(..., k)` of int32.
+        log_probabilities: Those of the classes, `(..., k)`.
+        others: What each other class has, `(...)`.
+        axis: `(..., classes, 0)`: holds nothing; its shape tells how many
+            classes there are.
+
+    Example:
+    >>> import numpy as np
+    >>> from keras_kd.core.joined import TopK
+    >>> top = TopK(
+    ...     np.array([[2]]), np.log([[0.5]]), np.log([0.25]), np.ones((1, 3, 0))
+    ... )
+    >>> np.exp(top.dense()).tolist()
+    [[0.25, 0.25, 0.5]]
+    """
+
+    classes: Any
+    log_probabilities: Any
+    others: Any
+    axis: Any
+
+    def dense(self) -> Any:
+        """Return log-probabilities of all classes, `(..., classes)`."""
+        num_classes, top_k = self.axis.shape[-2], self.classes.shape[-1]
+        shape = keras.ops.shape(self.classes)[:-1]
+        classes = keras.ops.reshape(self.classes, (-1, 1))
+        rows = keras.ops.arange(keras.ops.shape(classes)[0]) // top_k
+        rows = keras.ops.cast(rows, classes.dtype)[:, None]
+        others = keras.ops.reshape(self.others, (-1, 1))
+        logits = keras.ops.scatter_update(
+            keras.ops.tile(others, (1, num_classes)),
+            keras.ops.concatenate([rows, classes], axis=-1),
+            keras.ops.reshape(self.log_probabilities, (-1,)),
+        )
+        return keras.ops.reshape(logits, (*shape, num_classes))
 
 
 def pack(x: Any, outputs: dict[str, Any]) -> dict[str, Any]:
@@ -14,9 +62,9 @@ def pack(x: Any, outputs: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         x: What the student takes: a tensor or a structure of them.
-        outputs: `"logits"`, in the structure of the teacher's outputs, and
-            `"features"`, layer path to tensor; a key is left out when there
-            is none.
+        outputs: `"logits"`, in the structure of the teacher's outputs, dense
+            or `TopK`, and `"features"`, layer path to tensor; a key is left
+            out when there is none.
 
     Returns:
         A dict that `unpack` takes apart.

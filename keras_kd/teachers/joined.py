@@ -8,6 +8,7 @@ import keras
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
+from keras_kd.core.joined import TopK
 from keras_kd.core.taps import Tapped
 from keras_kd.teachers.base import BoundTeacher
 
@@ -67,7 +68,8 @@ class JoinedTeacher(BoundTeacher):
                 "Received: a batch without teacher outputs. Train on "
                 "`cache.join(dataset)`."
             )
-        logits = keras.tree.map_structure(_constant, joined.get("logits"))
+        logits = keras.tree.traverse(_dense, joined.get("logits"))
+        logits = keras.tree.map_structure(_constant, logits)
         features = joined.get("features") or {}
         self._check_layers(features)
         if self.spec is not None:
@@ -85,6 +87,10 @@ class JoinedTeacher(BoundTeacher):
                     f"{nearest(layer, stored)} Build the cache with "
                     f"`layers=[{layer!r}]`.".replace(".  ", ". ")
                 )
+
+
+def _dense(node: Any) -> Any:
+    return node.dense() if isinstance(node, TopK) else None
 
 
 def _constant(tensor: Any) -> Any:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_kd.core.joined import TopK
 from keras_kd.core.joined import pack
 from keras_kd.core.joined import unpack
 
@@ -36,3 +37,28 @@ def test_joined_data_passes_through_a_pipeline_and_keras_trees():
     x, outputs = unpack(keras.tree.map_structure(np.asarray, batch))
     assert x == {"a": [1.0], "b": [2.0]}
     assert outputs == {"logits": [[3.0]]}
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 4)], ids=str)
+@pytest.mark.parametrize("top_k", [1, 3, 7])
+def test_top_k_made_dense(shape, top_k):
+    rng = np.random.default_rng(0)
+    others = rng.normal(size=shape).astype("float32")
+    exact = np.repeat(others[..., None], 7, -1)
+    classes = np.argsort(rng.random(exact.shape), -1)[..., :top_k]
+    values = rng.normal(size=classes.shape).astype("float32")
+    np.put_along_axis(exact, classes, values, -1)
+    axis = np.empty((*shape, 7, 0), "float32")
+    top = TopK(classes.astype("int32"), values, others, axis)
+    np.testing.assert_array_equal(top.dense(), exact)
+
+    @tf.function(
+        jit_compile=True,
+        input_signature=[
+            tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in top
+        ],
+    )
+    def compiled(*parts):
+        return TopK(*parts).dense()
+
+    np.testing.assert_array_equal(compiled(*top), exact)

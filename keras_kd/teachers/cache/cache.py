@@ -42,7 +42,8 @@ class TeacherCache:
       maximum is off by at most `d / 2048 + 3e-8`.
     - `top_k`: the k largest log-probabilities, their classes (2 bytes, 4
       above 65,536) and the logarithm of the others' mass `r`: 4 + 4k bytes.
-      A join gives each of the others `log(r / (classes - k))`. The k
+      They are joined as they are; in the training step each of the others
+      gets `log(r / (classes - k))`. The k
       probabilities are right at temperature 1 and the others on average; at
       a temperature T above 1 the even remainder, `(classes - k) ** (1 - 1 /
       T) * r ** (1 / T)` before normalization, is more than the true one.

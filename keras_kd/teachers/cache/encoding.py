@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_kd.core.checks import requirement
+from keras_kd.core.joined import TopK
 from keras_kd.teachers.cache.structure import Leaf
 from keras_kd.teachers.cache.structure import describe
 
@@ -72,7 +73,7 @@ class Encoding:
         return records
 
     def decode(self, records: np.ndarray) -> dict[str, Any]:
-        """Return the outputs of records, as float32 arrays."""
+        """Return the outputs of records, as float32 arrays or `TopK`."""
         values: dict[str, Any] = {}
         if "logits" in self.outputs:
             logits = [
@@ -136,21 +137,20 @@ class Encoding:
 
     def _decode_logits(
         self, records: np.ndarray, name: str, leaf: Leaf
-    ) -> np.ndarray:
+    ) -> np.ndarray | TopK:
         if self._top_k is None:
             logits = records[name].astype(np.float32)
             if self._dense_float16:
                 logits += records[f"{name}_offset"][..., None]
             return logits
-        num_others = _closed(leaf)[-1] - self._top_k
-        top = records[f"{name}_top"].astype(np.float32)
-        rest = records[f"{name}_rest"] - np.log(max(num_others, 1))
-        shape = (len(records), *_closed(leaf))
-        logits = np.empty(shape, np.float32)
-        logits[...] = rest[..., None]
-        classes = records[f"{name}_classes"].astype(np.int64)
-        np.put_along_axis(logits, classes, top, -1)
-        return logits
+        num_classes = _closed(leaf)[-1]
+        rest = records[f"{name}_rest"]
+        return TopK(
+            records[f"{name}_classes"].astype(np.int32),
+            records[f"{name}_top"].astype(np.float32),
+            rest - np.float32(np.log(max(num_classes - self._top_k, 1))),
+            np.empty((*rest.shape, num_classes, 0), np.float32),
+        )
 
     def _narrow(self, values: np.ndarray, what: str) -> np.ndarray:
         if self._dtype != "<f2":

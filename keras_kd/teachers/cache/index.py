@@ -4,9 +4,11 @@ import numpy as np
 
 
 class Index:
-    """Finds positions of 128-bit keys by a binary search over half of them.
+    """Finds positions of 128-bit keys.
 
-    Holds 24 bytes an example; the halves are compared in full.
+    Keys are sorted, and a table tells where those begin that share their
+    first bits: about one, as keys are hashes. That is one step where a
+    binary search has twenty. Holds some 40 bytes an example.
 
     Example:
     >>> import numpy as np
@@ -21,6 +23,7 @@ class Index:
         self._first = np.empty(0, "<u8")
         self._second = np.empty(0, "<u8")
         self._position = np.empty(0, np.int64)
+        self._tabulate()
 
     def __len__(self) -> int:
         return len(self._first)
@@ -28,37 +31,30 @@ class Index:
     def add(self, keys: np.ndarray) -> None:
         """Give keys `(count, 2)` the positions that follow."""
         order = np.argsort(keys[:, 0], kind="stable")
-        first = keys[order, 0]
-        if not len(self):
-            self._first = first
-            self._second = keys[order, 1]
-            self._position = order.astype(np.int64)
-            return
-        places = np.searchsorted(self._first, first)
+        places = np.searchsorted(self._first, keys[order, 0])
         position = order + len(self)
-        self._first = np.insert(self._first, places, first)
+        self._first = np.insert(self._first, places, keys[order, 0])
         self._second = np.insert(self._second, places, keys[order, 1])
         self._position = np.insert(self._position, places, position)
+        self._tabulate()
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """Return the position of each key, -1 where there is none."""
+        first, second = keys[:, :1], keys[:, 1:]
+        begin = self._begin[(keys[:, 0] >> self._shift).astype(np.int64)]
+        places = np.minimum(begin[:, None] + self._span, len(self) - 1)
+        same = self._first[places] == first
+        rows, columns = np.nonzero(same)
+        places = places[rows, columns]
+        same = self._second[places] == second[rows, 0]
         found = np.full(len(keys), -1, np.int64)
-        if not len(self):
-            return found
-        places = np.searchsorted(self._first, keys[:, 0])
-        near = np.minimum(places, len(self) - 1)
-        same = self._first[near] == keys[:, 0]
-        same &= self._second[near] == keys[:, 1]
-        if same.all():
-            return self._position[near]
-        queries = np.arange(len(keys))
-        # One round; more only where two keys share their first half.
-        while len(queries):
-            inside = places < len(self)
-            queries, places = queries[inside], places[inside]
-            alike = self._first[places] == keys[queries, 0]
-            queries, places = queries[alike], places[alike]
-            same = self._second[places] == keys[queries, 1]
-            found[queries[same]] = self._position[places[same]]
-            queries, places = queries[~same], places[~same] + 1
+        found[rows[same]] = self._position[places[same]]
         return found
+
+    def _tabulate(self) -> None:
+        bits = max(len(self), 2).bit_length()
+        self._shift = np.uint64(64 - bits)
+        prefixes = (self._first >> self._shift).astype(np.int64)
+        counts = np.bincount(prefixes, minlength=2**bits)
+        self._begin = np.cumsum(counts) - counts
+        self._span = np.arange(counts.max())

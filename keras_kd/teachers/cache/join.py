@@ -112,12 +112,15 @@ def pipeline(
 ) -> tf.data.Dataset:
     """Join a `tf.data.Dataset`, batched or not, inside its pipeline."""
     one = _is_single(joiner, inputs_of(dataset.element_spec))
-    outputs = joiner.store.identity.outputs or {}
+    # What nothing gives has the structure, types and shapes of a batch's.
+    outputs = joiner.store.encoding.decode(
+        np.empty(0, joiner.store.encoding.record)
+    )
     flat = keras.tree.flatten(outputs)
     drawn = joiner.store.identity.views > 1
     augment = joiner.augment
     augmented = augment is not None
-    types = [tf.int32] * augmented + [tf.float32] * len(flat)
+    types = [tf.int32] * augmented + [leaf.dtype for leaf in flat]
 
     def look_up(*arrays: np.ndarray) -> list[np.ndarray]:
         number, leaves = (arrays[0], arrays[1:]) if drawn else (0, arrays)
@@ -142,7 +145,7 @@ def pipeline(
                 else views.augment_batch(augment, x, seeds)
             )
         for value, leaf in zip(values, flat, strict=True):
-            value.set_shape((*batch, *leaf.shape))
+            value.set_shape((*batch, *leaf.shape[1:]))
         packed = pack(x, keras.tree.pack_sequence_as(outputs, values))
         if isinstance(element, tuple):
             return (packed, *element[1:])

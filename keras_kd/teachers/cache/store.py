@@ -16,10 +16,15 @@ from keras_kd.teachers.cache.index import Index
 from keras_kd.teachers.cache.manifest import Manifest
 
 _MAPPED_SHARDS = 512  # each keeps a file open
+_IN_MEMORY_BYTES = 64 << 20
 
 
 class Store:
     """Finds records by key; checks what it opens, reads what is asked for.
+
+    Shards are memory-mapped; those of a cache of at most 64 MiB are copied
+    into memory when the first example is asked for: a batch out of many
+    shards then takes one step, not one for each.
 
     Args:
         path: Folder of the cache.
@@ -89,8 +94,8 @@ class Store:
     def read(self, positions: np.ndarray, views: np.ndarray) -> dict[str, Any]:
         """Return the outputs at positions of the index, one view each."""
         record = self.encoding.record
-        if len(self._places) == 1:
-            rows = np.take(self._records(0), self._rows(positions, views), 0)
+        if self._at_hand is not None:
+            rows = np.take(self._at_hand, self._rows(positions, views), 0)
             return self.encoding.decode(rows.view(record)[:, 0])
         rows = np.empty((len(positions), record.itemsize), np.uint8)
         order = np.argsort(positions)
@@ -103,6 +108,21 @@ class Store:
                 self._records(number), self._rows(wanted, views[part]), 0
             )
         return self.encoding.decode(rows.view(record)[:, 0])
+
+    @functools.cached_property
+    def _at_hand(self) -> np.ndarray | None:
+        """All records, where they are few or in one shard."""
+        if len(self._places) == 1:
+            return self._records(0)
+        if len(self) * self._record_bytes > _IN_MEMORY_BYTES:
+            return None
+        width = self.encoding.record.itemsize
+        records = np.empty((len(self) * self.identity.views, width), np.uint8)
+        for number in range(len(self._places)):
+            start, stop = self._starts[number : number + 2]
+            part = slice(*(self.identity.views * np.array([start, stop])))
+            records[part] = self._records(number)
+        return records
 
     def _rows(self, positions: np.ndarray, views: np.ndarray) -> np.ndarray:
         if self.identity.views == 1:

@@ -37,3 +37,17 @@ def test_the_ends_of_the_range(value):
     index.add(np.array([[value, value]], "<u8"))
     both = np.array([[value, value], [value, 7]], "<u8")
     assert index.find(both).tolist() == [0, -1]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 1000, 5000])
+def test_keys_spread_over_the_whole_range(size):
+    rng = np.random.default_rng(size)
+    stored = rng.integers(0, 2**64, (size, 2), "u8")
+    index = Index()
+    for part in np.array_split(stored, 3):
+        index.add(part)
+    order = rng.permutation(size)
+    assert index.find(stored[order]).tolist() == order.tolist()
+    other = stored ^ np.array([0, 1], "<u8")
+    assert (index.find(other) == -1).all()
+    assert (index.find(stored ^ np.array([1, 0], "<u8")) == -1).all()

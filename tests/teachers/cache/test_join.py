@@ -11,12 +11,14 @@ import tensorflow as tf
 
 import keras_kd
 from keras_kd.core.joined import unpack
+from keras_kd.teachers.cache import store
 from keras_kd.teachers.cache.hashing import keys
 from keras_kd.teachers.cache.hashing import show_key
 
 
-@pytest.fixture
-def cache(build, vectors):
+@pytest.fixture(params=[store._IN_MEMORY_BYTES, 0], ids=["memory", "mapped"])
+def cache(build, vectors, request, monkeypatch):
+    monkeypatch.setattr(store, "_IN_MEMORY_BYTES", request.param)
     return build(vectors, shard_size=16)
 
 
