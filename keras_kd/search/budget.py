@@ -124,6 +124,7 @@ class Budget:
         measurement = self._measured(student, measurements, every=False)
         reason = self.reason(measurement)
         if reason:
+            student = getattr(student, "student", student)
             name = getattr(student, "name", "student")
             raise OverBudgetError(
                 f"The student `{name}` does not fit the budget: {reason}.",

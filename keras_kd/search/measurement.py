@@ -56,6 +56,13 @@ class Measurement:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Measurement":
-        """Return the measurement that `to_json` described."""
+        """Return the measurement that `to_json` described.
+
+        Raises:
+            TypeError: If a value is no number.
+        """
         known = {name: content.get(name) for name in QUANTITIES}
+        for name, value in known.items():
+            if not isinstance(value, (int, float, type(None))):
+                raise TypeError(f"{name} is {value!r}")
         return cls(**known, at_least=tuple(content.get("at_least", ())))
