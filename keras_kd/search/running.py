@@ -60,7 +60,6 @@ def measure(tuner: Any, hp: Any) -> dict[str, float]:
     Raises:
         OverBudgetError: If that is more than the budget.
     """
-    clear_session()
     student = tuner.hypermodel.student(hp)
     costs = {"num_params": float(student.count_params())}
     if tuner.budget is not None:

@@ -15,6 +15,7 @@ from keras_kd.core.files import check_writable
 from keras_kd.core.files import write_text
 from keras_kd.distiller import Distiller
 from keras_kd.search import running
+from keras_kd.search import state
 from keras_kd.search.budget import Budget
 from keras_kd.search.choosing import Choosing
 from keras_kd.search.hypermodel import StudentHyperModel
@@ -160,6 +161,11 @@ class StudentTuner(Choosing):
             executions_per_trial=executions_per_trial,
             distribution_strategy=distribution_strategy,
         )
+        killed_early = state.exists(self.project_dir) and not (
+            Path(self._get_tuner_fname()).exists()
+        )
+        if killed_early and not self._is_worker():
+            self.reload()
         self.measurements = Measurements(
             Path(self.project_dir) / "measurements.json"
         )
@@ -182,16 +188,12 @@ class StudentTuner(Choosing):
         """
         kwargs |= dict(zip(_FIT_NAMES, args[2:], strict=False))
         args = args[:2]
+        if not self._is_worker():
+            self.oracle.set_epochs(kwargs.get("epochs", 1))
         if dist_utils.is_chief_oracle():
             super().search(*args, **kwargs)
         else:
-            given = args if args else (kwargs.pop("x"), *args[1:])
-            joined = prepare(self, given, kwargs.get("verbose", "auto"))
-            try:
-                super().search(joined, *given[1:], **kwargs)
-            finally:
-                self.hypermodel.teacher = self.teacher
-                self.measurements.close()
+            self._search(*args, **kwargs)
         if test_data is not None and not self._is_worker():
             self.evaluate_best(test_data)
 
@@ -242,6 +244,21 @@ class StudentTuner(Choosing):
         super().on_trial_end(trial)
         running.clean(self, trial)
 
+    def reload(self) -> None:
+        """Read the search back.
+
+        Raises:
+            RuntimeError: If it cannot be read.
+            ValueError: If it was begun with other settings.
+        """
+        # Declared anew, so that a changed space is noticed.
+        self._populate_initial_space()
+        if not self._is_worker():
+            self.oracle.reload()
+        path = Path(self._get_tuner_fname())
+        if path.exists():
+            self.set_state(json.loads(path.read_text("utf-8")))
+
     def save(self) -> None:
         """Save the search to its folder, every file whole or not at all."""
         if not self._is_worker():
@@ -260,6 +277,17 @@ class StudentTuner(Choosing):
             self.hypermodel.loss = keras.saving.deserialize_keras_object(
                 state["loss"]
             )
+
+    def _search(self, *args: Any, **kwargs: Any) -> None:
+        name = self.tuner_id if self._is_worker() else "search"
+        with state.locked(self.project_dir, name):
+            given = args or (kwargs.pop("x"),)
+            joined = prepare(self, given, kwargs.get("verbose", "auto"))
+            try:
+                super().search(joined, *given[1:], **kwargs)
+            finally:
+                self.hypermodel.teacher = self.teacher
+                self.measurements.close()
 
     def _build_hypermodel(self, hp: Any) -> Distiller:
         with maybe_distribute(self.distribution_strategy):
