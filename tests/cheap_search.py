@@ -1,6 +1,7 @@
 """A search whose trials take no time: a function of the values.
 
-Also a program that runs one: `cheap_search.py folder oracle max_trials`.
+Also a program that runs one: `cheap_search.py folder oracle max_trials
+pause`, alone, or as the chief or a worker of several.
 """
 
 import json
@@ -11,6 +12,8 @@ from pathlib import Path
 import keras_tuner
 
 from keras_kd.search import Budget
+from keras_kd.search import cluster
+from keras_kd.search import protocol
 from keras_kd.search import state
 from keras_kd.search.oracle import make_oracle
 
@@ -46,11 +49,24 @@ class CheapTuner(keras_tuner.Tuner):
         super().__init__(oracle, directory=folder, project_name="kd", **kwargs)
         if state.exists(self.project_dir) and not self._is_worker():
             self.oracle.reload()
+        cluster.connect(self)
         self.ran = []
 
+    def search(self, **kwargs):
+        if cluster.is_chief():
+            self.oracle.verbose = 0
+            cluster.serve(self)
+        else:
+            super().search(**kwargs)
+
     def run_trial(self, trial, *args, **kwargs):
-        time.sleep(self.pause)
         self.ran.append(trial.trial_id)
+        if self.pause < 0:
+            raise ZeroDivisionError("nothing to divide by")
+        until = time.monotonic() + self.pause
+        while time.monotonic() < until:
+            time.sleep(0.01)
+            self.oracle.check(trial.trial_id)
         values = trial.hyperparameters.values
         size = BYTES * values["width"]
         found = {"size_bytes": size, "val_accuracy": accuracy(values)}
@@ -65,7 +81,8 @@ class CheapTuner(keras_tuner.Tuner):
         """Leave it to the constructor."""
 
     def save(self):
-        self.oracle.save()
+        if not self._is_worker():
+            self.oracle.save()
 
 
 def oracle(name, max_trials=14, budget=BUDGET, seed=3, **kwargs):
@@ -97,12 +114,20 @@ def outcome(made):
     ]
 
 
-def main(folder, name, max_trials, pause):
-    tuner = CheapTuner(oracle(name, int(max_trials)), folder)
+def main(folder, name, max_trials, pause, size_bytes=500):
+    protocol.HEARTBEAT_SECONDS = 0.3
+    protocol.LEASE_SECONDS = 3.0
+    protocol.POLL_SECONDS = 0.1
+    budget = Budget(size_bytes=int(size_bytes))
+    tuner = CheapTuner(oracle(name, int(max_trials), budget), folder)
     tuner.pause = float(pause)
+    if not cluster.is_chief():
+        # What the tests wait for.
+        (Path(folder) / f"{tuner.tuner_id}.started").touch()
     tuner.search(verbose=0)
-    found = outcome(tuner.oracle)
-    (Path(folder) / "outcome.json").write_text(json.dumps(found))
+    if not cluster.is_worker():
+        found = outcome(tuner.oracle)
+        (Path(folder) / "outcome.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

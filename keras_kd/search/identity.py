@@ -114,7 +114,8 @@ def _space_differences(
     current = _by_name(oracle.hyperparameters.get_config()["space"])
     before = _by_name(known)
     differing = [
-        f"hyperparameter {name!r}: was {_show(before[key])}, is {_show(entry)}"
+        f"hyperparameter {name!r}: was {_show(before[name, conditions])}, "
+        f"is {_show(entry)}"
         for (name, conditions), entry in current.items()
         if before.get((name, conditions), entry) != entry
     ]

@@ -12,6 +12,7 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
+from keras_kd.search.bayesian_oracle import BayesianOracle
 from keras_kd.search.grid_oracle import GridOracle
 from keras_kd.search.hyperband_oracle import HyperbandOracle
 from keras_kd.search.search_oracle import SearchOracle
@@ -24,6 +25,13 @@ ORACLES = {
     "hyperband": keras_tuner.oracles.HyperbandOracle,
     "grid": keras_tuner.oracles.GridSearchOracle,
 }
+
+_ADDITIONS: tuple[tuple[Any, type[SearchOracle]], ...] = (
+    (keras_tuner.oracles.BayesianOptimizationOracle, BayesianOracle),
+    (keras_tuner.oracles.GridSearchOracle, GridOracle),
+    (keras_tuner.oracles.HyperbandOracle, HyperbandOracle),
+)
+_GIVEN_OTHERWISE = ("objective", "max_trials", "seed", "hyperparameters")
 
 
 def make_oracle(
@@ -106,11 +114,10 @@ def _searching(oracle: Any) -> SearchOracle:
     if isinstance(oracle, SearchOracle):
         return oracle
     cls = type(oracle)
-    base = SearchOracle
-    if isinstance(oracle, keras_tuner.oracles.GridSearchOracle):
-        base = GridOracle
-    elif isinstance(oracle, keras_tuner.oracles.HyperbandOracle):
-        base = HyperbandOracle
+    base = next(
+        (ours for theirs, ours in _ADDITIONS if isinstance(oracle, theirs)),
+        SearchOracle,
+    )
     # A class and not a wrapper: every method finds every override, in
     # oracles of users' own, too.
     name = f"Search{cls.__name__}"
@@ -140,9 +147,6 @@ def _check_arguments(
                 f"{name!r}. It takes: {', '.join(known)}. "
                 f"{nearest(name, known)}"
             )
-
-
-_GIVEN_OTHERWISE = ("objective", "max_trials", "seed", "hyperparameters")
 
 
 def _check_no_arguments(tuner: Any, arguments: Mapping[str, Any]) -> None:

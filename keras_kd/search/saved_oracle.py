@@ -16,7 +16,7 @@ from keras_kd.search import identity
 from keras_kd.search import state
 
 
-class SavedOracle(keras_tuner.Oracle):  # type: ignore[misc]
+class SavedOracle(keras_tuner.Oracle):
     """Writes and reads the state of an oracle; put before its own class.
 
     `oracle.json` holds everything, all trials included, in two generations.
@@ -27,6 +27,8 @@ class SavedOracle(keras_tuner.Oracle):  # type: ignore[misc]
     """
 
     algorithm: type
+    trials: dict[str, Any]
+    ongoing_trials: dict[str, Any]
     budget: Any = None
     seed_given: int | None = None
     space_declared = False

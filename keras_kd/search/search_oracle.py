@@ -99,6 +99,29 @@ class SearchOracle(SavedOracle):
         name: str = trial.trial_id
         return name
 
+    def adopt(self, tuner_id: str, trial_id: str) -> bool:
+        """Tell whether a worker may go on with a trial.
+
+        It may when the trial is its own, and when it was, and waits to be
+        handed out again: the chief was started anew, or did not hear the
+        worker for a while.
+        """
+        with self._one_write():
+            owned = self.ongoing_trials.get(tuner_id)
+            if owned is not None:
+                mine: bool = owned.trial_id == trial_id
+                return mine
+            if trial_id not in self._retry_queue:
+                return False
+            self._retry_queue.remove(trial_id)
+            self.ongoing_trials[tuner_id] = self.trials[trial_id]
+            self.tuner_ids.add(tuner_id)
+            self.save()
+        return True
+
+    def check(self, trial_id: str) -> None:
+        """Raise if a trial is not this process's any more: never here."""
+
     def score_trial(self, trial: Any) -> None:
         """Score a trial, and every student over budget in relation to it."""
         if scoring.is_infeasible(trial):
