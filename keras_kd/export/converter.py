@@ -58,20 +58,22 @@ class Converter:
         """
         with self._lock:
             process, log = self._running()
-            log.truncate(0)
+            # The child writes where this ends: it has the same position.
+            log.seek(0)
+            log.truncate()
             self._jobs += 1
             answer = _ask(process, str(job), timeout)
-            output = _read(log)
+            if answer:
+                return int(answer), _read(log)
             if answer is None:
-                self._stop()
+                process.kill()
+            code = process.wait()
+            output = _read(log)
+            self._stop()
+            if answer is None:
                 raise child.too_slow(subject, timeout, output)
-            if not answer:
-                code = process.wait()
-                # The last words may come after the pipe has closed.
-                output = _read(log)
-                self._stop()
-                return code or 1, output
-            return int(answer), output
+            # It ended without an answer: that is no success, whatever it says.
+            return code or 1, output
 
     def close(self) -> None:
         """End the process; the next job begins another."""
@@ -87,7 +89,7 @@ class Converter:
         ):
             self._stop()
         if self._process is None or self._log is None:
-            log = tempfile.TemporaryFile("a+b")  # noqa: SIM115 (closed in _end)
+            log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in _end)
             command = [sys.executable, "-P", child.PROGRAM, "--serve"]
             self._process = subprocess.Popen(
                 [*command, str(os.getpid())],

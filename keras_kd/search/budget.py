@@ -41,7 +41,9 @@ class Budget:
 
     Args:
         size_bytes: Most bytes of the `.tflite` file in `quantization`.
-            Training does not change them by more than a few bytes.
+            Those of the trained student: they were equal to the byte in all
+            24 cases that were compared, six students in four
+            quantizations. Longer names of layers add a few.
         latency_ms: Most milliseconds for one example: the median in the
             LiteRT runtime on this machine, the smallest of several medians,
             since other work on the machine only ever adds time.
