@@ -1,6 +1,7 @@
 """What is to be measured of one student, the cheapest first."""
 
 import dataclasses
+import functools
 from collections.abc import Collection
 from importlib import metadata
 from typing import Any
@@ -62,12 +63,11 @@ class Appraisal:
 
     def key(self) -> str:
         """Return what the ledger finds the student by."""
-        tools = ("tensorflow", "ai-edge-litert")
         parts = [
             architecture_key(self._student),
             self._quantization,
             f"{self._num_threads} threads",
-            *(f"{tool} {metadata.version(tool)}" for tool in tools),
+            _versions(),
         ]
         return ", ".join(parts)
 
@@ -139,3 +139,10 @@ class Appraisal:
         if self._every or self._budget is None:
             return False
         return self._budget.violation(known) > 0.0
+
+
+@functools.cache
+def _versions() -> str:
+    """Name what converts and what runs; looking it up takes milliseconds."""
+    tools = ("tensorflow", "ai-edge-litert")
+    return ", ".join(f"{tool} {metadata.version(tool)}" for tool in tools)

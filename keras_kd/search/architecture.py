@@ -59,7 +59,8 @@ def _described(layer: Any) -> list[Any]:
         content.append(_settings(layer))
     if isinstance(layer, keras.Function):
         return [*content, _graph(layer)]
-    inner = getattr(layer, "layers", None) or getattr(layer, "_layers", ())
+    inner: Any = getattr(layer, "layers", None)
+    inner = inner or getattr(layer, "_layers", ())
     content.append([_described(child) for child in inner])
     weights = getattr(layer, "weights", ())
     content.append([(list(w.shape), str(w.dtype)) for w in weights])
