@@ -210,7 +210,14 @@ def progress_file(tuner: Any, trial_id: str, execution: int) -> Path:
 
 
 def clean(tuner: Any, trial: Any) -> None:
-    """Remove the progress of an ended trial that no other goes on from."""
+    """Remove what an ended trial kept for resuming, and scratch of kills.
+
+    The progress of a trial of Hyperband stays: later ones go on from it.
+    """
+    folder = Path(tuner.get_trial_dir(trial.trial_id))
+    for scratch in ("execution_", "checkpoint."):
+        for left in folder.glob(f".{scratch}*"):
+            shutil.rmtree(left, ignore_errors=True)
     if EPOCHS not in trial.hyperparameters.values:
         for execution in range(tuner.executions_per_trial):
             file = progress_file(tuner, trial.trial_id, execution)

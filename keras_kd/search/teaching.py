@@ -13,18 +13,26 @@ from keras_kd.search.task import task_loss
 from keras_kd.teachers import TeacherCache
 
 
-def prepare(tuner: Any, data: tuple[Any, ...], verbose: Any) -> Any:
+def prepare(
+    tuner: Any, data: tuple[Any, ...], *, validated: bool, verbose: Any
+) -> Any:
     """Decide the task's loss, and run the teacher once, before any trial.
 
     Args:
         tuner: The `StudentTuner`.
         data: What `search` got: a data set, or `x, y`.
+        validated: Whether there is validation data.
         verbose: 0 for silence.
 
     Returns:
         The x of the trials.
+
+    Raises:
+        ValueError: If the objective needs validation data, or the loss
+            cannot be told.
     """
     hypermodel = tuner.hypermodel
+    _check_objective(tuner, validated)
     if hypermodel.head is None:
         hypermodel.build(tuner.oracle.get_space())
     if hypermodel.loss is None and hypermodel.needs_task:
@@ -99,3 +107,21 @@ def teach_once(
             verbose=verbose,
         )
     return cache, cache.join(data)
+
+
+def _check_objective(tuner: Any, validated: bool) -> None:
+    """Refuse an objective of validation without any, before a trial runs."""
+    objective = tuner.oracle.objective
+    parts = getattr(objective, "objectives", [objective])
+    names = [part.name for part in parts if part.name.startswith("val_")]
+    if names and not validated and not tuner.hypermodel.fits_itself:
+        raise ValueError(
+            requirement(
+                "StudentTuner.search",
+                "validation_data",
+                f"given for the objective {names[0]!r}",
+                None,
+                "Nothing named `val_` is logged without it. Give it, or take "
+                "an objective such as 'accuracy'.",
+            )
+        )

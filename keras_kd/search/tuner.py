@@ -282,7 +282,13 @@ class StudentTuner(Choosing):
         name = self.tuner_id if self._is_worker() else "search"
         with state.locked(self.project_dir, name):
             given = args or (kwargs.pop("x"),)
-            joined = prepare(self, given, kwargs.get("verbose", "auto"))
+            validation = ("validation_data", "validation_split")
+            joined = prepare(
+                self,
+                given,
+                validated=any(kwargs.get(name) for name in validation),
+                verbose=kwargs.get("verbose", "auto"),
+            )
             try:
                 super().search(joined, *given[1:], **kwargs)
             finally:
