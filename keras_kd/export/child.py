@@ -23,6 +23,7 @@ _ADVICE = (
 )
 
 
+_MORE_TIME = "Give a larger `timeout`, or fewer calibration examples."
 PROGRAM = str(Path(__file__).with_name("convert.py"))
 
 
@@ -126,12 +127,13 @@ def environment() -> dict[str, str]:
     }
 
 
-def too_slow(subject: str, timeout: float, output: str) -> RuntimeError:
+def too_slow(
+    subject: str, timeout: float, output: str, advice: str = _MORE_TIME
+) -> RuntimeError:
     """Return the error for a converter that was stopped."""
     return RuntimeError(
         f"`{subject}` failed: the converter was stopped after "
-        f"{timeout:g} seconds. Give a larger `timeout`, or fewer "
-        f"calibration examples. Its last lines:\n{_tail(output)}"
+        f"{timeout:g} seconds. {advice} Its last lines:\n{_tail(output)}"
     )
 
 
