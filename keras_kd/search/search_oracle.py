@@ -225,7 +225,7 @@ class SearchOracle(SavedOracle):
         """
         if self.budget is None:
             return
-        probe = self.trials.get(self._probe)
+        probe = self.trials.get(self._probe or "")
         probed = probe is not None and scoring.is_infeasible(probe)
         if over or probed:
             first_round.check(self.budget, list(self.trials.values()), over)
