@@ -111,6 +111,8 @@ def converted(
         RuntimeError: If the converter refuses, crashes or takes two minutes.
     """
     signature = read_signature(student, _SUBJECT)
+    # A new process imports TensorFlow while the student is written here.
+    converter.start()
     calibration = None
     if quantization == "int8":
         calibration = random_examples(
