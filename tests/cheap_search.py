@@ -10,7 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import keras_tuner
+import small_searches
+import tensorflow as tf
 
 from keras_kd.search import Budget
 from keras_kd.search import cluster
@@ -115,19 +118,19 @@ def outcome(made):
     ]
 
 
-def start(log, environment, *arguments):
-    """Start `main` in a process that has everything imported.
+def start(log, target, *arguments, environment=None):
+    """Run a function in a process that has everything imported.
 
     A server imports once and forks: a new process starts in milliseconds.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cheap_search"])
+    context.set_forkserver_preload(["cheap_search", "small_searches"])
     before = os.environ.get("PYTHONPATH", "")
     # All that the server knows of `sys.path`.
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     try:
         process = context.Process(
-            target=_logged, args=(log, environment, *arguments)
+            target=_logged, args=(log, environment or {}, target, *arguments)
         )
         process.start()
     finally:
@@ -135,12 +138,12 @@ def start(log, environment, *arguments):
     return process
 
 
-def _logged(log, environment, *arguments):
+def _logged(log, environment, target, *arguments):
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.environ.update(environment)
-    main(*arguments)
+    target(*arguments)
 
 
 def main(folder, name, max_trials, pause=0.0, size_bytes=500):
@@ -151,6 +154,27 @@ def main(folder, name, max_trials, pause=0.0, size_bytes=500):
     tuner = CheapTuner(oracle(name, max_trials, budget), folder)
     tuner.pause = pause
     tuner.search(verbose=0)
+    best = [trial.trial_id for trial in tuner.oracle.get_best_trials(3)]
+    (Path(folder) / f"{tuner.tuner_id}.best").write_text(json.dumps(best))
     if not cluster.is_worker():
         found = outcome(tuner.oracle)
         (Path(folder) / "outcome.json").write_text(json.dumps(found))
+
+
+def train_students(folder):
+    """Search with real training: three students, one of them over budget."""
+    # The teacher has to be the same in every process.
+    keras.utils.set_random_seed(0)
+    x, y = small_searches.data()
+    tuner = small_searches.make_tuner(
+        folder,
+        build=lambda width: small_searches.dense(
+            round(16 * width), dropout=0.4
+        ),
+        budget=Budget(num_params=120),
+        max_trials=4,
+    )
+    pipeline = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
+    tuner.search(pipeline, validation_data=(x, y), epochs=4, verbose=0)
+    found = json.dumps(outcome(tuner.oracle))
+    (Path(folder) / "outcome.json").write_text(found)

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
-# The metric by which a trial says that its student is over budget.
-VIOLATION = "violation"
+from keras_kd.search.candidate import VIOLATION
+
 # Between the worst student that fits and the best that does not, in spreads.
 _GAP = 0.1
 
@@ -34,6 +34,15 @@ def is_feasible(trial: Any) -> bool:
 def is_infeasible(trial: Any) -> bool:
     """Tell whether a trial ended because its student is over budget."""
     return trial.status == "COMPLETED" and violation(trial) > 0.0
+
+
+def best(trials: Iterable[Any], objective: Any) -> list[Any]:
+    """Return the trials whose students fit, the best one first."""
+    return sorted(
+        filter(is_feasible, trials),
+        key=lambda trial: trial.score,
+        reverse=objective.direction == "max",
+    )
 
 
 def measured(trial: Any) -> dict[str, float]:

@@ -155,11 +155,7 @@ class SearchOracle(SavedOracle):
 
     def get_best_trials(self, num_trials: int = 1) -> list[Any]:
         """Return the best trials whose students fit; fewer if there are."""
-        return sorted(
-            filter(scoring.is_feasible, self.trials.values()),
-            key=lambda trial: trial.score,
-            reverse=self.objective.direction == "max",
-        )[:num_trials]
+        return scoring.best(self.trials.values(), self.objective)[:num_trials]
 
     def set_epochs(self, epochs: int) -> None:
         """Take the epochs of `search` where the oracle needs to know them."""

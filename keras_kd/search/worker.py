@@ -13,6 +13,7 @@ from keras_tuner.src.engine.trial import Trial
 
 from keras_kd.search import identity
 from keras_kd.search import protocol
+from keras_kd.search import scoring
 from keras_kd.search import state
 
 
@@ -89,6 +90,16 @@ class WorkerOracle(oracle_client.OracleClient):
             pass
         finally:
             self._trial_id = ""
+
+    def get_trial(self, trial_id: str) -> Any:
+        """Return a trial; from the project's files once the chief ended."""
+        if self._done.is_set():
+            return self.trials[trial_id]
+        return super().get_trial(trial_id)
+
+    def get_best_trials(self, num_trials: int = 1) -> list[Any]:
+        """Return the best trials whose students fit; fewer if there are."""
+        return scoring.best(self.trials.values(), self.objective)[:num_trials]
 
     def check(self, trial_id: str) -> None:
         """Raise if there is no use in going on with a trial.

@@ -25,13 +25,14 @@ class Cluster:
     def start(self, tuner_id, *arguments):
         self.processes[tuner_id] = cheap_search.start(
             self.folder / f"{tuner_id}.log",
-            {
+            cheap_search.main,
+            self.folder,
+            *arguments,
+            environment={
                 "KERASTUNER_ORACLE_IP": "127.0.0.1",
                 "KERASTUNER_ORACLE_PORT": str(self.port),
                 "KERASTUNER_TUNER_ID": tuner_id,
             },
-            self.folder,
-            *arguments,
         )
 
     def wait(self, tuner_id, seconds=60):
@@ -92,6 +93,10 @@ def test_a_killed_workers_trial_is_handed_out_again(cluster, tmp_path):
     oracle = cheap_search.oracle("random", 8)
     cheap_search.CheapTuner(oracle, tmp_path / "alone").search(verbose=0)
     alone = cheap_search.outcome(oracle)
+    # A worker reads results after the chief is gone.
+    best = (tmp_path / "a.best").read_text()
+    assert best == (tmp_path / "chief.best").read_text()
+    assert len(json.loads(best)) == 3
     assert stuck in [trial["id"] for trial in found]
     # The first two are drawn before any ended, when nothing is known yet of
     # what fits; that changes no draw here, as one of them fits.

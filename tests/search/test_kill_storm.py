@@ -1,4 +1,4 @@
-"""Twenty SIGKILLs at random moments of one search."""
+"""SIGKILLs at random moments of one search."""
 
 import json
 import random
@@ -7,7 +7,26 @@ import time
 import cheap_search
 import pytest
 
-KILLS = 20
+
+def storm(folder, kills, longest, *search):
+    """Run a search that is killed again and again, then let it end.
+
+    Returns:
+        What it came to, and how many kills met it before its end.
+    """
+    folder.mkdir()
+    log, result = folder / "log", folder / "outcome.json"
+    moments = random.Random(0)
+    interrupted = 0
+    for number in range(kills + 1):
+        process = cheap_search.start(log, *search)
+        if number < kills:
+            time.sleep(moments.uniform(0.0, longest))
+            process.kill()
+            interrupted += not result.exists()
+        process.join(240)
+    assert process.exitcode == 0, log.read_text()[-5000:]
+    return json.loads(result.read_text()), interrupted
 
 
 @pytest.mark.slow
@@ -16,15 +35,22 @@ def test_twenty_kills(name, tmp_path):
     trials = 11
     oracle = cheap_search.oracle(name, trials)
     cheap_search.CheapTuner(oracle, tmp_path / "whole").search(verbose=0)
-    log, storm = tmp_path / "storm.log", tmp_path / "storm"
-    storm.mkdir()
-    moments = random.Random(0)
-    for number in range(KILLS + 1):
-        process = cheap_search.start(log, {}, storm, name, trials, 0.1)
-        if number < KILLS:
-            time.sleep(moments.uniform(0.0, 0.4))
-            process.kill()
-        process.join(120)
-    assert process.exitcode == 0, log.read_text()
-    found = json.loads((storm / "outcome.json").read_text())
+    folder = tmp_path / "storm"
+    # Of 0.15 s a trial: a run ends two at most, most often none.
+    search = (cheap_search.main, folder, name, trials, 0.15)
+    found, interrupted = storm(folder, 20, 0.3, *search)
     assert found == json.loads(json.dumps(cheap_search.outcome(oracle)))
+    assert interrupted >= 10
+
+
+@pytest.mark.slow
+def test_kills_of_a_search_that_trains(tmp_path):
+    whole, storming = tmp_path / "whole", tmp_path / "storm"
+    expected, _ = storm(whole, 0, 0, cheap_search.train_students, whole)
+    statuses = [trial["message"] is None for trial in expected]
+    assert {True, False} == set(statuses)
+    found, interrupted = storm(
+        storming, 8, 6.0, cheap_search.train_students, storming
+    )
+    assert found == expected
+    assert interrupted >= 2
