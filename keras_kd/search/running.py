@@ -28,16 +28,21 @@ PREDECESSOR = "tuner/trial_id"
 
 
 def trial_seed(
-    values: Mapping[str, Any], search_seed: int | None, execution: int
+    values: Mapping[str, Any], search_seed: int, execution: int
 ) -> int:
     """Return the seed of an execution's initial weights and dropout.
 
     The same values give the same seed, whichever worker runs them and
     however often; the later rounds of Hyperband go on with that of the first.
     """
-    own = {k: v for k, v in values.items() if not k.startswith("tuner/")}
+    # KerasTuner's protocol rounds to single precision on the way to a worker.
+    own = {
+        name: f"{value:.6g}" if isinstance(value, float) else value
+        for name, value in values.items()
+        if not name.startswith("tuner/")
+    }
     told = json.dumps(
-        [search_seed or 0, execution, own], default=str, sort_keys=True
+        [search_seed, execution, own], default=str, sort_keys=True
     )
     digest = hashlib.sha256(told.encode())
     return int.from_bytes(digest.digest()[:4], "big") >> 1
@@ -100,7 +105,7 @@ def execute(
     callbacks = list(keras.tree.flatten(callbacks))
     tuner._configure_tensorboard_dir(callbacks, trial, execution)
     values = trial.hyperparameters.values
-    seed = trial_seed(values, tuner.seed, execution)
+    seed = trial_seed(values, tuner.oracle.seed, execution)
     checkpoint = TrialCheckpoint(
         progress_file(tuner, trial.trial_id, execution),
         tuner.oracle.objective,

@@ -13,41 +13,26 @@ from keras_kd.search.task import task_loss
 from keras_kd.teachers import TeacherCache
 
 
-def prepare(
-    tuner: Any, data: tuple[Any, ...], *, validated: bool, verbose: Any
-) -> Any:
-    """Decide the task's loss, and run the teacher once, before any trial.
+def decide(tuner: Any, data: tuple[Any, ...], *, validated: bool) -> None:
+    """Decide the task's loss, before any trial.
 
     Args:
         tuner: The `StudentTuner`.
         data: What `search` got: a data set, or `x, y`.
         validated: Whether there is validation data.
-        verbose: 0 for silence.
-
-    Returns:
-        The x of the trials.
 
     Raises:
         ValueError: If the objective needs validation data, or the loss
             cannot be told.
     """
-    hypermodel = tuner.hypermodel
     _check_objective(tuner, validated)
+    hypermodel = tuner.hypermodel
     if hypermodel.head is None:
         hypermodel.build(tuner.oracle.get_space())
     if hypermodel.loss is None and hypermodel.needs_task:
         labels = labels_of(data if len(data) > 1 else data[0])
         hypermodel.loss = task_loss(hypermodel.head, labels)
         tuner.loss_is_told = True
-    hypermodel.teacher, joined = teach_once(
-        tuner.teacher,
-        data[0],
-        Path(tuner.project_dir) / "teacher_cache",
-        layers=hypermodel.teacher_layers,
-        teacher_id=tuner.teacher_id,
-        verbose=verbose,
-    )
-    return joined
 
 
 def teach_once(

@@ -1,19 +1,16 @@
 """StudentTuner: a KerasTuner search for the best student of a budget."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-import keras
-from keras_tuner.src.distribute import utils as dist_utils
 from keras_tuner.src.engine.tuner import maybe_distribute
 
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
 from keras_kd.core.errors import OverBudgetError
 from keras_kd.core.files import check_writable
-from keras_kd.core.files import write_text
 from keras_kd.distiller import Distiller
+from keras_kd.search import cluster
 from keras_kd.search import running
 from keras_kd.search import state
 from keras_kd.search.budget import Budget
@@ -21,13 +18,15 @@ from keras_kd.search.choosing import Choosing
 from keras_kd.search.hypermodel import StudentHyperModel
 from keras_kd.search.measurements import Measurements
 from keras_kd.search.oracle import make_oracle
-from keras_kd.search.teaching import prepare
+from keras_kd.search.saving import Saving
+from keras_kd.search.teaching import decide
+from keras_kd.search.teaching import teach_once
 
 # Positional arguments of `keras.Model.fit` after x and y.
 _FIT_NAMES = ("batch_size", "epochs", "verbose", "callbacks")
 
 
-class StudentTuner(Choosing):
+class StudentTuner(Choosing, Saving):
     """Searches alpha, temperature and width for the best student in a budget.
 
     A `keras_tuner.Tuner` in every respect: callbacks, `overwrite`, resuming,
@@ -61,9 +60,9 @@ class StudentTuner(Choosing):
             wins: `hp.Fixed("alpha", 0.9)` takes `alpha` out of the search.
         executions_per_trial: How often each trial is trained, from other
             initial weights; the objective is their mean.
-        seed: Seed of the proposals and of the initial weights, which also
-            depend on the values and the execution alone. Defaults to random
-            proposals.
+        seed: Seed of the proposals and, together with a trial's values and
+            the execution, of its initial weights. Defaults to a random one,
+            which the search keeps.
         directory: Folder of the project. Defaults to the current one.
         project_name: Name of the project.
         overwrite: Whether to remove a former search of that project.
@@ -130,7 +129,6 @@ class StudentTuner(Choosing):
             raise TypeError(
                 requirement("StudentTuner", "budget", "a Budget", budget)
             )
-        self.seed = seed
         self.budget = budget
         self.teacher_id = teacher_id
         self.teacher = teacher
@@ -161,11 +159,8 @@ class StudentTuner(Choosing):
             executions_per_trial=executions_per_trial,
             distribution_strategy=distribution_strategy,
         )
-        killed_early = state.exists(self.project_dir) and not (
-            Path(self._get_tuner_fname()).exists()
-        )
-        if killed_early and not self._is_worker():
-            self.reload()
+        cluster.connect(self)
+        self.reload_if_killed_early()
         self.measurements = Measurements(
             Path(self.project_dir) / "measurements.json"
         )
@@ -187,13 +182,17 @@ class StudentTuner(Choosing):
                 cannot be told from the data.
         """
         kwargs |= dict(zip(_FIT_NAMES, args[2:], strict=False))
-        args = args[:2]
+        given = args[:2] or (kwargs.pop("x"),)
         if not self._is_worker():
             self.oracle.set_epochs(kwargs.get("epochs", 1))
-        if dist_utils.is_chief_oracle():
-            super().search(*args, **kwargs)
+        validation = ("validation_data", "validation_split")
+        decide(
+            self, given, validated=any(kwargs.get(name) for name in validation)
+        )
+        if cluster.is_chief():
+            cluster.serve(self)
         else:
-            self._search(*args, **kwargs)
+            self._search(*given, **kwargs)
         if test_data is not None and not self._is_worker():
             self.evaluate_best(test_data)
 
@@ -234,63 +233,39 @@ class StudentTuner(Choosing):
             distiller.load_weights(self._get_checkpoint_fname(trial.trial_id))
         return distiller
 
-    def on_search_begin(self) -> None:
-        """Save, so that a kill in the first trial is resumed too."""
-        super().on_search_begin()
-        self.save()
+    def on_epoch_end(
+        self, trial: Any, model: Any, epoch: int, logs: Any = None
+    ) -> None:
+        """Stop a worker whose trial was handed to another one.
+
+        Args:
+            trial: The trial.
+            model: Its Distiller.
+            epoch: The epoch that ended.
+            logs: What it logged.
+        """
+        if self._is_worker():
+            self.oracle.check(trial.trial_id)
 
     def on_trial_end(self, trial: Any) -> None:
         """Tell the oracle, save, and remove what was for resuming."""
         super().on_trial_end(trial)
-        running.clean(self, trial)
+        if trial.status == "COMPLETED":
+            running.clean(self, trial)
 
-    def reload(self) -> None:
-        """Read the search back.
-
-        Raises:
-            RuntimeError: If it cannot be read.
-            ValueError: If it was begun with other settings.
-        """
-        # Declared anew, so that a changed space is noticed.
-        self._populate_initial_space()
-        if not self._is_worker():
-            self.oracle.reload()
-        path = Path(self._get_tuner_fname())
-        if path.exists():
-            self.set_state(json.loads(path.read_text("utf-8")))
-
-    def save(self) -> None:
-        """Save the search to its folder, every file whole or not at all."""
-        if not self._is_worker():
-            self.oracle.save()
-        write_text(self._get_tuner_fname(), json.dumps(self.get_state()))
-
-    def get_state(self) -> dict[str, Any]:
-        """Return what the tuner decided by itself: the task's loss."""
-        loss = self.hypermodel.loss if self.loss_is_told else None
-        return {"loss": keras.saving.serialize_keras_object(loss)}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Take what `get_state` returned."""
-        if state.get("loss") is not None and self.hypermodel.loss is None:
-            self.loss_is_told = True
-            self.hypermodel.loss = keras.saving.deserialize_keras_object(
-                state["loss"]
-            )
-
-    def _search(self, *args: Any, **kwargs: Any) -> None:
+    def _search(self, x: Any, *args: Any, **kwargs: Any) -> None:
         name = self.tuner_id if self._is_worker() else "search"
         with state.locked(self.project_dir, name):
-            given = args or (kwargs.pop("x"),)
-            validation = ("validation_data", "validation_split")
-            joined = prepare(
-                self,
-                given,
-                validated=any(kwargs.get(name) for name in validation),
+            self.hypermodel.teacher, joined = teach_once(
+                self.teacher,
+                x,
+                Path(self.project_dir) / "teacher_cache",
+                layers=self.hypermodel.teacher_layers,
+                teacher_id=self.teacher_id,
                 verbose=kwargs.get("verbose", "auto"),
             )
             try:
-                super().search(joined, *given[1:], **kwargs)
+                super().search(joined, *args, **kwargs)
             finally:
                 self.hypermodel.teacher = self.teacher
                 self.measurements.close()

@@ -87,6 +87,7 @@ def search(folder, events, moment=""):
         epochs=EPOCHS,
         verbose=0,
         callbacks=[stopping, Watch(events, moment.split(":"))],
+        test_data=(X, Y),
     )
     return tuner
 

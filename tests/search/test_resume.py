@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,15 +16,25 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
-def run(folder, events, moment=""):
+def start(folder, events, moment="", **environment):
     paths = [str(ROOT), str(ROOT / "tests")]
-    return subprocess.run(
+    path = {"PYTHONPATH": os.pathsep.join(paths)}
+    return subprocess.Popen(
         [sys.executable, HERE / "resume_run.py", folder, events, moment],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
+        env=os.environ | path | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
+
+
+def end(process, code=0):
+    """Wait for a process and check how it ended."""
+    try:
+        _, error = process.communicate(timeout=180)
+    finally:
+        process.kill()
+    assert process.returncode == code, error
 
 
 def weights(folder):
@@ -55,8 +67,7 @@ def trials(folder):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    result = run(folder, folder / "events")
-    assert result.returncode == 0, result.stderr
+    end(start(folder, folder / "events"))
     return folder
 
 
@@ -67,11 +78,9 @@ def whole(tmp_path_factory):
     ids=["between epochs", "in an epoch", "while saving"],
 )
 def test_a_killed_search_ends_as_if_it_had_not_been(whole, tmp_path, moment):
-    killed = run(tmp_path, tmp_path / "events", moment)
-    assert killed.returncode == -9, killed.stderr
+    end(start(tmp_path, tmp_path / "events", moment), -signal.SIGKILL)
     done = epochs(tmp_path / "events")
-    resumed = run(tmp_path, tmp_path / "events")
-    assert resumed.returncode == 0, resumed.stderr
+    end(start(tmp_path, tmp_path / "events"))
 
     # No epoch that had ended was trained again.
     expected = epochs(whole / "events")
@@ -84,3 +93,35 @@ def test_a_killed_search_ends_as_if_it_had_not_been(whole, tmp_path, moment):
     assert not list(Path(tmp_path).glob("*/trial_*/.*")), "scratch files"
     for name, array in mine.items():
         np.testing.assert_array_equal(array, other[name], err_msg=str(name))
+
+
+@pytest.mark.multi_worker
+def test_a_chief_and_two_workers_find_what_one_process_finds(whole, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    processes = [
+        start(
+            tmp_path,
+            tmp_path / "events",
+            KERASTUNER_TUNER_ID=name,
+            KERASTUNER_ORACLE_IP="127.0.0.1",
+            KERASTUNER_ORACLE_PORT=port,
+        )
+        for name in ("chief", "worker_0", "worker_1")
+    ]
+    for process in processes:
+        end(process)
+    folder = tmp_path / "search"
+    assert len(list((folder / "teacher_cache").glob("*.shard"))) == 1
+    # Values lose digits on the way to a worker.
+    mine, other = weights(tmp_path), weights(whole)
+    assert mine.keys() == other.keys()
+    for name, array in mine.items():
+        np.testing.assert_allclose(array, other[name], atol=1e-4)
+    results = [
+        json.loads((path / "test_result.json").read_text())
+        for path in (folder, whole / "search")
+    ]
+    for name, value in results[0]["mean"].items():
+        assert value == pytest.approx(results[1]["mean"][name], abs=1e-4)
