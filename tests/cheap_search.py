@@ -172,9 +172,9 @@ def train_students(folder):
             round(16 * width), dropout=0.4
         ),
         budget=Budget(num_params=120),
-        max_trials=4,
+        max_trials=3,
     )
     pipeline = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
-    tuner.search(pipeline, validation_data=(x, y), epochs=4, verbose=0)
+    tuner.search(pipeline, validation_data=(x, y), epochs=3, verbose=0)
     found = json.dumps(outcome(tuner.oracle))
     (Path(folder) / "outcome.json").write_text(found)
