@@ -66,13 +66,18 @@ class TrialCheckpoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Give the other callbacks back what they knew."""
-        for index, callback in enumerate(self._others):
-            if index < len(self.progress.callbacks):
-                vars(callback).update(self.progress.callbacks[index])
+        same = {
+            index: callback
+            for index, callback in enumerate(self._others)
+            if index < len(self.progress.callbacks)
+            and self.progress.callbacks[index]["class"] == _class(callback)
+        }
+        for index, callback in same.items():
+            vars(callback).update(self.progress.callbacks[index]["numbers"])
         for name, arrays in self.progress.arrays.items():
             place, attribute = name.split(":", 1)
-            if int(place) < len(self._others):
-                setattr(self._others[int(place)], attribute, arrays)
+            if int(place) in same:
+                setattr(same[int(place)], attribute, arrays)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Save, once an epoch is over."""
@@ -86,7 +91,10 @@ class TrialCheckpoint(keras.callbacks.Callback):
             progress.best_epoch = epoch
             progress.best = progress.now
         progress.stopped = bool(self.model.stop_training)
-        progress.callbacks = [_numbers(other) for other in self._others]
+        progress.callbacks = [
+            {"class": _class(other), "numbers": _numbers(other)}
+            for other in self._others
+        ]
         progress.arrays = {
             f"{index}:{name}": arrays
             for index, other in enumerate(self._others)
@@ -169,6 +177,10 @@ class TrialCheckpoint(keras.callbacks.Callback):
             f"{', '.join(map(repr, sorted(logs)))}. Received: "
             f"objective={names[0]!r}. {advice}".rstrip()
         )
+
+
+def _class(callback: Any) -> str:
+    return type(callback).__name__
 
 
 def _numbers(callback: Any) -> dict[str, Any]:

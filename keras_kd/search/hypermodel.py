@@ -53,7 +53,7 @@ class StudentHyperModel(keras_tuner.HyperModel):
     >>> import functools
     >>> import keras_tuner
     >>> import keras_kd
-    >>> teacher = keras_kd.students.mlp((4,), 3)
+    >>> teacher = keras_kd.students.mlp((4,), 3, hidden=(16,))
     >>> hypermodel = keras_kd.search.StudentHyperModel(
     ...     teacher, lambda width: keras_kd.students.shrink(
     ...         teacher, width=width))
@@ -62,7 +62,7 @@ class StudentHyperModel(keras_tuner.HyperModel):
     0.5
     >>> student = hypermodel.student(hp)
     >>> student.count_params(), sorted(hp.values)
-    (364203, ['width'])
+    (67, ['width'])
     """
 
     def __init__(

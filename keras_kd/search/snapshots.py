@@ -29,7 +29,7 @@ class Progress:
         best_epoch: The epoch that reached it.
         stopped: Whether a callback stopped the training.
         finished: Whether training ended and its best weights are saved.
-        callbacks: The numbers that each callback holds.
+        callbacks: The class of each callback and the numbers it holds.
         now: Variables and optimizer at the end of the last epoch.
         best: The same at the end of the best.
         arrays: Arrays that callbacks hold, by name.

@@ -179,3 +179,16 @@ def test_bfloat16_survives_a_file(tmp_path):
     for left, right in zip(snapshots.take(model), before, strict=True):
         np.testing.assert_array_equal(left, right)
     assert model.weights[0].dtype == "bfloat16"
+
+
+def test_callbacks_of_another_kind_get_nothing(tmp_path):
+    path = tmp_path / "progress.npz"
+    checkpoint = TrialCheckpoint(
+        path, LOWEST, [keras.callbacks.EarlyStopping()]
+    )
+    checkpoint.set_model(distiller())
+    checkpoint.on_epoch_end(0, {"val_loss": 1.0})
+    other = keras.callbacks.ReduceLROnPlateau("val_loss")
+    before = dict(vars(other))
+    TrialCheckpoint(path, LOWEST, [other]).on_train_begin()
+    assert vars(other) == before

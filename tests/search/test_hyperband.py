@@ -44,7 +44,7 @@ def test_a_second_round_goes_on_where_the_first_ended(tmp_path):
     """Two rounds of two epochs are four epochs, optimizer and dropout too."""
     pipeline = tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)
     tuner = make_tuner(
-        tmp_path, build=build, tuner=TwoRounds("val_loss", max_trials=5), seed=5
+        tmp_path, build=build, tuner=TwoRounds("val_loss", max_trials=5, seed=5)
     )
     tuner.search(pipeline, validation_data=(X, Y), epochs=99, verbose=0)
     assert [c.status for c in tuner.results] == ["feasible", "feasible"]

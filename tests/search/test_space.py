@@ -1,10 +1,13 @@
 """What is searched, under which names, and what takes it out."""
 
+import inspect
+
 import keras
 import keras_tuner
 import pytest
 
 from keras_kd.core.ranges import Range
+from keras_kd.losses import METHODS
 from keras_kd.losses import LogitsMSE
 from keras_kd.losses import SoftTargets
 from keras_kd.search import space
@@ -96,3 +99,16 @@ def test_what_the_user_fixed_wins(hp):
 def test_a_range_that_is_none_is_refused(arguments, text):
     with pytest.raises(ValueError, match=text):
         Range(**arguments)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_ranges_name_arguments_and_hold_their_defaults(name):
+    cls = METHODS[name]
+    if not cls.ranges:
+        return
+    loss = cls() if cls.kind == "logit" else None
+    for argument, range_ in cls.ranges.items():
+        assert argument in inspect.signature(cls.__init__).parameters
+        if loss is not None:
+            value = loss.get_config()[argument]
+            assert range_.low <= value <= range_.high

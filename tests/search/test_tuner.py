@@ -181,6 +181,11 @@ def test_what_was_not_measured_is_measured_for_the_front(searched, tmp_path):
     keras_kd.export.tflite(searched.load_model(trial).student, path)
     # Layer names differ in length.
     assert smallest.size_bytes == pytest.approx(path.stat().st_size, abs=40)
+    one = searched.best_student(max_bytes=smallest.size_bytes)
+    assert one.count_params() == smallest.num_params
+    text = f"the smallest size_bytes is {smallest.size_bytes:,}. Received"
+    with pytest.raises(ValueError, match=text):
+        searched.best_student(max_bytes=10)
 
 
 def test_limits_choose_among_the_trained(searched):

@@ -12,6 +12,7 @@ from small_searches import dense
 from small_searches import make_tuner
 
 import keras_kd
+from keras_kd.search import running
 from keras_kd.search import state
 
 X, Y = data()
@@ -105,16 +106,59 @@ def test_layers_that_losses_read_are_stored(tmp_path):
         dense(8, name="teacher"),
         build=lambda hp: dense(8),
         losses=["soft_targets", hint],
+        objective=["val_accuracy", "val_loss"],
         max_trials=1,
     )
-    tuner.search(X, Y, validation_data=(X, Y), epochs=1, verbose=0)
+    tuner.search(x=X, y=Y, validation_data=(X, Y), epochs=1, verbose=0)
     (candidate,) = tuner.results
     assert candidate.status == "feasible"
+    # KerasTuner adds objectives up, those to maximize negated.
+    assert candidate.objective == pytest.approx(
+        candidate.metrics["val_loss"] - candidate.metrics["val_accuracy"]
+    )
     assert candidate.metrics["feature_mse"] > 0
     cache = keras_kd.TeacherCache.open(
         Path(tuner.project_dir) / "teacher_cache"
     )
     assert list(cache.spec.features) == ["hidden"]
+
+
+def test_without_labels_the_teacher_alone_is_learned_from(tmp_path):
+    hp = keras_tuner.HyperParameters()
+    hp.Fixed("alpha", 1.0)
+    tuner = make_tuner(tmp_path, max_trials=1, hyperparameters=hp)
+    tuner.search(X, validation_data=(X, Y), epochs=1, verbose=0)
+    (candidate,) = tuner.results
+    assert candidate.status == "feasible"
+    assert 0 <= candidate.objective <= 1
+    assert "student_loss" not in candidate.metrics
+
+
+def test_without_labels_the_task_needs_a_fixed_alpha(tmp_path):
+    tuner = make_tuner(tmp_path, objective="loss")
+    with pytest.raises(ValueError, match="data without labels"):
+        tuner.search(X, epochs=1, verbose=0)
+
+
+def test_a_budget_that_nothing_meets_leaves_nothing_to_choose(tmp_path):
+    tuner = make_tuner(
+        tmp_path, max_trials=20, budget=keras_kd.Budget(num_params=2)
+    )
+    with pytest.raises(keras_kd.OverBudgetError, match="num_params 23 is"):
+        tuner.search(X, Y, validation_data=(X, Y), epochs=1, verbose=0)
+    for choose in (tuner.best_student, tuner.get_best_models):
+        with pytest.raises(ValueError, match=r"no trained student.*infeasible"):
+            choose()
+    assert tuner.pareto_front() == []
+
+
+def test_the_dtype_policy_outlives_a_trial():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        running.clear_session()
+        assert keras.config.dtype_policy().name == "mixed_float16"
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 class Own(keras_tuner.HyperModel):
@@ -159,8 +203,6 @@ def test_tensorboard_shows_the_hyperparameters(tmp_path):
         value.tag
         for path in folder.glob("events*")
         for record in tf.data.TFRecordDataset(str(path))
-        for value in tf.compat.v1.Event.FromString(
-            record.numpy()
-        ).summary.value
+        for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value
     }
     assert "_hparams_/session_start_info" in tags
