@@ -1,5 +1,6 @@
 """Arguments of a search: what is refused, and what is left alone."""
 
+import sys
 from pathlib import Path
 
 import keras
@@ -33,6 +34,13 @@ X, Y = data()
 def test_wrong_arguments_are_refused_at_once(tmp_path, arguments, error, text):
     with pytest.raises(error, match=text):
         make_tuner(tmp_path, **arguments)
+
+
+def test_without_kerastuner_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras_tuner", None)
+    with pytest.raises(ImportError, match=r"'keras-kd\[tuner\]'"):
+        keras_kd.search.__getattr__("StudentTuner")
+    assert keras_kd.Budget(num_params=5).limits == {"num_params": 5}
 
 
 def test_another_class_count_is_refused_at_once(tmp_path):
