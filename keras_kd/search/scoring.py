@@ -71,8 +71,9 @@ def constrained_scores(
         direction: `"max"` or `"min"`.
 
     Example:
-    >>> constrained_scores([0.5, 0.9], [0.25, 3.0], "max")
-    [0.38, 0.16]
+    >>> scores = constrained_scores([0.5, 0.9], [0.25, 3.0], "max")
+    >>> [f"{score:.2f}" for score in scores]
+    ['0.38', '0.16']
     """
     sign = -1.0 if direction == "max" else 1.0
     losses = [sign * score for score in feasible]
