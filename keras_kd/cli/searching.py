@@ -1,8 +1,10 @@
 """The job of `keras-kd search`: teacher in, best file of a budget out."""
 
+import contextlib
 import dataclasses
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,7 @@ from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
 from keras_kd.core.progress import Stage
 from keras_kd.search import StudentTuner
+from keras_kd.search.oracle import ORACLES
 
 STUDENTS = ("shrink", "mlp", "convnet", "resnet")
 # What may differ when a search goes on: more trials.
@@ -47,6 +50,7 @@ def run(setting: SearchSetting, output: Path, *, overwrite: bool) -> Found:
     """
     started = time.perf_counter()
     check_choice("search", "student", setting.student, STUDENTS)
+    check_choice("search", "tuner", setting.tuner, ORACLES)
     keras.utils.set_random_seed(setting.seed)
     splits = keras_kd.data.load(
         setting.dataset,
@@ -62,33 +66,21 @@ def run(setting: SearchSetting, output: Path, *, overwrite: bool) -> Found:
     cache = keras_kd.TeacherCache.build(
         output / "teacher_cache", teacher, splits.train
     )
-    steps = setting.epochs * len(splits.train)
-    rate = keras.optimizers.schedules.CosineDecay(setting.learning_rate, steps)
-    tuner = _Watched(
-        cache,
-        student_builder(setting.student, teacher, splits),
-        budget=keras_kd.Budget.from_dict(setting.budget),
-        tuner=setting.tuner,
-        objective=_OBJECTIVE,
-        max_trials=setting.max_trials,
-        optimizer=keras.optimizers.Adam(rate),
-        executions_per_trial=setting.executions_per_trial,
-        seed=setting.seed,
-        directory=str(output),
-        project_name="trials",
-    )
+    # KerasTuner prints there that it goes on with a search.
+    with contextlib.redirect_stdout(sys.stderr):
+        tuner = _tuner(setting, output, cache, teacher, splits)
     write_text(output / "setting.json", _json(setting))
     with Progress() as progress:
         with progress.stage("search", tuner.steps(setting.epochs)) as stage:
-            tuner.stage = stage
+            tuner.watch(stage)
             tuner.search(
                 splits.train,
                 validation_data=splits.validation,
                 epochs=setting.epochs,
-                test_data=splits.test,
                 shuffle=False,
                 verbose=0,
             )
+            test = tuner.evaluate_best(splits.test)
         rows = _files(tuner, setting, splits, output, progress)
     best = tuner.best_candidate()
     return Found(
@@ -97,7 +89,7 @@ def run(setting: SearchSetting, output: Path, *, overwrite: bool) -> Found:
         trials=tuple(map(dataclasses.asdict, tuner.results)),
         front=tuple(trial.trial_id for trial in tuner.pareto_front()),
         best=best.trial_id,
-        test=tuner.test_result._asdict(),
+        test=test._asdict(),
         rows=rows,
         seconds=round(time.perf_counter() - started, 1),
         machine=machine(),
@@ -107,7 +99,7 @@ def run(setting: SearchSetting, output: Path, *, overwrite: bool) -> Found:
 class _Watched(StudentTuner):
     """A `StudentTuner` whose epochs are the steps of a stage."""
 
-    stage: Stage | None = None
+    _stage: Stage | None = None
     _per_trial = 1
     _epochs = 0
 
@@ -115,6 +107,11 @@ class _Watched(StudentTuner):
         """Return the epochs of the whole search, as if all were trained."""
         self._per_trial = epochs * self.executions_per_trial
         return self.oracle.max_trials * self._per_trial
+
+    def watch(self, stage: Stage) -> None:
+        """Show the search as a stage of `steps` steps."""
+        self._stage = stage
+        self._show()
 
     def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
         super().on_epoch_end(*args, **kwargs)
@@ -127,7 +124,7 @@ class _Watched(StudentTuner):
         self._show()
 
     def _show(self) -> None:
-        if self.stage is None:
+        if self._stage is None:
             return
         results = [c for c in self.results if c.status != "running"]
         over = sum(c.status == "infeasible" for c in results)
@@ -137,7 +134,7 @@ class _Watched(StudentTuner):
             note += f", best validation accuracy {max(reached):.4f}"
         # A Hyperband trial may have fewer epochs.
         within = min(self._epochs, self._per_trial - 1)
-        self.stage.reach(len(results) * self._per_trial + within, note)
+        self._stage.reach(len(results) * self._per_trial + within, note)
 
 
 def student_builder(
@@ -155,6 +152,30 @@ def student_builder(
     family = getattr(keras_kd.students, name)
     return lambda width: family(
         splits.input_shape, splits.num_classes, width=width
+    )
+
+
+def _tuner(
+    setting: SearchSetting,
+    output: Path,
+    cache: keras_kd.TeacherCache,
+    teacher: keras.Model,
+    splits: keras_kd.data.Splits,
+) -> _Watched:
+    steps = setting.epochs * len(splits.train)
+    rate = keras.optimizers.schedules.CosineDecay(setting.learning_rate, steps)
+    return _Watched(
+        cache,
+        student_builder(setting.student, teacher, splits),
+        budget=keras_kd.Budget.from_dict(setting.budget),
+        tuner=setting.tuner,
+        objective=_OBJECTIVE,
+        max_trials=setting.max_trials,
+        optimizer=keras.optimizers.Adam(rate),
+        executions_per_trial=setting.executions_per_trial,
+        seed=setting.seed,
+        directory=str(output),
+        project_name="trials",
     )
 
 
