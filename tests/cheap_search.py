@@ -58,8 +58,7 @@ class CheapTuner(keras_tuner.Tuner):
 
     def search(self, **kwargs):
         if cluster.is_chief():
-            self.oracle.verbose = 0
-            cluster.serve(self)
+            cluster.serve(self, verbose=0)
         else:
             super().search(**kwargs)
 
@@ -146,10 +145,14 @@ def _logged(log, environment, target, *arguments):
     target(*arguments)
 
 
-def main(folder, name, max_trials, pause=0.0, size_bytes=500):
+def _hurry():
     protocol.HEARTBEAT_SECONDS = 0.3
     protocol.LEASE_SECONDS = 3.0
     protocol.POLL_SECONDS = 0.1
+
+
+def main(folder, name, max_trials, pause=0.0, size_bytes=500):
+    _hurry()
     budget = Budget(size_bytes=size_bytes)
     tuner = CheapTuner(oracle(name, max_trials, budget), folder)
     tuner.pause = pause
@@ -163,6 +166,7 @@ def main(folder, name, max_trials, pause=0.0, size_bytes=500):
 
 def train_students(folder):
     """Search with real training: three students, one of them over budget."""
+    _hurry()
     # The teacher has to be the same in every process.
     keras.utils.set_random_seed(0)
     x, y = small_searches.data()
@@ -176,5 +180,6 @@ def train_students(folder):
     )
     pipeline = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
     tuner.search(pipeline, validation_data=(x, y), epochs=3, verbose=0)
-    found = json.dumps(outcome(tuner.oracle))
-    (Path(folder) / "outcome.json").write_text(found)
+    if not cluster.is_worker():
+        found = json.dumps(outcome(tuner.oracle))
+        (Path(folder) / "outcome.json").write_text(found)

@@ -6,6 +6,7 @@ answers the others at `KERASTUNER_ORACLE_IP`, `KERASTUNER_ORACLE_PORT`. All
 need the same project folder.
 """
 
+import os
 import time
 from concurrent import futures
 from typing import Any
@@ -30,6 +31,22 @@ def is_worker() -> bool:
     return bool(utils.has_chief_oracle() and not utils.is_chief_oracle())
 
 
+def may_overwrite(folder: str | os.PathLike[str]) -> bool:
+    """Whether this process may throw a former search away.
+
+    A worker may not: it would throw away its own chief's.
+
+    Raises:
+        RuntimeError: If another process searches in the folder.
+    """
+    if is_worker():
+        return False
+    if state.exists(folder):
+        with state.locked(folder):
+            pass
+    return True
+
+
 def connect(tuner: Any) -> None:
     """Give a worker's tuner an oracle that tells the chief it lives.
 
@@ -41,7 +58,7 @@ def connect(tuner: Any) -> None:
         tuner.oracle = WorkerOracle(tuner.oracle._oracle)
 
 
-def serve(tuner: Any) -> None:
+def serve(tuner: Any, verbose: Any = "auto") -> None:
     """Answer workers until the search is over.
 
     A worker that is silent for a minute is forgotten, and another goes on
@@ -50,6 +67,7 @@ def serve(tuner: Any) -> None:
 
     Args:
         tuner: The chief's tuner.
+        verbose: 0 for silence.
 
     Raises:
         OverBudgetError: If no student fits the budget.
@@ -57,6 +75,7 @@ def serve(tuner: Any) -> None:
             the address is taken, or if another process searches here.
     """
     with state.locked(tuner.project_dir):
+        tuner.oracle.verbose = verbose
         tuner.save()
         chief = Chief(tuner.oracle)
         server = grpc.server(

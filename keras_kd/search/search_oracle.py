@@ -148,7 +148,7 @@ class SearchOracle(SavedOracle):
         if self._duplicate(values):
             hashed = self._compute_values_hash(values)
             seen = [key for key, of in self._id_to_hash.items() if of == hashed]
-            self._probe = seen[0]
+            self._probe = next(iter(seen), None)
             return super()._random_values()
         self._probe = _NEXT
         return values

@@ -22,10 +22,12 @@ class Cluster:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
 
-    def start(self, tuner_id, *arguments):
+    project = "kd"
+
+    def start(self, tuner_id, *arguments, search=cheap_search.main):
         self.processes[tuner_id] = cheap_search.start(
             self.folder / f"{tuner_id}.log",
-            cheap_search.main,
+            search,
             self.folder,
             *arguments,
             environment={
@@ -47,7 +49,7 @@ class Cluster:
 
     def trials(self):
         """Return the trials that are being run, by worker."""
-        path = self.folder / "kd" / "oracle.json"
+        path = self.folder / self.project / "oracle.json"
         return json.loads(path.read_text())["ongoing_trials"]
 
     def await_trial(self, *tuner_ids, seconds=60):
@@ -181,3 +183,27 @@ def test_a_second_chief_is_refused(cluster):
     cluster.start("chief2", "random", 6, 0)
     assert cluster.wait("chief2") == 1
     assert "Another process runs the search" in cluster.log("chief2")
+
+
+@pytest.mark.slow
+def test_students_trained_by_two_workers_one_of_them_killed(cluster, tmp_path):
+    train = cheap_search.train_students
+    cluster.project = "search"
+    cluster.start("chief", search=train)
+    cluster.start("b", search=train)
+    cluster.await_trial("b")
+    cluster.send("b", signal.SIGKILL)
+    cluster.start("a", search=train)
+    for tuner_id in ("a", "chief"):
+        assert cluster.wait(tuner_id, 120) == 0, cluster.log(tuner_id)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    cheap_search.start(tmp_path / "alone.log", train, alone).join(120)
+    expected = json.loads((alone / "outcome.json").read_text())
+    found = cluster.outcome()
+    assert [t["values"] for t in found] == [t["values"] for t in expected]
+    # Initial weights come from the values, not from who trains them; the
+    # protocol's numbers are float32.
+    assert [t["score"] for t in found] == pytest.approx(
+        [t["score"] for t in expected], abs=1e-6
+    )
