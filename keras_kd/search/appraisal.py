@@ -16,7 +16,8 @@ from keras_kd.search.budget import Budget
 from keras_kd.search.measurement import QUANTITIES
 from keras_kd.search.measurement import Measurement
 
-_OF_FILE = {"size_bytes", "peak_memory_bytes", "latency_ms"}
+# What only a converted file tells.
+OF_FILE = {"size_bytes", "peak_memory_bytes", "latency_ms"}
 # What has no value while an input's size is open.
 _OF_FIXED_SIZES = {"flops", "peak_memory_bytes", "latency_ms"}
 
@@ -91,7 +92,7 @@ class Appraisal:
             if self.is_done(known):
                 return known
             known = step(known)
-        if self.is_done(known) or not _OF_FILE & self._missing(known):
+        if self.is_done(known) or not OF_FILE & self._missing(known):
             return known
         return self._convert(known, converter)
 

@@ -13,6 +13,7 @@ from keras_kd.distiller import Distiller
 from keras_kd.search import cluster
 from keras_kd.search import running
 from keras_kd.search import state
+from keras_kd.search.appraisal import OF_FILE
 from keras_kd.search.budget import Budget
 from keras_kd.search.choosing import Choosing
 from keras_kd.search.hypermodel import StudentHyperModel
@@ -159,7 +160,7 @@ class StudentTuner(Choosing, Saving):
             ),
             directory=directory,
             project_name=project_name,
-            overwrite=overwrite,
+            overwrite=overwrite and cluster.may_overwrite(folder),
             executions_per_trial=executions_per_trial,
             distribution_strategy=distribution_strategy,
         )
@@ -203,7 +204,7 @@ class StudentTuner(Choosing, Saving):
             self, given, validated=any(kwargs.get(name) for name in validation)
         )
         if cluster.is_chief():
-            cluster.serve(self)
+            cluster.serve(self, kwargs.get("verbose", "auto"))
         else:
             self._search(*given, **kwargs)
         if test_data is not None and not self._is_worker():
@@ -269,6 +270,8 @@ class StudentTuner(Choosing, Saving):
     def _search(self, x: Any, *args: Any, **kwargs: Any) -> None:
         name = self.tuner_id if self._is_worker() else "search"
         with state.locked(self.project_dir, name):
+            if self.budget is not None and OF_FILE & self.budget.limits.keys():
+                self.measurements.start()  # while the teacher runs
             self.hypermodel.teacher, joined = teach_once(
                 self.teacher,
                 x,
