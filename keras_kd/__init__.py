@@ -12,9 +12,11 @@ __version__ = "0.1.0"
 
 # Public name -> module that defines it (None: the name is a sub-package).
 _EXPORTS = {
+    "Budget": "keras_kd.search.budget",
     "Distiller": "keras_kd.distiller",
     "Evaluation": "keras_kd.evaluation",
     "ExportMismatchError": "keras_kd.core.errors",
+    "OverBudgetError": "keras_kd.core.errors",
     "StaleCacheError": "keras_kd.core.errors",
     "TeacherCache": "keras_kd.teachers",
     "evaluate": "keras_kd.evaluation",
@@ -22,6 +24,7 @@ _EXPORTS = {
     "evaluation": None,
     "export": None,
     "losses": None,
+    "search": None,
     "strategies": None,
     "students": None,
     "teachers": None,
@@ -34,14 +37,17 @@ if TYPE_CHECKING:
     from keras_kd import evaluation as evaluation
     from keras_kd import export as export
     from keras_kd import losses as losses
+    from keras_kd import search as search
     from keras_kd import strategies as strategies
     from keras_kd import students as students
     from keras_kd import teachers as teachers
     from keras_kd.core.errors import ExportMismatchError as ExportMismatchError
+    from keras_kd.core.errors import OverBudgetError as OverBudgetError
     from keras_kd.core.errors import StaleCacheError as StaleCacheError
     from keras_kd.distiller import Distiller as Distiller
     from keras_kd.evaluation import Evaluation as Evaluation
     from keras_kd.evaluation import evaluate as evaluate
+    from keras_kd.search.budget import Budget as Budget
     from keras_kd.teachers import TeacherCache as TeacherCache
 
 

@@ -75,25 +75,29 @@ class LiteRTRunner:
         return None
 
     def latency(self, example: Any, num_runs: int, num_threads: int) -> Latency:
-        """Time one example.
-
-        By `litert-benchmark` where it serves, else by the interpreter's
-        `invoke`; the source says which.
-        """
-        measured = litert_benchmark(self._path, num_threads, num_runs)
-        return measured or self._timed(num_runs, num_threads)
+        """Time one example (see `file_latency`)."""
+        return file_latency(self._path, num_runs, num_threads)
 
     def close(self) -> None:
         """Free the runtime."""
         self._model.close()
 
-    def _timed(self, num_runs: int, num_threads: int) -> Latency:
-        from ai_edge_litert.interpreter import Interpreter
 
-        runtime = Interpreter(str(self._path), num_threads=num_threads)
-        runtime.allocate_tensors()
-        for detail in runtime.get_input_details():
-            zeros = np.zeros(detail["shape"], detail["dtype"])
-            runtime.set_tensor(detail["index"], zeros)
-        source = f"LiteRT interpreter, {threads(num_threads)}"
-        return timed(runtime.invoke, num_runs, source)
+def file_latency(path: Path, num_runs: int, num_threads: int) -> Latency:
+    """Time one example of a `.tflite` file.
+
+    By `litert-benchmark` where it serves, else by the interpreter's
+    `invoke`; the source says which.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    measured = litert_benchmark(path, num_threads, num_runs)
+    if measured is not None:
+        return measured
+    runtime = Interpreter(str(path), num_threads=num_threads)
+    runtime.allocate_tensors()
+    for detail in runtime.get_input_details():
+        zeros = np.zeros(detail["shape"], detail["dtype"])
+        runtime.set_tensor(detail["index"], zeros)
+    source = f"LiteRT interpreter, {threads(num_threads)}"
+    return timed(runtime.invoke, num_runs, source)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -22,6 +23,19 @@ _ADVICE = (
 )
 
 
+_MORE_TIME = "Give a larger `timeout`, or fewer calibration examples."
+PROGRAM = str(Path(__file__).with_name("convert.py"))
+
+
+class Running(Protocol):
+    """What takes one job after the other (see `Converter`)."""
+
+    def run(
+        self, job: Path, *, timeout: float, subject: str
+    ) -> tuple[int, str]:
+        """Do a job; return its exit code and what was printed."""
+
+
 def convert_all(
     folder: Path,
     quantizations: Mapping[str, Path],
@@ -29,6 +43,7 @@ def convert_all(
     *,
     timeout: float,
     subject: str,
+    converter: Running | None = None,
 ) -> None:
     """Convert `folder/saved_model` in one child process.
 
@@ -38,6 +53,7 @@ def convert_all(
         calibration: Examples by input name, for `"int8"`.
         timeout: Seconds that all conversions together may take.
         subject: Who asks, for the error messages.
+        converter: The process to use. Defaults to a new one, for this job.
 
     Raises:
         RuntimeError: If the converter refuses the model, crashes, or needs
@@ -58,10 +74,12 @@ def convert_all(
         ),
         "utf-8",
     )
-    program = Path(__file__).with_name("convert.py")
-    # -P: the folder of the program must not shadow other packages.
-    command = [sys.executable, "-P", str(program), str(job)]
-    code, output = run(command, timeout=timeout, subject=subject)
+    if converter is None:
+        # -P: the folder of the program must not shadow other packages.
+        command = [sys.executable, "-P", PROGRAM, str(job)]
+        code, output = run(command, timeout=timeout, subject=subject)
+    else:
+        code, output = converter.run(job, timeout=timeout, subject=subject)
     report = folder / "error.json"
     if report.exists():
         failure = json.loads(report.read_text("utf-8"))
@@ -84,11 +102,6 @@ def run(command: list[str], *, timeout: float, subject: str) -> tuple[int, str]:
     Raises:
         RuntimeError: If it ran longer than `timeout`.
     """
-    # The parent's TensorFlow may hold all memory of the GPUs.
-    environment = os.environ | {
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-    }
     try:
         done = subprocess.run(
             command,
@@ -96,17 +109,32 @@ def run(command: list[str], *, timeout: float, subject: str) -> tuple[int, str]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=timeout,
-            env=environment,
+            env=environment(),
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         output = (error.output or b"").decode("utf-8", "replace")
-        raise RuntimeError(
-            f"`{subject}` failed: the converter was stopped after "
-            f"{timeout:g} seconds. Give a larger `timeout`, or fewer "
-            f"calibration examples. Its last lines:\n{_tail(output)}"
-        ) from error
+        raise too_slow(subject, timeout, output) from error
     return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+def environment() -> dict[str, str]:
+    """Return the variables that the converter runs with."""
+    # The parent's TensorFlow may hold all memory of the GPUs.
+    return os.environ | {
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+
+
+def too_slow(
+    subject: str, timeout: float, output: str, advice: str = _MORE_TIME
+) -> RuntimeError:
+    """Return the error for a converter that was stopped."""
+    return RuntimeError(
+        f"`{subject}` failed: the converter was stopped after "
+        f"{timeout:g} seconds. {advice} Its last lines:\n{_tail(output)}"
+    )
 
 
 def _ending(code: int) -> str:

@@ -8,10 +8,17 @@ Called as `python convert.py job.json` with the job written by
 `keras_kd.export.child`: `saved_model`, `calibration` (`.npy` path by input
 name) and `outputs` (file path by quantization). A conversion that fails
 writes `error.json` beside the job and exits with 1.
+
+Called as `python convert.py --serve PID` it does one job after the other for
+the process PID: a line with the job's path comes in, a line with the exit
+code goes out, and it ends when that process does.
 """
 
 import json
+import os
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,5 +87,26 @@ def main(job_path: str) -> int:
     return 0
 
 
+def serve(parent: int) -> int:
+    """Do the jobs that the parent process names; 0 when there are no more."""
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    # What TensorFlow prints must not come between the answers.
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)
+        for line in sys.stdin:
+            answers.write(f"{main(line.strip())}\n")
+            answers.flush()
+    return 0
+
+
+def _end_with(parent: int) -> None:
+    """End this process with its parent, also where the pipe stays open."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "--serve":
+        sys.exit(serve(int(sys.argv[2])))
     sys.exit(main(sys.argv[1]))

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
@@ -17,11 +15,11 @@ from keras_kd.core.files import check_writable
 from keras_kd.core.files import staged
 from keras_kd.export.check_file import check_file
 from keras_kd.export.check_file import check_tolerance
-from keras_kd.export.child import convert_all
+from keras_kd.export.conversion import convert_student
+from keras_kd.export.conversion import recurrent_layers
+from keras_kd.export.conversion import refuse_recurrent
 from keras_kd.export.examples import calibration_examples
 from keras_kd.export.examples import verification_examples
-from keras_kd.export.precision import float32_arithmetic
-from keras_kd.export.saved_model import write_saved_model
 from keras_kd.export.signature import exportable
 from keras_kd.export.signature import read_signature
 from keras_kd.export.verification import Verification
@@ -149,7 +147,7 @@ def tflite_files(
     student = exportable(student)
     signature = read_signature(student, _SUBJECT)
     check_number(_SUBJECT, "timeout", timeout, above=0)
-    recurrent = _recurrent(student)
+    recurrent = recurrent_layers(student)
     for quantization, path in paths.items():
         _check(quantization, Path(path), recurrent, calibration)
         check_tolerance((tolerance or {}).get(quantization), _SUBJECT)
@@ -163,16 +161,10 @@ def tflite_files(
         return {}
     with tempfile.TemporaryDirectory(prefix="keras_kd_export_") as name:
         folder = Path(name)
-        with float32_arithmetic(student):
-            write_saved_model(
-                student,
-                folder / "saved_model",
-                signature,
-                1 if recurrent else None,
-                _SUBJECT,
-            )
         made = {key: folder / f"{key}.tflite" for key in paths}
-        convert_all(folder, made, examples, timeout=timeout, subject=_SUBJECT)
+        convert_student(
+            student, made, examples, timeout=timeout, subject=_SUBJECT
+        )
         results = {}
         for key, path in paths.items():
             with staged(path) as scratch:
@@ -216,25 +208,5 @@ def _check(
                     "Pass `calibration=` some 200 training examples.",
                 )
             )
-        if recurrent:
-            raise ValueError(
-                requirement(
-                    _SUBJECT,
-                    "quantization",
-                    "a float kind for recurrent layers",
-                    quantization,
-                    f"The converter crashes on {', '.join(recurrent)}: use "
-                    "'float16', or build these layers with `unroll=True`.",
-                )
-            )
+        refuse_recurrent(recurrent, _SUBJECT)
     check_writable(path)
-
-
-def _recurrent(student: keras.Model) -> list[str]:
-    """Name the recurrent layers that become loops in the file."""
-    return [
-        layer.name
-        for layer in student._flatten_layers()
-        if isinstance(layer, keras.layers.RNN)
-        and not getattr(layer, "unroll", False)
-    ]

@@ -1,12 +1,15 @@
 """What every distillation loss is."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
+from typing import ClassVar
 
 import keras
 from keras import ops
 
 from keras_kd.core.checks import requirement
+from keras_kd.core.ranges import Range
 from keras_kd.core.schedules import Number
 from keras_kd.core.schedules import check_schedule
 from keras_kd.core.schedules import to_config
@@ -39,6 +42,8 @@ class DistillationLoss(keras.Layer):
         kind: `"logit"`, `"feature"` or `"relation"`.
         uses_batch: Whether one example's value depends on the others in the
             batch, as in relation losses.
+        ranges: Argument to the `keras_kd.core.ranges.Range` that a search
+            draws it from.
 
     Shapes:
         teacher_outputs, student_outputs: logits `(batch, ..., classes)`, or
@@ -65,6 +70,7 @@ class DistillationLoss(keras.Layer):
 
     kind = "logit"
     uses_batch = False
+    ranges: ClassVar[Mapping[str, Range]] = {}
 
     def __init__(
         self,

@@ -1,9 +1,12 @@
 """Knowledge distillation on temperature-scaled logits."""
 
+from collections.abc import Mapping
 from typing import Any
+from typing import ClassVar
 
 import keras
 
+from keras_kd.core.ranges import Range
 from keras_kd.core.schedules import Number
 from keras_kd.core.schedules import check_schedule
 from keras_kd.core.schedules import to_config
@@ -56,6 +59,10 @@ class SoftTargets(DistillationLoss):
     >>> print(f"{float(values[0]):.4f}")
     1.8190
     """
+
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "temperature": Range(1.0, 16.0, log=True)
+    }
 
     def __init__(
         self,

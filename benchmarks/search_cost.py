@@ -1,0 +1,185 @@
+"""What a search costs beyond the training of its students.
+
+The same 12 trials by `StudentTuner` with a live teacher, which it caches, by
+KerasTuner with `keras.distillation`, by KerasTuner with our Distiller and a
+live teacher; and the 12 students alone, by `fit`, in a cleared session each.
+All alternate, and the minimum of each trial counts, because medians swing
+twofold on shared machines. Writes `benchmarks/results/search_cost.json`.
+
+    python benchmarks/search_cost.py [--rounds 5] [--live-rounds 1]
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import record
+from search_jobs import BATCH
+from search_jobs import EPOCHS
+from search_jobs import HELD_OUT
+from search_jobs import IMAGES
+from search_jobs import SIDE
+from search_jobs import TRIALS
+from search_jobs import Searches
+from teacher_cache import convnet
+
+import keras_kd
+from keras_kd.search.measurements import Measurements
+
+Job = Callable[[], list[float]]
+
+
+def alternate(
+    jobs: dict[str, tuple[Job, int]], rounds: int
+) -> dict[str, list[list[float]]]:
+    """Run jobs in turn, each in its own number of rounds."""
+    laps: dict[str, list[list[float]]] = {name: [] for name in jobs}
+    for number in range(rounds):
+        for name, (job, most) in jobs.items():
+            if number < most:
+                laps[name].append(job())
+                print(f"round {number}: {name} {sum(laps[name][-1]):.1f} s")
+    return laps
+
+
+def total(rounds: list[list[float]], most: int | None = None) -> float:
+    """Return the sum of each trial's minimum."""
+    return float(np.min(rounds[:most], axis=0).sum())
+
+
+def mobilenet() -> Any:
+    """53 convolutions."""
+    return keras_kd.students.mobilenet_v2((32, 32, 3), 10, width=0.1)
+
+
+def decisions() -> dict[str, float]:
+    """Seconds to decide about students over budget, and a second time.
+
+    One is far too large, which its weights tell; the others take a
+    conversion, by a converter that starts (`cold`) or is up (`warm`, and
+    `deep` for a MobileNet).
+    """
+    budget = keras_kd.Budget(
+        size_bytes=100_000, peak_memory_bytes=1, quantization="int8"
+    )
+    seconds = {}
+
+    def decide(name: str, student: Any, ledger: Any) -> None:
+        start = time.perf_counter()
+        try:
+            budget.check(student, ledger)
+        except keras_kd.OverBudgetError:
+            seconds[name] = time.perf_counter() - start
+        else:
+            raise RuntimeError(f"{name} fits")
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Measurements(Path(folder) / "measurements.json") as ledger,
+    ):
+        decide("far_over", convnet(128, "student"), ledger)
+        decide("cold", convnet(10, "student"), ledger)
+        decide("warm", convnet(11, "student"), ledger)
+        decide("deep", mobilenet(), ledger)
+        decide("again", convnet(10, "student"), ledger)
+        decide("deep_again", mobilenet(), ledger)
+    return seconds
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--live-rounds", type=int, default=1)
+    given = parser.parse_args()
+    live = given.live_rounds
+    each = [decisions() for _ in range(given.rounds)]
+    decided = {name: min(row[name] for row in each) for name in each[0]}
+    worst = {name: max(row[name] for row in each) for name in each[0]}
+    searches = Searches()
+    cost = searches.cost(given.rounds)
+    print(f"the teacher costs {cost:.1f} epochs of the widest student")
+    size = keras_kd.Budget(size_bytes=10**6, quantization="int8")
+    rounds = given.rounds
+    laps = alternate(
+        {
+            "StudentTuner, live teacher": (
+                lambda: searches.ours(searches.teacher),
+                rounds,
+            ),
+            "StudentTuner, cache": (
+                lambda: searches.ours(searches.cache),
+                rounds,
+            ),
+            "StudentTuner, cache and budget": (
+                lambda: searches.ours(searches.cache, budget=size),
+                rounds,
+            ),
+            "students alone": (searches.students, rounds),
+            "KerasTuner, keras.distillation": (
+                lambda: searches.kerastuner(searches.with_keras),
+                live,
+            ),
+            "KerasTuner, our Distiller": (
+                lambda: searches.kerastuner(searches.with_live),
+                live,
+            ),
+        },
+        rounds,
+    )
+    seconds = {name: total(found) for name, found in laps.items()}
+    for name, value in seconds.items():
+        print(f"  {name:34} {value:8.2f} s, {value / TRIALS:6.2f} a trial")
+    alone = seconds["students alone"]
+    # As many rounds on both sides of a ratio.
+    ours = total(laps["StudentTuner, live teacher"], live)
+    found = {
+        "live teacher / KerasTuner, keras.distillation": (
+            ours / seconds["KerasTuner, keras.distillation"],
+            1 / 3,
+        ),
+        "live teacher / KerasTuner, our Distiller": (
+            ours / seconds["KerasTuner, our Distiller"],
+            1 / 3,
+        ),
+        "overhead of a trial over its student alone": (
+            seconds["StudentTuner, cache"] / alone - 1,
+            0.15,
+        ),
+        **{
+            f"seconds to decide, {name}": (
+                value,
+                0.010 if name.endswith("again") else 5.0,
+            )
+            for name, value in decided.items()
+        },
+    }
+    for name, (value, limit) in found.items():
+        verdict = "met" if value <= limit else "MISSED"
+        print(f"  {name:48} {value:8.4f}  (at most {limit:.3f}: {verdict})")
+    path = record.write(
+        "search_cost",
+        {
+            "what": f"{TRIALS} trials of {EPOCHS} epochs, {IMAGES} images "
+            f"{SIDE}x{SIDE}x1 and {HELD_OUT} for validation, batch {BATCH}; "
+            f"sum of each trial's minimum over {rounds} alternating rounds "
+            f"({live} of those with the teacher in every step; their ratios "
+            "take as many of ours)",
+            "teacher_cost_in_student_epochs": cost,
+            "seconds": seconds,
+            "seconds_to_decide": {"minimum": decided, "maximum": worst},
+            "ratios": {
+                name: {"ratio": value, "limit": limit}
+                for name, (value, limit) in found.items()
+            },
+        },
+    )
+    print(f"written: {path.name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""The searches that `search_cost.py` compares, trial by trial."""
+
+import gc
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+import record
+import tensorflow as tf
+from teacher_cache import convnet
+
+import keras_kd
+
+TRIALS, SEED = 12, 0
+IMAGES, HELD_OUT, BATCH, SIDE, EPOCHS = 3200, 320, 64, 28, 5
+TEACHER_FILTERS, STUDENT_FILTERS = 120, 8
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def make_student(width: float) -> keras.Model:
+    """The convnet of 4 to 8 filters."""
+    return convnet(round(STUDENT_FILTERS * width), "student")
+
+
+def make_space() -> keras_tuner.HyperParameters:
+    """Declare what every search varies."""
+    hp = keras_tuner.HyperParameters()
+    hp.Float("alpha", 0.1, 1.0, default=0.9)
+    hp.Float("temperature", 1.0, 16.0, sampling="log", default=4.0)
+    hp.Float("width", 0.5, 1.0, step=0.125, default=1.0)
+    return hp
+
+
+def make_data() -> tuple[tf.data.Dataset, tf.data.Dataset]:
+    """Random images, in training and in validation batches."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for count in (IMAGES, HELD_OUT):
+        x = rng.random((count, SIDE, SIDE, 1), "float32")
+        y = rng.integers(0, 10, count)
+        parts.append(tf.data.Dataset.from_tensor_slices((x, y)).batch(BATCH))
+    return parts[0], parts[1]
+
+
+def compiled(model: keras.Model) -> keras.Model:
+    """Compile as every trial does."""
+    model.compile("adam", loss=LOSS, metrics=["accuracy"])
+    return model
+
+
+class Clock:
+    """Seconds from the end of each trial to the end of the next."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        self.laps: list[float] = []
+        self._last = time.perf_counter()
+
+    def lap(self) -> None:
+        """End a trial."""
+        now = time.perf_counter()
+        self.laps.append(now - self._last)
+        self._last = now
+
+
+def timed(tuner: type) -> type:
+    """Return a tuner class that looks at a clock after each trial."""
+
+    class Timed(tuner):  # type: ignore[misc]
+        clock: Clock
+
+        def on_trial_end(self, trial: Any) -> None:
+            """Look at the clock once the trial is saved."""
+            super().on_trial_end(trial)
+            self.clock.lap()
+
+    return Timed
+
+
+class Searches:
+    """The jobs that are compared, on one set of data."""
+
+    def __init__(self) -> None:
+        self._train, self._held_out = make_data()
+        keras.utils.set_random_seed(0)
+        self.teacher = convnet(TEACHER_FILTERS, "teacher")
+        self._fit = {
+            "validation_data": self._held_out,
+            "epochs": EPOCHS,
+            "verbose": 0,
+        }
+        self._folder = tempfile.TemporaryDirectory()
+        path = Path(self._folder.name) / "cache"
+        self.cache = keras_kd.TeacherCache.build(
+            path, self.teacher, self._train, verbose=0
+        )
+        self.values: list[dict[str, Any]] = []
+
+    def cost(self, rounds: int) -> float:
+        """Return a teacher's forward pass in epochs of the widest student."""
+        student = compiled(make_student(1.0))
+        seconds = record.minima(
+            {
+                "teacher": lambda: self.teacher.predict(self._train, verbose=0),
+                "student": lambda: student.fit(self._train, verbose=0),
+            },
+            rounds,
+        )
+        return seconds["teacher"] / seconds["student"]
+
+    def ours(self, teacher: Any, **arguments: Any) -> list[float]:
+        """Search with `StudentTuner`."""
+        with tempfile.TemporaryDirectory() as folder:
+            clock = Clock()
+            tuner = timed(keras_kd.search.StudentTuner)(
+                teacher,
+                make_student,
+                tuner="random",
+                max_trials=TRIALS,
+                hyperparameters=make_space(),
+                seed=SEED,
+                directory=folder,
+                **arguments,
+            )
+            return self._run(tuner, clock)
+
+    def kerastuner(self, distiller: Callable[..., keras.Model]) -> list[float]:
+        """Search with KerasTuner alone, the teacher in every step."""
+
+        def build(hp: Any) -> keras.Model:
+            student = make_student(hp.get("width"))
+            alpha, temperature = hp.get("alpha"), hp.get("temperature")
+            return compiled(distiller(student, alpha, temperature))
+
+        with tempfile.TemporaryDirectory() as folder:
+            clock = Clock()
+            tuner = timed(keras_tuner.RandomSearch)(
+                build,
+                objective="val_accuracy",
+                max_trials=TRIALS,
+                hyperparameters=make_space(),
+                seed=SEED,
+                directory=folder,
+            )
+            return self._run(tuner, clock)
+
+    def students(self) -> list[float]:
+        """Train the students of the trials alone, by `fit`."""
+        clock = Clock()
+        for values in self.values:
+            keras.backend.clear_session()
+            student = compiled(make_student(values["width"]))
+            student.fit(self._train, **self._fit)
+            clock.lap()
+        return clock.laps
+
+    def _run(self, tuner: Any, clock: Clock) -> list[float]:
+        tuner.clock = clock
+        tuner.search(self._train, **self._fit)
+        values = [
+            trial.hyperparameters.values
+            for trial in tuner.oracle.trials.values()
+        ]
+        self.values = self.values or values
+        if values != self.values or len(clock.laps) != TRIALS:
+            raise RuntimeError("Two searches proposed different trials.")
+        return clock.laps
+
+    def with_keras(
+        self, student: keras.Model, alpha: float, temperature: float
+    ) -> keras.Model:
+        """Return the peer, its loss as the paper has it."""
+        return keras.distillation.Distiller(
+            teacher=self.teacher,
+            student=student,
+            distillation_losses=keras.distillation.LogitsDistillation(
+                temperature=temperature, loss=keras.losses.KLDivergence()
+            ),
+            student_loss_weight=1.0 - alpha,
+        )
+
+    def with_live(
+        self, student: keras.Model, alpha: float, temperature: float
+    ) -> keras.Model:
+        """Return our Distiller, the teacher in every step."""
+        return keras_kd.Distiller(
+            self.teacher, student, alpha=alpha, temperature=temperature
+        )

@@ -1,0 +1,176 @@
+"""`keras-kd search`: the best student that fits a device, as a file."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Annotated
+from typing import Any
+
+import typer
+
+from keras_kd.cli import printing
+from keras_kd.cli.found import Found
+from keras_kd.cli.found import SearchSetting
+from keras_kd.cli.found import print_found
+from keras_kd.cli.quiet import load_tensorflow
+from keras_kd.core.files import check_writable
+from keras_kd.core.files import write_text
+
+if TYPE_CHECKING:
+    from keras_kd.search import Budget
+
+_DEFAULT_QUANTIZATION = "int8"
+
+
+def search(  # noqa: PLR0913 (one option a line)
+    teacher: Annotated[Path, typer.Option(help="A .keras file.")],
+    dataset: Annotated[
+        str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
+    ],
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Most bytes of the .tflite file, such as 50kB."),
+    ] = None,
+    latency: Annotated[
+        str | None,
+        typer.Option(help="Most time for one image here, such as 2ms."),
+    ] = None,
+    budget_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON with the fields of keras_kd.Budget; the options win."
+        ),
+    ] = None,
+    quantization: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the file: float32, float16, dynamic_range or int8.",
+            show_default="the budget file's, or int8",
+        ),
+    ] = None,
+    student: Annotated[
+        str,
+        typer.Option(
+            help="What the width is searched of: shrink (the teacher made "
+            "smaller), mlp, convnet or resnet."
+        ),
+    ] = "shrink",
+    tuner: Annotated[
+        str, typer.Option(help="bayesian, random, hyperband or grid.")
+    ] = "bayesian",
+    max_trials: Annotated[
+        int, typer.Option(min=1, help="Students to try, all kinds counted.")
+    ] = 30,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs a trial.")] = 20,
+    executions_per_trial: Annotated[
+        int, typer.Option(min=1, help="Trainings a trial; their mean counts.")
+    ] = 1,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Examples a step.")
+    ] = 64,
+    learning_rate: Annotated[
+        float, typer.Option(help="Adam's, at the start of a cosine.")
+    ] = 2e-3,
+    max_train: Annotated[
+        int | None, typer.Option(min=1, help="Training images to keep.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed.")] = 0,
+    output: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(
+        "search"
+    ),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Throw a former search away.")
+    ] = False,
+    as_json: printing.Json = False,
+) -> None:
+    """Search alpha, temperature and width for the best student of a budget.
+
+    A student over the budget is measured and not trained. Kill it and run it
+    again: it goes on where it was.
+    """
+    allowed = read_budget(budget_file, budget, latency, quantization)
+    setting = SearchSetting(
+        teacher=str(teacher),
+        dataset=dataset,
+        budget=allowed.to_dict(),
+        student=student,
+        tuner=tuner,
+        max_trials=max_trials,
+        epochs=epochs,
+        executions_per_trial=executions_per_trial,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        max_train=max_train,
+        seed=seed,
+    )
+    check_writable(output / "results.json")
+    load_tensorflow()
+    from keras_kd.cli import searching
+
+    found = searching.run(setting, output, overwrite=overwrite)
+    _report(found, output, as_json)
+
+
+def read_budget(
+    file: Path | None,
+    size: str | None,
+    latency: str | None,
+    quantization: str | None,
+) -> "Budget":
+    """Return the budget of a file, of options, or of both.
+
+    Args:
+        file: JSON with the fields of `keras_kd.Budget`; `"for"` is a comment.
+        size: Text for `size_bytes`, or `None`.
+        latency: Text for `latency_ms`, or `None`.
+        quantization: Of the file; `None` for that in `file`, or int8.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If there is no limit, or one is no quantity.
+    """
+    import keras_kd
+
+    content = {} if file is None else _read(file)
+    content.pop("for", None)
+    content.setdefault("quantization", _DEFAULT_QUANTIZATION)
+    options = {
+        "size_bytes": size,
+        "latency_ms": latency,
+        "quantization": quantization,
+    }
+    content |= {k: v for k, v in options.items() if v is not None}
+    if content.keys() == {"quantization"}:
+        raise ValueError(
+            "`search` needs a budget. Give --budget 50kB, --latency 2ms or "
+            "--budget-file FILE."
+        )
+    return keras_kd.Budget.from_dict(content)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"No budget at `{file}`. Give the path of a JSON file such as "
+            '{"size_bytes": "50kB", "latency_ms": "2ms"}.'
+        )
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"The budget `{file}` is not valid JSON: {error}."
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"The budget `{file}` has to be an object with the limits by "
+            'name, such as {"size_bytes": "50kB"}.'
+        )
+    return content
+
+
+def _report(found: Found, output: Path, as_json: bool) -> None:
+    write_text(output / "results.json", found.to_json() + "\n")
+    if as_json:
+        typer.echo(found.to_json())
+    else:
+        print_found(found, output)

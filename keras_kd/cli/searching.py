@@ -1,0 +1,238 @@
+"""The job of `keras-kd search`: teacher in, best file of a budget out."""
+
+import contextlib
+import dataclasses
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+import keras_kd
+from keras_kd.cli.found import Found
+from keras_kd.cli.found import SearchSetting
+from keras_kd.cli.job import machine
+from keras_kd.cli.measuring import Row
+from keras_kd.cli.measuring import measure
+from keras_kd.cli.training import save_keras
+from keras_kd.core.checks import check_choice
+from keras_kd.core.files import write_text
+from keras_kd.core.progress import Progress
+from keras_kd.core.progress import Stage
+from keras_kd.search import StudentTuner
+from keras_kd.search.oracle import ORACLES
+
+STUDENTS = ("shrink", "mlp", "convnet", "resnet")
+# What may differ when a search goes on: more trials.
+_MAY_DIFFER = ("max_trials",)
+_OBJECTIVE = "val_accuracy"
+
+
+def run(setting: SearchSetting, output: Path, *, overwrite: bool) -> Found:
+    """Do the whole job, or go on with it.
+
+    Args:
+        setting: What to do.
+        output: Folder that gets `student.keras`, `student_<kind>.tflite`,
+            `teacher_cache/`, and the search's own folder `trials/`.
+        overwrite: Whether to throw a former search in that folder away.
+
+    Raises:
+        ValueError: If the setting cannot be met, or is not the one that the
+            search in `output` was begun with.
+        OSError: If the folder cannot be written to.
+        OverBudgetError: If no student fits the budget.
+        ExportMismatchError: If the file does not behave like the student.
+    """
+    started = time.perf_counter()
+    check_choice("search", "student", setting.student, STUDENTS)
+    check_choice("search", "tuner", setting.tuner, ORACLES)
+    keras.utils.set_random_seed(setting.seed)
+    splits = keras_kd.data.load(
+        setting.dataset,
+        batch_size=setting.batch_size,
+        seed=setting.seed,
+        max_train=setting.max_train,
+    )
+    teacher = keras_kd.teachers.load(setting.teacher)
+    if overwrite:
+        for folder in ("trials", "teacher_cache"):
+            shutil.rmtree(output / folder, ignore_errors=True)
+    _check_begun(setting, output)
+    cache = keras_kd.TeacherCache.build(
+        output / "teacher_cache", teacher, splits.train
+    )
+    # KerasTuner prints there that it goes on with a search.
+    with contextlib.redirect_stdout(sys.stderr):
+        tuner = _tuner(setting, output, cache, teacher, splits)
+    write_text(output / "setting.json", _json(setting))
+    with Progress() as progress:
+        with progress.stage("search", tuner.steps(setting.epochs)) as stage:
+            tuner.watch(stage)
+            tuner.search(
+                splits.train,
+                validation_data=splits.validation,
+                epochs=setting.epochs,
+                shuffle=False,
+                verbose=0,
+            )
+            test = tuner.evaluate_best(splits.test)
+        rows = _files(tuner, setting, splits, output, progress)
+    best = tuner.best_candidate()
+    return Found(
+        setting=setting,
+        data=splits.describe(),
+        trials=tuple(map(dataclasses.asdict, tuner.results)),
+        front=tuple(trial.trial_id for trial in tuner.pareto_front()),
+        best=best.trial_id,
+        test=test._asdict(),
+        rows=rows,
+        seconds=round(time.perf_counter() - started, 1),
+        machine=machine(),
+    )
+
+
+class _Watched(StudentTuner):
+    """A `StudentTuner` whose epochs are the steps of a stage."""
+
+    _stage: Stage | None = None
+    _per_trial = 1
+    _epochs = 0
+
+    def steps(self, epochs: int) -> int:
+        """Return the epochs of the whole search, as if all were trained."""
+        self._per_trial = epochs * self.executions_per_trial
+        return self.oracle.max_trials * self._per_trial
+
+    def watch(self, stage: Stage) -> None:
+        """Show the search as a stage of `steps` steps."""
+        self._stage = stage
+        self._show()
+
+    def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
+        super().on_epoch_end(*args, **kwargs)
+        self._epochs += 1
+        self._show()
+
+    def on_trial_end(self, trial: Any) -> None:
+        super().on_trial_end(trial)
+        self._epochs = 0
+        self._show()
+
+    def _show(self) -> None:
+        if self._stage is None:
+            return
+        results = [c for c in self.results if c.status != "running"]
+        over = sum(c.status == "infeasible" for c in results)
+        reached = [c.objective for c in results if c.objective is not None]
+        note = f"{len(results)} trials, {over} over the budget"
+        if reached:
+            note += f", best validation accuracy {max(reached):.4f}"
+        # A Hyperband trial may have fewer epochs.
+        within = min(self._epochs, self._per_trial - 1)
+        self._stage.reach(len(results) * self._per_trial + within, note)
+
+
+def student_builder(
+    name: str, teacher: keras.Model, splits: keras_kd.data.Splits
+) -> Callable[[float], keras.Model]:
+    """Return the function of `width` that builds a trial's student.
+
+    Args:
+        name: One of `STUDENTS`.
+        teacher: What `"shrink"` makes smaller.
+        splits: The data set, whose shapes a family is built for.
+    """
+    if name == "shrink":
+        return lambda width: keras_kd.students.shrink(teacher, width=width)
+    family = getattr(keras_kd.students, name)
+    return lambda width: family(
+        splits.input_shape, splits.num_classes, width=width
+    )
+
+
+def _tuner(
+    setting: SearchSetting,
+    output: Path,
+    cache: keras_kd.TeacherCache,
+    teacher: keras.Model,
+    splits: keras_kd.data.Splits,
+) -> _Watched:
+    steps = setting.epochs * len(splits.train)
+    rate = keras.optimizers.schedules.CosineDecay(setting.learning_rate, steps)
+    return _Watched(
+        cache,
+        student_builder(setting.student, teacher, splits),
+        budget=keras_kd.Budget.from_dict(setting.budget),
+        tuner=setting.tuner,
+        objective=_OBJECTIVE,
+        max_trials=setting.max_trials,
+        optimizer=keras.optimizers.Adam(rate),
+        executions_per_trial=setting.executions_per_trial,
+        seed=setting.seed,
+        directory=str(output),
+        project_name="trials",
+    )
+
+
+def _check_begun(setting: SearchSetting, output: Path) -> None:
+    """Refuse to go on with a search that was begun with other options.
+
+    `StudentTuner` compares space, budget and oracle; not the data, nor how
+    long a trial trains.
+
+    Raises:
+        ValueError: Names the options that differ.
+    """
+    path = output / "setting.json"
+    if not path.exists() or not any((output / "trials").glob("trial_*")):
+        return
+    begun, given = json.loads(path.read_text("utf-8")), _json(setting)
+    differing = [
+        f"{name}: was {begun.get(name)!r}, is {value!r}"
+        for name, value in json.loads(given).items()
+        if name not in _MAY_DIFFER and begun.get(name) != value
+    ]
+    if differing:
+        raise ValueError(
+            f"The search in `{output}` was begun with other options: "
+            f"{'; '.join(differing)}. Use those it was begun with, choose "
+            "another --output, or throw it away with --overwrite."
+        )
+
+
+def _json(setting: SearchSetting) -> str:
+    return json.dumps(dataclasses.asdict(setting), indent=2) + "\n"
+
+
+def _files(
+    tuner: StudentTuner,
+    setting: SearchSetting,
+    splits: keras_kd.data.Splits,
+    output: Path,
+    progress: Progress,
+) -> tuple[Row, ...]:
+    """Write the best student's files, and measure them."""
+    student = tuner.best_student()
+    kind = setting.budget.get("quantization", "float32")
+    path = output / f"student_{kind}.tflite"
+    save_keras(student, output / "student.keras")
+    with progress.stage("export and verify"):
+        checks = keras_kd.export.tflite_files(
+            student,
+            {kind: path},
+            calibration=splits.train.map(lambda x, y: x),
+            verify=splits.test,
+        )
+    teacher = Path(setting.teacher)
+    names = {
+        "teacher": teacher,
+        "student": output / "student.keras",
+        f"TFLite {kind}": path,
+    }
+    verified = {f"TFLite {kind}": checks[kind]}
+    return measure(names, verified, splits.test, teacher, progress)

@@ -1,0 +1,128 @@
+"""What makes two students the same to a device: all but names and values."""
+
+import json
+from typing import Any
+
+import keras
+import xxhash
+
+# What a converted file's size and speed do not depend on.
+_WITHOUT = {
+    "activity_regularizer",
+    "name",
+    "seed",
+    "trainable",
+    *(
+        f"{weight}_{role}"
+        for weight in (
+            "beta",
+            "bias",
+            "depthwise",
+            "embeddings",
+            "gamma",
+            "kernel",
+            "moving_mean",
+            "moving_variance",
+            "pointwise",
+            "recurrent",
+        )
+        for role in ("constraint", "initializer", "regularizer")
+    ),
+}
+
+
+def architecture_key(model: keras.Model) -> str:
+    """Return a hash that equal architectures share, however they were made.
+
+    Layers, their settings, the shapes and types of their weights, and how
+    they are connected count; names, seeds, initial values, regularizers and
+    `trainable` do not. Of a subclassed model only the layers, weights and
+    configuration are known, not what its `call` does.
+
+    Args:
+        model: A built model.
+    """
+    # Not from `model.get_config()`: its nested descriptions take three times
+    # as long, and a search asks in every trial.
+    text = json.dumps(_described(model), sort_keys=True, default=_plain)
+    return xxhash.xxh3_128_hexdigest(text.encode())
+
+
+def _described(layer: Any) -> list[Any]:
+    """Describe a layer, an operation or a model, as plain values."""
+    content: list[Any] = [f"{type(layer).__module__}.{type(layer).__name__}"]
+    # A class of the user's own has more to it than its graph.
+    known = type(layer) in (keras.Model, keras.Sequential) or (
+        type(layer).__name__ == "Functional"
+    )
+    if not known:
+        content.append(_settings(layer))
+    if isinstance(layer, keras.Function):
+        return [*content, _graph(layer)]
+    inner: Any = getattr(layer, "layers", None)
+    inner = inner or getattr(layer, "_layers", ())
+    content.append([_described(child) for child in inner])
+    weights = getattr(layer, "weights", ())
+    content.append([(list(w.shape), str(w.dtype)) for w in weights])
+    if isinstance(layer, keras.Sequential):
+        content.append([list(tensor.shape) for tensor in layer.inputs or ()])
+    return content
+
+
+def _settings(layer: Any) -> Any:
+    try:
+        config = layer.get_config()
+    except NotImplementedError:
+        return None
+    return _without(config)
+
+
+def _without(config: Any) -> Any:
+    if isinstance(config, dict):
+        return {
+            key: _without(value)
+            for key, value in config.items()
+            if key not in _WITHOUT
+        }
+    if isinstance(config, (list, tuple)):
+        return [_without(value) for value in config]
+    return config
+
+
+def _graph(model: Any) -> list[Any]:
+    """Describe the calls of a Functional model and what each is fed."""
+    places: dict[int, str] = {}
+    for number, tensor in enumerate(keras.tree.flatten(model.inputs)):
+        places[id(tensor)] = f"input {number}"
+    order = {id(layer): n for n, layer in enumerate(model.operations)}
+    content: list[Any] = [_described(layer) for layer in model.operations]
+    # `_nodes_by_depth` is what Keras itself runs a model by.
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            number = order[id(node.operation)]
+            if not node.is_input:
+                fed = keras.tree.map_structure(
+                    lambda leaf: places.get(id(leaf), _plain(leaf)),
+                    [list(node.arguments.args), node.arguments.kwargs],
+                )
+                content.append([number, fed])
+            for place, tensor in enumerate(node.output_tensors):
+                call = f"{number} {len(places)} {place}"
+                places.setdefault(id(tensor), call)
+    shapes = [[list(t.shape), str(t.dtype)] for t in model.inputs]
+    outputs = keras.tree.map_structure(
+        lambda leaf: places[id(leaf)], model._outputs_struct
+    )
+    return [*content, shapes, outputs]
+
+
+def _plain(value: Any) -> Any:
+    """Name what JSON has no form for."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if callable(value):
+        return getattr(value, "__qualname__", type(value).__name__)
+    try:
+        return _without(keras.saving.serialize_keras_object(value))
+    except Exception:
+        return type(value).__name__

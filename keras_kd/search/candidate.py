@@ -1,0 +1,94 @@
+"""What a search knows about each of its trials."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from keras_kd.search.measurement import QUANTITIES
+
+VIOLATION = "violation"
+SPREAD = "_std"
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A trial: what was tried, what it reached, and what it costs.
+
+    Attributes:
+        trial_id: KerasTuner's number of it.
+        values: The hyperparameters.
+        status: `"feasible"`, `"infeasible"` (over the budget, not trained),
+            `"failed"` or `"running"`.
+        reason: Why it is infeasible or failed.
+        objective: Mean of the objective over the executions, each at its best
+            epoch; `None` where nothing was trained.
+        spread: Standard deviation of the executions' objectives, with n - 1;
+            `None` with fewer than two.
+        size_bytes: Bytes of the student's `.tflite` file.
+        latency_ms: Milliseconds for one example.
+        num_params: Weights of the student.
+        flops: Floating-point operations of one example.
+        peak_memory_bytes: Most bytes of activations alive at once.
+        metrics: Everything that was logged, at the best epoch.
+    """
+
+    trial_id: str
+    values: Mapping[str, Any]
+    status: str
+    reason: str = ""
+    objective: float | None = None
+    spread: float | None = None
+    size_bytes: int | None = None
+    latency_ms: float | None = None
+    num_params: int | None = None
+    flops: int | None = None
+    peak_memory_bytes: int | None = None
+    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, trial: Any, objective: str, budget: Any = None) -> "Candidate":
+        """Read a KerasTuner trial.
+
+        Args:
+            trial: The trial.
+            objective: Name of the objective.
+            budget: The search's `Budget`, which words why a trial is
+                infeasible: a worker's chief never gets the trial's message.
+        """
+        logged = {
+            name: trial.metrics.get_best_value(name)
+            for name in trial.metrics.metrics
+        }
+        metrics = {k: float(v) for k, v in logged.items() if v is not None}
+        # Counts come back from the metrics as floats.
+        costs: dict[str, Any] = {
+            name: value if name == "latency_ms" else int(value)
+            for name in QUANTITIES
+            if math.isfinite(value := metrics.get(name, math.nan))
+        }
+        common = {"trial_id": trial.trial_id, **costs}
+        values = dict(trial.hyperparameters.values)
+        message = trial.message or ""
+        if metrics.get(VIOLATION, 0.0) > 0.0:
+            reason = message or (budget.reason(costs) if budget else "")
+            return cls(
+                values=values, status="infeasible", reason=reason, **common
+            )
+        if trial.status == "COMPLETED":
+            return cls(
+                values=values,
+                status="feasible",
+                objective=float(trial.score),
+                spread=metrics.get(objective + SPREAD),
+                metrics=metrics,
+                **common,
+            )
+        if trial.status in ("FAILED", "INVALID"):
+            last = message.strip().rpartition("\n")[2]
+            return cls(values=values, status="failed", reason=last, **common)
+        return cls(values=values, status="running", **common)
+
+    def with_costs(self, costs: Mapping[str, Any]) -> "Candidate":
+        """Return a copy that knows more of what the student costs."""
+        return dataclasses.replace(self, **costs)

@@ -1,0 +1,112 @@
+"""The teacher of a search, run once."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from keras_kd.core.checks import requirement
+from keras_kd.search.task import is_joined
+from keras_kd.search.task import labels_of
+from keras_kd.search.task import task_loss
+from keras_kd.teachers import TeacherCache
+
+
+def decide(tuner: Any, data: tuple[Any, ...], *, validated: bool) -> None:
+    """Decide the task's loss, before any trial.
+
+    Args:
+        tuner: The `StudentTuner`.
+        data: What `search` got: a data set, or `x, y`.
+        validated: Whether there is validation data.
+
+    Raises:
+        ValueError: If the objective needs validation data, or the loss
+            cannot be told.
+    """
+    _check_objective(tuner, validated)
+    hypermodel = tuner.hypermodel
+    if hypermodel.head is None:
+        hypermodel.build(tuner.oracle.get_space())
+    if hypermodel.loss is None and hypermodel.needs_task:
+        labels = labels_of(data if len(data) > 1 else data[0])
+        hypermodel.loss = task_loss(hypermodel.head, labels)
+        tuner.loss_is_told = True
+
+
+def teach_once(
+    teacher: Any,
+    data: Any,
+    folder: Path,
+    *,
+    layers: Iterable[str] = (),
+    teacher_id: str | None = None,
+    verbose: Any = "auto",
+) -> tuple[Any, Any]:
+    """Put a teacher's outputs beside the data, for every trial.
+
+    A cache is joined. A teacher that runs is first stored in `folder`; where
+    it is already, in another worker's search or an earlier run of this one,
+    nothing is computed. Data that was joined before is left alone.
+
+    Args:
+        teacher: What a `Distiller` takes.
+        data: What `fit` takes as x: a data set, or arrays.
+        folder: Where the cache of a live teacher goes.
+        layers: Layers of the teacher that the losses read.
+        teacher_id: As in `TeacherCache.build`.
+        verbose: 0 for silence.
+
+    Returns:
+        The teacher of the trials, and their data.
+
+    Raises:
+        StaleCacheError: If the folder holds the outputs of another teacher.
+        ValueError: If there is no teacher, or the data changes between two
+            passes.
+    """
+    if is_joined(data):
+        return teacher, data
+    if teacher is None:
+        raise ValueError(
+            requirement(
+                "StudentTuner",
+                "teacher",
+                "a teacher, when the data is not joined to a cache",
+                None,
+                "Give the teacher, or search on `cache.join(dataset)`.",
+            )
+        )
+    if isinstance(teacher, TeacherCache):
+        return teacher, teacher.join(data)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # One worker builds, the others wait and find it whole.
+    with filelock.FileLock(f"{folder}.lock"):
+        cache = TeacherCache.build(
+            folder,
+            teacher,
+            data,
+            layers=layers,
+            teacher_id=teacher_id,
+            verbose=verbose,
+        )
+    return cache, cache.join(data)
+
+
+def _check_objective(tuner: Any, validated: bool) -> None:
+    """Refuse an objective of validation without any, before a trial runs."""
+    objective = tuner.oracle.objective
+    parts = getattr(objective, "objectives", [objective])
+    names = [part.name for part in parts if part.name.startswith("val_")]
+    if names and not validated and not tuner.hypermodel.fits_itself:
+        raise ValueError(
+            requirement(
+                "StudentTuner.search",
+                "validation_data",
+                f"given for the objective {names[0]!r}",
+                None,
+                "Nothing named `val_` is logged without it. Give it, or take "
+                "an objective such as 'accuracy'.",
+            )
+        )

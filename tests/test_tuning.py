@@ -1,0 +1,123 @@
+"""Every search of `tuning/` runs, alone and in several processes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_kd
+from keras_kd.cli.search import read_budget
+
+TUNING = Path(__file__).parents[1] / "tuning"
+BUDGETS = {
+    "microcontroller": keras_kd.Budget(
+        size_bytes=256_000, peak_memory_bytes=65_536, quantization="int8"
+    ),
+    "phone": keras_kd.Budget(
+        size_bytes=4_000_000,
+        latency_ms=10.0,
+        flops=600_000_000,
+        quantization="int8",
+    ),
+    "browser": keras_kd.Budget(
+        size_bytes=500_000, latency_ms=10.0, quantization="float16"
+    ),
+}
+
+
+def run(*command, **environment):
+    """Run a command and return the results in its last line."""
+    result = subprocess.run(
+        list(map(str, command)),
+        env={
+            **os.environ,
+            "PYTHONPATH": str(TUNING.parent),
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def check_best(results):
+    """Compare the results with the student that the search left."""
+    budget = BUDGETS["microcontroller"]
+    assert budget.violation(results["costs"]) == 0.0
+    student = keras.models.load_model(Path(results["project"], "student.keras"))
+    # A byte a weight, at least.
+    assert student.count_params() < results["costs"]["size_bytes"] <= 256_000
+    _, (x, y) = keras_kd.data.digits()
+    accuracy = np.mean(student.predict(x, verbose=0).argmax(-1) == y)
+    assert results["test_accuracy"] == pytest.approx(accuracy)
+    assert len(results["statuses"]) == 4
+    assert set(results["statuses"]) <= {"feasible", "infeasible"}
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_a_budget_file_says_whom_it_is_for(name):
+    path = TUNING / "budgets" / f"{name}.json"
+    content = json.loads(path.read_text())
+    assert "arXiv" in content["for"] or "HTTP Archive" in content["for"]
+    assert read_budget(path, None, None, None) == BUDGETS[name]
+
+
+def test_every_budget_file_is_tested():
+    files = (TUNING / "budgets").glob("*.json")
+    assert {path.stem for path in files} == BUDGETS.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.export
+def test_search_student(tmp_path):
+    program = TUNING / "search_student.py"
+    results = run(sys.executable, program, "--fast", "--output", tmp_path)
+    check_best(results)
+    # Run again, it has nothing left to do.
+    again = run(sys.executable, program, "--fast", "--output", tmp_path)
+    assert again == results
+
+
+@pytest.mark.slow
+def test_search_losses(tmp_path):
+    program = TUNING / "search_losses.py"
+    results = run(sys.executable, program, "--fast", "--output", tmp_path)
+    # Three temperatures of soft targets, and the two other losses.
+    assert results["trials"] == 5
+    assert list(results["validation_accuracy"]) == [
+        "SoftTargets",
+        "LogitsMSE",
+        "HardLabels",
+    ]
+    # Shares of the 129 validation images.
+    for accuracy in results["validation_accuracy"].values():
+        assert accuracy * 129 == pytest.approx(round(accuracy * 129), abs=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.multi_worker
+def test_one_chief_and_two_workers(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    results = run(
+        *("bash", TUNING / "cluster" / "run.sh"),
+        *("--fast", "--output", tmp_path),
+        PYTHON=sys.executable,
+        LOGS=str(tmp_path / "logs"),
+        KERASTUNER_ORACLE_PORT=str(port),
+    )
+    check_best(results)
+    # Who trained nothing printed no result, and ended without an error.
+    for name in ("worker_1", "worker_2"):
+        assert (tmp_path / "logs" / f"{name}.out").read_text() == ""
