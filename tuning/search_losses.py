@@ -47,7 +47,7 @@ def main(arguments: argparse.Namespace) -> None:
         large,
         lambda width: keras_kd.students.shrink(large, width=width),
         tuner="grid",
-        max_trials=100,  # more than there are
+        max_trials=None,  # all of the grid
         losses=lambda hp: choose(hp, temperatures),
         hyperparameters=given,
         optimizer=keras.optimizers.Adam(2e-3),

@@ -28,7 +28,6 @@ def main(arguments: argparse.Namespace) -> None:
         splits, arguments.output / f"teacher_{arguments.dataset}.keras", epochs
     )
     content = json.loads(arguments.budget.read_text())
-    content.pop("for")  # says whom it is for
     tuner = keras_kd.search.StudentTuner(
         large,
         lambda width: keras_kd.students.shrink(large, width=width),

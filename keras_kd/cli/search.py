@@ -120,7 +120,7 @@ def read_budget(
     """Return the budget of a file, of options, or of both.
 
     Args:
-        file: JSON with the fields of `keras_kd.Budget`; `"for"` is a comment.
+        file: JSON for `keras_kd.Budget.from_dict`.
         size: Text for `size_bytes`, or `None`.
         latency: Text for `latency_ms`, or `None`.
         quantization: Of the file; `None` for that in `file`, or int8.
@@ -132,7 +132,6 @@ def read_budget(
     import keras_kd
 
     content = {} if file is None else _read(file)
-    content.pop("for", None)
     content.setdefault("quantization", _DEFAULT_QUANTIZATION)
     options = {
         "size_bytes": size,
@@ -140,7 +139,7 @@ def read_budget(
         "quantization": quantization,
     }
     content |= {k: v for k, v in options.items() if v is not None}
-    if content.keys() == {"quantization"}:
+    if not content.keys() - {"quantization", "for"}:
         raise ValueError(
             "`search` needs a budget. Give --budget 50kB, --latency 2ms or "
             "--budget-file FILE."

@@ -187,7 +187,8 @@ class Budget:
 
         Args:
             content: Arguments by name; a limit may be text with a unit, as
-                `{"size_bytes": "50kB", "latency_ms": "2ms"}`.
+                `{"size_bytes": "50kB", "latency_ms": "2ms"}`. `"for"` is a
+                comment.
 
         Raises:
             TypeError: If it is not a mapping.
@@ -199,6 +200,7 @@ class Budget:
                 requirement("Budget.from_dict", "content", expected, content)
             )
         names = [field.name for field in dataclasses.fields(cls)]
+        content = {k: v for k, v in content.items() if k != "for"}
         for name in content:
             if name not in names:
                 expected = f"made of {', '.join(map(repr, names))}"

@@ -54,7 +54,8 @@ class StudentTuner(Choosing, Saving):
             instance of a `keras_tuner.Oracle`.
         objective: What is maximized or minimized: a logged name, or what
             else KerasTuner takes.
-        max_trials: Trials at most, infeasible ones too.
+        max_trials: Trials at most, infeasible ones too; `None` for as many
+            as the oracle proposes, all of a grid.
         losses: What a `Distiller` takes, or a function of `hp`; see
             `StudentHyperModel`.
         optimizer: What `compile` takes, or a function of `hp`.
@@ -111,7 +112,7 @@ class StudentTuner(Choosing, Saving):
         budget: Budget | None = None,
         tuner: Any = "bayesian",
         objective: Any = "val_accuracy",
-        max_trials: int = 30,
+        max_trials: int | None = 30,
         losses: Any = None,
         optimizer: Any = "adam",
         loss: Any = None,
@@ -126,7 +127,6 @@ class StudentTuner(Choosing, Saving):
         teacher_id: str | None = None,
         **oracle_arguments: Any,
     ) -> None:
-        check_integer("StudentTuner", "max_trials", max_trials, low=1)
         check_integer(
             "StudentTuner", "executions_per_trial", executions_per_trial, low=1
         )
