@@ -18,7 +18,7 @@ import keras_kd
 
 TRIALS, SEED = 12, 0
 IMAGES, HELD_OUT, BATCH, SIDE, EPOCHS = 3200, 320, 64, 28, 5
-TEACHER_FILTERS, STUDENT_FILTERS = 120, 8
+TEACHER_FILTERS, STUDENT_FILTERS = 144, 8
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
