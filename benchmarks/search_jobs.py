@@ -16,9 +16,10 @@ from teacher_cache import convnet
 
 import keras_kd
 
-TRIALS, SEED = 12, 0
+# KerasTuner takes a seed of 0 for none.
+TRIALS, SEED = 12, 1
 IMAGES, HELD_OUT, BATCH, SIDE, EPOCHS = 3200, 320, 64, 28, 5
-TEACHER_FILTERS, STUDENT_FILTERS = 120, 8
+TEACHER_FILTERS, STUDENT_FILTERS = 132, 8
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
