@@ -58,11 +58,15 @@ class SearchOracle(SavedOracle):
         return trial
 
     def populate_space(self, trial_id: str) -> Any:
-        """Return the values of a new trial, from the oracle's own class."""
-        response = super().populate_space(trial_id)
+        """Return the values of a new trial."""
+        response = self._propose(trial_id)
         if response["status"] == "RUNNING":
             self._clear_remains(trial_id, response["values"])
         return response
+
+    def _propose(self, trial_id: str) -> Any:
+        """Return the values of a new trial, from the oracle's own class."""
+        return super().populate_space(trial_id)
 
     def update_trial(self, trial_id: str, metrics: Any, step: int = 0) -> Any:
         """Add metrics to a trial."""
