@@ -19,6 +19,7 @@ from keras_kd.cli import evaluate
 from keras_kd.cli import export
 from keras_kd.cli import losses
 from keras_kd.cli import quickstart
+from keras_kd.cli import verify
 
 # What our own code raises for input it cannot use: the user's to mend.
 _EXPECTED = (
@@ -90,6 +91,7 @@ def _options(
 app.command()(quickstart.quickstart)
 app.command()(distill.distill)
 app.command()(export.export)
+app.command()(verify.verify)
 app.command()(evaluate.evaluate)
 app.command()(losses.losses)
 app.add_typer(cache.app, name="cache")
