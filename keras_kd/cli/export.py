@@ -12,7 +12,7 @@ from keras_kd.cli.training import load_student
 from keras_kd.core.checks import requirement
 
 
-def export(  # noqa: PLR0913 (one option a line)
+def export(
     student: Annotated[Path, typer.Argument(help="A .keras file.")],
     output: Annotated[
         Path,
