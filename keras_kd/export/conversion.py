@@ -112,5 +112,5 @@ def _write(
 ) -> None:
     # What is in front of the student may compute in float16, too.
     with float32_arithmetic(model):
-        signature = read_signature(model, subject)
+        signature = read_signature(model, subject).in_float32()
         write_saved_model(model, path, signature, batch_size, subject)

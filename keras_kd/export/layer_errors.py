@@ -117,7 +117,7 @@ def _float_twin(
         write_saved_model(
             student,
             folder / "saved_model",
-            read_signature(student, subject),
+            read_signature(student, subject).in_float32(),
             file.input_details[0].shape[0],
             subject,
         )
