@@ -32,7 +32,8 @@ def export(
         str | None,
         typer.Option(
             help="Data set whose training images int8 and int16x8 take their "
-            "ranges from, and on which the file is compared with the student."
+            "ranges from; on its test images the file is compared with the "
+            "student."
         ),
     ] = None,
     labels: Annotated[
@@ -63,21 +64,22 @@ def export(
     import keras_kd
 
     model = load_student(student)
-    images = None
+    images = test = None
     if calibration is not None:
-        train = keras_kd.data.load(calibration).train
-        images = train.map(lambda x, y: x)
+        splits = keras_kd.data.load(calibration)
+        images, test = splits.train.map(lambda x, y: x), splits.test
     if is_tflite:
         check = keras_kd.export.tflite(
             model,
             output,
             quantization,
             images,
+            test,
             tolerance=tolerance,
             labels=names,
         )
     else:
         onnx = output.suffix == ".onnx"
         kind = keras_kd.export.onnx if onnx else keras_kd.export.saved_model
-        check = kind(model, output, verify=images, tolerance=tolerance)
+        check = kind(model, output, verify=test, tolerance=tolerance)
     printing.print_check(asdict(check), as_json)

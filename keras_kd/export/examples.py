@@ -115,7 +115,10 @@ def calibration_examples(
         if is_float and value.dtype.kind != "f":
             expected = f"floating point for `{spec.key}`"
             received = value.dtype.name
-            advice = "Give the preprocessed values of the training."
+            advice = (
+                "Give the preprocessed values of the training, or, where the "
+                "file preprocesses bytes, `input_dtype='uint8'`."
+            )
         elif len(value) < MIN_CALIBRATION:
             expected = f"a dataset of at least {MIN_CALIBRATION} examples"
             received = f"{len(value)} examples"
