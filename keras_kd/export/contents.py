@@ -66,7 +66,7 @@ def read_contents(
     Args:
         student: A built model.
         preprocess: A layer, a list of layers, a model, or `None`.
-        input_dtype: `"uint8"`, `"float32"` or `None`.
+        input_dtype: `"uint8"` or `None`.
         labels: Names of the classes.
         subject: Who asks, for the error messages.
 
@@ -75,26 +75,24 @@ def read_contents(
         ValueError: If the layers do not fit in front of the student, or the
             labels are not one a class.
     """
-    check_choice(
-        subject, "input_dtype", input_dtype, (None, "float32", "uint8")
-    )
-    contents = Contents(
-        _layers(preprocess, subject),
-        input_dtype if input_dtype == "uint8" else None,
-        None if labels is None else tuple(map(str, labels)),
-    )
-    if contents.preprocess or contents.input_dtype:
-        inputs = read_signature(student, subject).specs
-        if len(inputs) != 1:
-            argument = "preprocess" if contents.preprocess else "input_dtype"
-            raise ValueError(
-                requirement(
-                    subject,
-                    argument,
-                    "None for a student of several inputs",
-                    preprocess if contents.preprocess else input_dtype,
-                )
+    check_choice(subject, "input_dtype", input_dtype, (None, "uint8"))
+    layers = _layers(preprocess, subject)
+    inputs = read_signature(student, subject).specs
+    if len(inputs) != 1 and (layers or input_dtype):
+        argument = "preprocess" if layers else "input_dtype"
+        raise ValueError(
+            requirement(
+                subject,
+                argument,
+                "None for a student of several inputs",
+                preprocess if layers else input_dtype,
             )
+        )
+    if _raw_dtype(layers, inputs[0].dtype) == "uint8":
+        input_dtype = None  # it takes bytes as it is
+    names = None if labels is None else tuple(map(str, labels))
+    contents = Contents(layers, input_dtype, names)
+    if layers or input_dtype:
         _check_fits(contents, student, subject)
     _check_labels(contents.labels, student, subject)
     return contents

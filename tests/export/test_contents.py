@@ -118,6 +118,14 @@ def test_a_sequential_and_a_list_are_the_same(student, pictures, front):
     assert Contents().front(student) is student
 
 
+def test_a_student_of_bytes_is_left_as_it_is():
+    student = keras.Sequential(
+        [keras.Input((4,), dtype="uint8"), layers.Rescaling(1 / 255)]
+    )
+    contents = read_contents(student, None, "uint8", None, "export.tflite")
+    assert contents.front(student) is student
+
+
 def _two_inputs():
     inputs = [keras.Input((3,)), keras.Input((3,))]
     return keras.Model(inputs, layers.Add()(inputs))
