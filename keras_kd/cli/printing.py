@@ -50,7 +50,11 @@ def print_check(check: Mapping[str, Any], as_json: bool) -> None:
         return
     print_table(
         ("verified", ""),
-        [(name, measure(name, value)) for name, value in check.items()],
+        [
+            (name, measure(name, value))
+            for name, value in check.items()
+            if value not in (None, {})
+        ],
     )
 
 

@@ -6,6 +6,15 @@ from contextlib import contextmanager
 import keras
 
 
+class _Narrowing(keras.dtype_policies.DTypePolicy):
+    """Computes in float32 with float64 weights, which it casts."""
+
+    @property
+    def variable_dtype(self) -> str:
+        """Differs from `compute_dtype`: only then does Keras cast."""
+        return "float64"
+
+
 def is_mixed(student: keras.Model) -> bool:
     """Whether any layer computes in less than float32."""
     return any(
@@ -32,8 +41,9 @@ def float32_arithmetic(student: keras.Model) -> Iterator[None]:
         if layer.compute_dtype in ("float16", "bfloat16", "float64")
     ]
     try:
-        for layer, _ in before:
-            layer.dtype_policy = "float32"
+        for layer, policy in before:
+            wide = policy.variable_dtype == "float64"
+            layer.dtype_policy = _Narrowing("float32") if wide else "float32"
         yield
     finally:
         for layer, policy in before:

@@ -59,7 +59,7 @@ def _never(*args, **kwargs):
     ("arguments", "match"),
     [
         ({"quantization": "fp16"}, "Did you mean 'float16'"),
-        ({"quantization": "int4"}, "Did you mean 'int4_weights'"),
+        ({"quantization": "int4_weight"}, "Did you mean 'int4_weights'"),
         ({"quantization": "int16x8"}, "to be a dataset for 'int16x8'"),
         ({"path": "student.lite"}, "ends in `.tflite`"),
         ({"tolerance": 0.0}, "greater than 0"),
