@@ -16,8 +16,16 @@ import keras_kd
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-COMMANDS = ("quickstart", "distill", "cache", "search", "export", "evaluate")
-COMMANDS += ("losses",)
+COMMANDS = (
+    "quickstart",
+    "distill",
+    "cache",
+    "search",
+    "export",
+    "verify",
+    "evaluate",
+    "losses",
+)
 PACKAGES = sorted(
     value.__name__
     for name in keras_kd.__all__

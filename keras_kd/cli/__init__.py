@@ -20,6 +20,7 @@ from keras_kd.cli import export
 from keras_kd.cli import losses
 from keras_kd.cli import quickstart
 from keras_kd.cli import search
+from keras_kd.cli import verify
 
 # What our own code raises for input it cannot use: the user's to mend.
 _EXPECTED = (
@@ -92,6 +93,7 @@ app.command()(quickstart.quickstart)
 app.command()(distill.distill)
 app.command()(search.search)
 app.command()(export.export)
+app.command()(verify.verify)
 app.command()(evaluate.evaluate)
 app.command()(losses.losses)
 app.add_typer(cache.app, name="cache")

@@ -17,52 +17,69 @@ def export(
     output: Annotated[
         Path,
         typer.Argument(
-            help="The file to write: a name that ends in .tflite, or a folder "
-            "for a SavedModel."
+            help="The file to write: a name that ends in .tflite or .onnx, or "
+            "a folder for a SavedModel."
         ),
     ],
     quantization: Annotated[
         str | None,
         typer.Option(
-            help="float32, float16, dynamic_range or int8; for .tflite."
+            help="float32, float16, dynamic_range, int8, int16x8 or "
+            "int4_weights; for .tflite."
         ),
     ] = None,
     calibration: Annotated[
         str | None,
         typer.Option(
-            help="Data set whose training images int8 takes its ranges from, "
-            "and on which the file is compared with the student."
+            help="Data set whose training images int8 and int16x8 take their "
+            "ranges from; on its test images the file is compared with the "
+            "student."
         ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Text file, one class name a line; for .tflite."),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Largest difference, as a share of the range."),
     ] = None,
     as_json: printing.Json = False,
 ) -> None:
     """Export a student; the file is named once it was loaded and compared."""
-    if quantization is not None and output.suffix != ".tflite":
-        raise ValueError(
-            requirement(
-                "export",
-                "output",
-                f"a name that ends in .tflite for {quantization!r}",
-                str(output),
+    is_tflite = output.suffix == ".tflite"
+    only = {"quantization": quantization, "labels": labels}
+    for name, value in only.items():
+        if value is not None and not is_tflite:
+            raise ValueError(
+                requirement(
+                    "export",
+                    "output",
+                    f"a name that ends in .tflite for {name} {str(value)!r}",
+                    str(output),
+                )
             )
-        )
+    names = None if labels is None else labels.read_text("utf-8").splitlines()
     load_tensorflow()
     import keras_kd
 
     model = load_student(student)
-    images = None
+    images = test = None
     if calibration is not None:
-        train = keras_kd.data.load(calibration).train
-        images = train.map(lambda x, y: x)
-    if output.suffix == ".tflite":
-        check = keras_kd.export.tflite(model, output, quantization, images)
+        splits = keras_kd.data.load(calibration)
+        images, test = splits.train.map(lambda x, y: x), splits.test
+    if is_tflite:
+        check = keras_kd.export.tflite(
+            model,
+            output,
+            quantization,
+            images,
+            test,
+            tolerance=tolerance,
+            labels=names,
+        )
     else:
-        check = keras_kd.export.saved_model(model, output, verify=images)
-    if as_json:
-        printing.print_json(asdict(check))
-        return
-    rows = asdict(check).items()
-    printing.print_table(
-        ("verified", ""),
-        [(name, printing.measure(name, value)) for name, value in rows],
-    )
+        onnx = output.suffix == ".onnx"
+        kind = keras_kd.export.onnx if onnx else keras_kd.export.saved_model
+        check = kind(model, output, verify=test, tolerance=tolerance)
+    printing.print_check(asdict(check), as_json)

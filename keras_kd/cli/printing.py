@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Annotated
 from typing import Any
@@ -12,7 +13,7 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print JSON instead of a table.")
 ]
 
-_SHARES = ("accuracy", "top5_accuracy", "agreement")
+_SHARES = ("accuracy", "student_accuracy", "top5_accuracy", "agreement")
 
 
 def print_json(content: Any) -> None:
@@ -42,6 +43,21 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console.print(table, highlight=False)
 
 
+def print_check(check: Mapping[str, Any], as_json: bool) -> None:
+    """Print what a verification found, as a table or as JSON."""
+    if as_json:
+        print_json(check)
+        return
+    print_table(
+        ("verified", ""),
+        [
+            (name, measure(name, value))
+            for name, value in check.items()
+            if value not in (None, {})
+        ],
+    )
+
+
 def percent(value: float | None) -> str:
     """Word a share as a percentage with one decimal."""
     return "" if value is None else f"{value:.1%}"
@@ -54,6 +70,8 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def measure(name: str, value: Any) -> str:
     """Word a measurement by its name: shares, milliseconds, counts."""
+    if isinstance(value, dict):
+        return ", ".join(f"{count:,} {key}" for key, count in value.items())
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "" if value is None else str(value)
     if name in _SHARES:

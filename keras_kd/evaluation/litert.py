@@ -60,15 +60,11 @@ class LiteRTModel:
     def __init__(
         self, path: str | os.PathLike[str], num_threads: int = 1
     ) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
         self.path = Path(path)
         check_integer("LiteRTModel", "num_threads", num_threads, low=1)
         content = _read(self.path)
         try:
-            runtime = Interpreter(
-                model_content=content, num_threads=num_threads
-            )
+            runtime = self._interpreter(content, num_threads)
         except (RuntimeError, ValueError) as error:
             raise ValueError(_unusable(self.path, str(error))) from error
         # The runtime has verified the file, so that reading it is safe.
@@ -129,6 +125,11 @@ class LiteRTModel:
     def close(self) -> None:
         """Free the runtime; the model cannot predict afterwards."""
         self._runtime = None
+
+    def _interpreter(self, content: bytes, num_threads: int) -> Any:
+        from ai_edge_litert.interpreter import Interpreter
+
+        return Interpreter(model_content=content, num_threads=num_threads)
 
     def _check(self, x: Inputs) -> dict[str, np.ndarray]:
         """Return the inputs by name."""

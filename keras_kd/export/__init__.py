@@ -1,6 +1,8 @@
 """Files for devices, made from a student and proved to behave like it."""
 
 from keras_kd.core.errors import ExportMismatchError
+from keras_kd.export.card import read_card
+from keras_kd.export.onnx import onnx
 from keras_kd.export.saved_model import saved_model
 from keras_kd.export.tflite import tflite
 from keras_kd.export.tflite import tflite_files
@@ -10,6 +12,8 @@ from keras_kd.export.verify import verify
 __all__ = [
     "ExportMismatchError",
     "Verification",
+    "onnx",
+    "read_card",
     "saved_model",
     "tflite",
     "tflite_files",

@@ -5,16 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_kd.core.checks import check_number
+from keras_kd.core.checks import requirement
 from keras_kd.core.errors import ExportMismatchError
 from keras_kd.core.files import size_bytes
 from keras_kd.export.comparison import Tally
 from keras_kd.export.comparison import compare
+from keras_kd.export.converted import open_converted
 from keras_kd.export.examples import NUM_EXAMPLES
+from keras_kd.export.examples import Examples
 from keras_kd.export.examples import collect
 from keras_kd.export.examples import random_examples
+from keras_kd.export.kinds import KINDS
+from keras_kd.export.kinds import MIN_AGREEMENT
+from keras_kd.export.kinds import Demands
+from keras_kd.export.layer_errors import worded
+from keras_kd.export.layer_errors import worst_layers
 from keras_kd.export.opened import OpenedFile
 from keras_kd.export.opened import open_file
 from keras_kd.export.precision import is_mixed
@@ -22,64 +29,42 @@ from keras_kd.export.signature import Signature
 from keras_kd.export.signature import read_signature
 from keras_kd.export.verification import Verification
 
-# Largest difference as a share of the range of the student's outputs.
-# float32: the same arithmetic in another order. float16: weights carry 11
-# bits. 8-bit weights carry 1/254 of their channel's largest, 8-bit
-# activations 1/510 of their range, and each layer adds its own.
-_TOLERANCES = {
-    "saved_model": 1e-4,
-    "float32": 1e-4,
-    "float16": 1e-2,
-    "dynamic_range": 0.1,
-    "int8": 0.2,
-}
 # A student that computes in bfloat16 (8 bits) rounds as much by itself.
 _MIXED_TOLERANCE = 5e-2
-# Least share of equal classes where 8-bit files are compared on real data.
-_MIN_AGREEMENT = 0.8
-
-_ADVICE = {
-    "saved_model": "Look for layers that depend on the batch or on chance.",
-    "float32": "Look for layers that depend on the batch or on chance.",
-    "float16": "Use 'float32'.",
-    "dynamic_range": "Use 'float16', or 'int8' with calibration data.",
-    "int8": "Calibrate on more data, preprocessed as in training, or use "
-    "'dynamic_range'.",
-}
+# Most of the range that one step of an integer output may be.
+_COARSEST = 1 / 8
 
 
 def check_file(
     path: Path,
-    student: Any,
+    student: keras.Model,
     dataset: Any,
+    demands: Demands,
     *,
-    tolerance: float | None,
     subject: str,
-    num_examples: int = NUM_EXAMPLES,
-    quantization: str | None = None,
+    num_examples: int | None = NUM_EXAMPLES,
 ) -> Verification:
-    """Check a file's types where `quantization` is given, then its outputs.
+    """Check a file's types where a quantization is demanded, then its outputs.
 
     Args:
         path: The file or folder.
-        student: The model.
-        dataset: See `keras_kd.export.verify`; `None` for random inputs,
-            `False` to compare nothing.
-        tolerance: See `keras_kd.export.verify`.
+        student: The model, with what is in front of it in the file.
+        dataset: See `keras_kd.export.verify`; `Examples` that were read from
+            one, `None` for random inputs, `False` to compare nothing.
+        demands: What the file has to fulfil.
         subject: Who asks, for the error messages.
         num_examples: See `keras_kd.export.verify`.
-        quantization: What the file must turn out to be.
 
     Raises:
         ValueError: If the file is damaged or the data does not fit.
         ExportMismatchError: If the file does not pass.
     """
     signature = read_signature(student, subject)
-    check_tolerance(tolerance, subject)
-    if quantization is None:
+    if demands.quantization is None:
         file = open_file(path, subject)
     else:
-        file = _open_converted(path, signature, quantization, subject)
+        file = open_converted(path, signature, demands.quantization, subject)
+    tolerance = demands.tolerance
     share = _default(file, student) if tolerance is None else tolerance
     if dataset is False:
         return _summary(path, file, 0, {}, share)
@@ -91,13 +76,15 @@ def check_file(
             f"`{subject}`: the {file.kind} file cannot do what the student "
             f"does: {error}"
         ) from error
-    count = len(next(iter(examples.values())))
-    result = _summary(path, file, count, tallies, share)
+    result = _summary(path, file, len(examples), tallies, share)
     problem = _too_different(file, tallies, share)
     if not problem and dataset is not None and tolerance is None:
         problem = _too_many_changed(result)
+    if not problem:
+        problem = _too_inaccurate(result, demands.max_accuracy_loss, subject)
     if problem:
-        raise _mismatch(subject, result, problem)
+        why = _explanation(path, file, student, examples, subject)
+        raise _mismatch(subject, result, problem, why)
     return replace(result, passed=True)
 
 
@@ -114,7 +101,7 @@ def check_tolerance(tolerance: float | None, subject: str) -> None:
 
 def _default(file: OpenedFile, student: keras.Model) -> float:
     """Return the tolerance of a kind of file."""
-    share = _TOLERANCES[file.kind]
+    share = KINDS[file.kind].tolerance
     return max(share, _MIXED_TOLERANCE) if is_mixed(student) else share
 
 
@@ -122,67 +109,29 @@ def _examples(
     student: keras.Model,
     signature: Signature,
     dataset: Any,
-    count: int,
+    count: int | None,
     subject: str,
-) -> dict[str, np.ndarray]:
+) -> Examples:
     """Return what to compare on: the data given, or random inputs."""
+    if isinstance(dataset, Examples):
+        return dataset
     if dataset is None:
-        return random_examples(student, signature, count, subject)
+        count = count or NUM_EXAMPLES
+        return Examples(random_examples(student, signature, count, subject))
     return collect(
-        dataset, signature, count, subject=subject, argument="verify"
+        dataset, signature, count, subject=subject, argument="dataset"
     )
-
-
-def _open_converted(
-    path: Path, signature: Signature, quantization: str, subject: str
-) -> OpenedFile:
-    """Open what the converter made, and check that it did what was asked."""
-    try:
-        file = open_file(path, subject)
-    except ValueError as error:
-        raise ExportMismatchError(
-            f"`{subject}`: the converter made a {quantization} file that the "
-            f"LiteRT runtime refuses. {error}"
-        ) from error
-    _check_types(file, signature, quantization, subject)
-    return file
-
-
-def _check_types(
-    file: OpenedFile, signature: Signature, quantization: str, subject: str
-) -> None:
-    """Check the types of a file: the converter is silent about them."""
-    if file.kind != quantization:
-        advice = {
-            "dynamic_range": "Layers of fewer than 1,024 weights stay float, "
-            "and this student has no larger one. Use 'float16' or 'int8'.",
-            "int8": "Check the calibration data.",
-        }.get(quantization, "")
-        weights = ", ".join(f"{n} {k}" for k, n in file.weight_dtypes.items())
-        raise ExportMismatchError(
-            f"`{subject}` asked for {quantization} and the converter made a "
-            f"{file.kind} file (weights: {weights or 'none'}). {advice}"
-        )
-    if quantization != "int8":
-        return
-    real = {spec.name for spec in signature.specs if "float" in spec.dtype}
-    ends = [dtype for name, dtype in file.inputs.items() if name in real]
-    ends += file.outputs.values()
-    if set(ends) != {"int8"}:
-        raise ExportMismatchError(
-            f"`{subject}` asked for int8 and the converter made a file whose "
-            f"inputs and outputs are {', '.join(ends)}. Use 'dynamic_range'."
-        )
 
 
 def _too_different(
     file: OpenedFile, tallies: dict[str, Tally], share: float
 ) -> str:
     """Word the worst difference that exceeds the tolerance, if any does."""
-    excess = {
-        name: tally.worst / (share * tally.span + file.steps.get(name, 0.0))
-        for name, tally in tallies.items()
-    }
+    excess = {}
+    for name, tally in tallies.items():
+        # A file of few, coarse steps must not pass because they are coarse.
+        step = min(file.steps.get(name, 0.0), _COARSEST * tally.span)
+        excess[name] = tally.worst / (share * tally.span + step)
     name = max(excess, key=lambda key: excess[key])
     if excess[name] <= 1:
         return ""
@@ -199,25 +148,70 @@ def _too_different(
 def _too_many_changed(result: Verification) -> str:
     """Word an agreement that is too low, if it is."""
     share = result.agreement
-    eight_bits = result.kind in ("dynamic_range", "int8")
-    if not eight_bits or share is None or share >= _MIN_AGREEMENT:
+    rounds = KINDS[result.kind].rounds
+    if not rounds or share is None or share >= MIN_AGREEMENT:
         return ""
     return (
         f"it picks the student's class on {share:.1%} of "
-        f"{result.num_examples} examples, and {_MIN_AGREEMENT:.0%} is the "
-        "least"
+        f"{result.num_examples} examples, and {MIN_AGREEMENT:.0%} is the least"
     )
+
+
+def _too_inaccurate(
+    result: Verification, most: float | None, subject: str
+) -> str:
+    """Word a loss of accuracy that is too large, if it is."""
+    if most is None:
+        return ""
+    difference = result.accuracy_difference
+    if difference is None:
+        raise ValueError(
+            requirement(
+                subject,
+                "dataset",
+                "labelled with classes for `max_accuracy_loss`",
+                "no labels that fit the student's one output",
+            )
+        )
+    # The shares are counts over one count: a hair is no example.
+    if -difference <= most + 1e-9:
+        return ""
+    return (
+        f"its accuracy on {result.num_examples} examples is "
+        f"{result.accuracy:.2%}, the student's {result.student_accuracy:.2%}, "
+        f"and {most:.2%} is the most that it may lose"
+    )
+
+
+def _explanation(
+    path: Path,
+    file: OpenedFile,
+    student: keras.Model,
+    examples: Examples,
+    subject: str,
+) -> str:
+    """Name the layers that lose most, where rounding is the likely cause."""
+    if not KINDS[file.kind].rounds:
+        return ""
+    try:
+        return worded(worst_layers(path, student, examples, subject))
+    except (RuntimeError, ValueError) as error:
+        # What was found must not be lost to what only explains it.
+        return f"Its layers could not be compared: {str(error)[:200]}"
 
 
 def _mismatch(
-    subject: str, result: Verification, problem: str
+    subject: str, result: Verification, problem: str, why: str
 ) -> ExportMismatchError:
     """Word a file that does not pass; the numbers go along."""
-    error = ExportMismatchError(
+    sentences = [
         f"`{subject}`: the {result.kind} file does not behave like the "
-        f"student: {problem}. {_ADVICE[result.kind]} A larger `tolerance` "
-        "accepts it."
-    )
+        f"student: {problem}.",
+        why,
+        KINDS[result.kind].advice,
+        "A larger `tolerance` accepts it.",
+    ]
+    error = ExportMismatchError(" ".join(filter(None, sentences)))
     error.verification = result  # type: ignore[attr-defined]
     return error
 
@@ -233,6 +227,9 @@ def _summary(
     worst = max(tallies.values(), key=lambda t: t.worst / t.span, default=None)
     picks = sum(tally.picks for tally in tallies.values())
     same = sum(tally.same for tally in tallies.values())
+    labelled = sum(tally.labelled for tally in tallies.values())
+    right = sum(tally.file_right for tally in tallies.values())
+    expected = sum(tally.student_right for tally in tallies.values())
     return Verification(
         path=str(path),
         kind=file.kind,
@@ -246,4 +243,9 @@ def _summary(
         input_dtype=", ".join(file.inputs.values()),
         output_dtype=", ".join(file.outputs.values()),
         passed=False,
+        accuracy=right / labelled if labelled else None,
+        student_accuracy=expected / labelled if labelled else None,
+        accuracy_difference=(right - expected) / labelled if labelled else None,
+        weight_dtypes=file.weight_dtypes,
+        operators=file.operators,
     )

@@ -12,6 +12,8 @@ from typing import Protocol
 
 import numpy as np
 
+from keras_kd.export.kinds import CALIBRATED
+
 _LAST_LINES = 12
 # Start-up messages of TensorFlow that say nothing about a failure.
 _NOISE = re.compile(
@@ -44,16 +46,19 @@ def convert_all(
     timeout: float,
     subject: str,
     converter: Running | None = None,
+    uint8: bool = False,
 ) -> None:
-    """Convert `folder/saved_model` in one child process.
+    """Convert a folder's SavedModels in one child process.
 
     Args:
-        folder: A scratch folder that holds `saved_model`.
+        folder: A scratch folder that holds `saved_model`, and, where integer
+            files are made from another one, `saved_model_integer`.
         quantizations: The file to write by quantization.
-        calibration: Examples by input name, for `"int8"`.
+        calibration: Examples by input name, for integer files.
         timeout: Seconds that all conversions together may take.
         subject: Who asks, for the error messages.
         converter: The process to use. Defaults to a new one, for this job.
+        uint8: Whether integer files take bytes.
 
     Raises:
         RuntimeError: If the converter refuses the model, crashes, or needs
@@ -67,8 +72,11 @@ def convert_all(
     job.write_text(
         json.dumps(
             {
-                "saved_model": str(folder / "saved_model"),
+                "saved_models": {
+                    key: str(_saved_model(folder, key)) for key in quantizations
+                },
                 "calibration": examples,
+                "uint8": uint8,
                 "outputs": {k: str(v) for k, v in quantizations.items()},
             }
         ),
@@ -135,6 +143,14 @@ def too_slow(
         f"`{subject}` failed: the converter was stopped after "
         f"{timeout:g} seconds. {advice} Its last lines:\n{_tail(output)}"
     )
+
+
+def _saved_model(folder: Path, quantization: str) -> Path:
+    """Return the SavedModel that a file is made from."""
+    own = folder / "saved_model_integer"
+    if quantization in CALIBRATED and own.exists():
+        return own
+    return folder / "saved_model"
 
 
 def _ending(code: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_kd.export.examples import Examples
 from keras_kd.export.signature import Signature
 from keras_kd.export.signature import named_outputs
 
@@ -30,6 +31,9 @@ class Tally:
         count: Values compared.
         same: Positions where both pick the same class.
         picks: Positions where a class is picked; 0 for single units.
+        labelled: Positions whose class is known.
+        student_right: Those of them where the student picks it.
+        file_right: Those of them where the file picks it.
     """
 
     low: float = np.inf
@@ -40,6 +44,9 @@ class Tally:
     count: int = 0
     same: int = 0
     picks: int = 0
+    labelled: int = 0
+    student_right: int = 0
+    file_right: int = 0
 
     @property
     def span(self) -> float:
@@ -74,12 +81,40 @@ class Tally:
             self.same += int(same.sum())
             self.picks += same.size
 
+    def add_labels(
+        self, student: np.ndarray, file: np.ndarray, labels: np.ndarray
+    ) -> None:
+        """Count who picks the right class, where labels are classes."""
+        classes = _classes(labels, student.shape)
+        if classes is not None:
+            self.labelled += classes.size
+            self.student_right += int((student.argmax(-1) == classes).sum())
+            self.file_right += int((file.argmax(-1) == classes).sum())
+
+
+def _classes(labels: np.ndarray, shape: tuple[int, ...]) -> Any:
+    """Return labels as class numbers; `None` if they are something else.
+
+    Args:
+        labels: Class numbers, `shape[:-1]` or with one more axis of size 1,
+            or one-hot, `shape`.
+        shape: Shape of the outputs.
+    """
+    if len(shape) < 2 or shape[-1] < 2:
+        return None
+    if labels.dtype.kind in "iub" and labels.size == np.prod(shape[:-1]):
+        return labels.reshape(shape[:-1])
+    one_hot = labels.shape == shape and (
+        np.isin(labels, (0, 1)).all() and (labels.sum(-1) == 1).all()
+    )
+    return labels.argmax(-1) if one_hot else None
+
 
 def compare(
     student: keras.Model,
     predict: Callable[[Arrays], Arrays],
     signature: Signature,
-    examples: Arrays,
+    examples: Examples,
 ) -> dict[str, Tally]:
     """Run the student and a file on the same examples.
 
@@ -87,7 +122,7 @@ def compare(
         student: The model.
         predict: The file: outputs by name from inputs by name.
         signature: The student's inputs.
-        examples: Inputs by name.
+        examples: Inputs and, where there are any, labels.
 
     Returns:
         One `Tally` an output, by its name in the file.
@@ -103,12 +138,12 @@ def _compare(
     student: keras.Model,
     predict: Callable[[Arrays], Arrays],
     signature: Signature,
-    examples: Arrays,
+    examples: Examples,
 ) -> dict[str, Tally]:
     tallies: dict[str, Tally] = {}
-    length = len(next(iter(examples.values())))
-    for first in range(0, length, _BATCH):
-        part = {k: v[first : first + _BATCH] for k, v in examples.items()}
+    for first in range(0, len(examples), _BATCH):
+        at = slice(first, first + _BATCH)
+        part = {name: value[at] for name, value in examples.inputs.items()}
         outputs = named_outputs(student(signature.build(part), training=False))
         expected = {
             name: np.asarray(keras.ops.convert_to_numpy(value), "float64")
@@ -121,7 +156,10 @@ def _compare(
                     f"output `{name}` has shape {found[name].shape}, the "
                     f"student's has {value.shape}"
                 )
-            tallies.setdefault(name, Tally()).add(value, found[name], first)
+            tally = tallies.setdefault(name, Tally())
+            tally.add(value, found[name], first)
+            if examples.labels is not None and len(expected) == 1:
+                tally.add_labels(value, found[name], examples.labels[at])
     return tallies
 
 

@@ -5,8 +5,9 @@ needs nothing but TensorFlow: the student comes as a SavedModel. Everything
 that touches `tf.lite` is here.
 
 Called as `python convert.py job.json` with the job written by
-`keras_kd.export.child`: `saved_model`, `calibration` (`.npy` path by input
-name) and `outputs` (file path by quantization). A conversion that fails
+`keras_kd.export.child`: `saved_models` (folder by quantization),
+`calibration` (`.npy` path by input name), `uint8` (whether integer files
+take bytes) and `outputs` (file path by quantization). A conversion that fails
 writes `error.json` beside the job and exits with 1.
 
 Called as `python convert.py --serve PID` it does one job after the other for
@@ -26,9 +27,21 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+# Operators, and the type of inputs and outputs, by quantization.
+_INTEGER = {
+    "int8": (tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.int8),
+    "int16x8": (
+        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+        tf.int16,
+    ),
+}
+
 
 def convert(
-    saved_model: str, quantization: str, calibration: dict[str, np.ndarray]
+    saved_model: str,
+    quantization: str,
+    calibration: dict[str, np.ndarray],
+    uint8: bool = False,
 ) -> bytes:
     """Convert a SavedModel to the bytes of a `.tflite` file.
 
@@ -36,22 +49,53 @@ def convert(
 
     Args:
         saved_model: The folder.
-        quantization: `"float32"`, `"float16"`, `"dynamic_range"`, `"int8"`.
-        calibration: Examples by input name; used for `"int8"`.
+        quantization: `"float32"`, `"float16"`, `"dynamic_range"`, `"int8"`,
+            `"int16x8"` or `"int4_weights"`.
+        calibration: Examples by input name; used for `"int8"` and
+            `"int16x8"`.
+        uint8: Whether an `"int8"` file takes bytes, 0 to 255.
     """
+    if quantization == "int4_weights":
+        return _int4_weights(convert(saved_model, "float32", {}))
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
     if quantization != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantization == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantization == "int8":
+    if quantization in _INTEGER:
+        operators, dtype = _INTEGER[quantization]
+        if uint8:
+            calibration = _over_all_bytes(calibration)
         converter.representative_dataset = _one_by_one(calibration)
-        converter.target_spec.supported_ops = [
-            tf.lite.OpsSet.TFLITE_BUILTINS_INT8
-        ]
-        converter.inference_input_type = tf.int8
-        converter.inference_output_type = tf.int8
+        converter.target_spec.supported_ops = [operators]
+        converter.inference_input_type = tf.uint8 if uint8 else dtype
+        converter.inference_output_type = dtype
     return converter.convert()
+
+
+def _int4_weights(content: bytes) -> bytes:
+    """Round the weights of a float file to 4 bits, one scale a channel."""
+    from ai_edge_quantizer import quantizer
+    from ai_edge_quantizer import recipe
+
+    tool = quantizer.Quantizer(bytearray(content), recipe.dynamic_wi4_afp32())
+    return bytes(tool.quantize().quantized_model)
+
+
+def _over_all_bytes(
+    calibration: dict[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Return float32 examples whose range is that of a byte.
+
+    Then a step is 1 and zero is 0: the file takes the bytes as they are.
+    Two values of one example are the least that makes it so.
+    """
+    ranged = {}
+    for name, value in calibration.items():
+        examples = value.astype("float32")
+        examples[0].flat[[0, -1]] = 0.0, 255.0
+        ranged[name] = examples
+    return ranged
 
 
 def _one_by_one(calibration: dict[str, np.ndarray]) -> Any:
@@ -73,7 +117,13 @@ def main(job_path: str) -> int:
     }
     for quantization, path in job["outputs"].items():
         try:
-            content = convert(job["saved_model"], quantization, calibration)
+            content = convert(
+                job["saved_models"][quantization],
+                quantization,
+                calibration,
+                # int16 inputs hold bytes as they are.
+                job["uint8"] and quantization == "int8",
+            )
         # Whatever it is, the parent process words it.
         except Exception as error:
             report = {

@@ -1,5 +1,6 @@
 """Examples that a conversion is calibrated on and compared with."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -20,39 +21,57 @@ _OPEN_SIZE = 32
 NUM_EXAMPLES = 256
 
 
+@dataclass(frozen=True)
+class Examples:
+    """Examples to compare a file with its student on.
+
+    Args:
+        inputs: Arrays by input name.
+        labels: What came with them, one array; `None` for nothing.
+    """
+
+    inputs: dict[str, np.ndarray]
+    labels: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+
 def collect(
     dataset: Any,
     signature: Signature,
-    limit: int,
+    limit: int | None,
     *,
     subject: str,
     argument: str,
     raw: bool = False,
-) -> dict[str, np.ndarray]:
+) -> Examples:
     """Return the first examples of a dataset, as the student's files take them.
 
     Args:
         dataset: Any form that `keras_kd.core.batches` takes.
         signature: The student's inputs.
-        limit: Most examples to read.
+        limit: Most examples to read; `None` for all.
         subject: Who asks, for the error messages.
         argument: Which of its arguments `dataset` is.
         raw: Whether to keep the dataset's own types.
 
     Returns:
-        Arrays by input name.
+        The `Examples`.
 
     Raises:
         ValueError: If shapes are not the student's, if values are not finite
             or are no numbers, or if there are no examples.
     """
     parts: list[dict[str, np.ndarray]] = []
+    labels: list[Any] = []
     count = 0
-    for x, _, _ in batches(dataset, subject=subject):
+    for x, y, _ in batches(dataset, subject=subject):
         part = signature.named(x, subject, argument)
         parts.append(part)
+        labels.append(y)
         count += len(next(iter(part.values())))
-        if count >= limit:
+        if limit is not None and count >= limit:
             break
     arrays = {
         spec.name: np.concatenate([part[spec.name] for part in parts])[:limit]
@@ -60,7 +79,10 @@ def collect(
     }
     for spec in signature.specs:
         _check_values(spec, arrays[spec.name], subject, argument)
-    return arrays if raw else cast(arrays, signature)
+    kept = None
+    if all(isinstance(y, np.ndarray) for y in labels):
+        kept = np.concatenate(labels)[:limit]
+    return Examples(arrays if raw else cast(arrays, signature), kept)
 
 
 def calibration_examples(
@@ -85,7 +107,7 @@ def calibration_examples(
         subject=subject,
         argument="calibration",
         raw=True,
-    )
+    ).inputs
     for spec in signature.specs:
         value = arrays[spec.name]
         is_float = "float" in spec.dtype
@@ -93,7 +115,10 @@ def calibration_examples(
         if is_float and value.dtype.kind != "f":
             expected = f"floating point for `{spec.key}`"
             received = value.dtype.name
-            advice = "Give the preprocessed values of the training."
+            advice = (
+                "Give the preprocessed values of the training, or, where the "
+                "file preprocesses bytes, `input_dtype='uint8'`."
+            )
         elif len(value) < MIN_CALIBRATION:
             expected = f"a dataset of at least {MIN_CALIBRATION} examples"
             received = f"{len(value)} examples"
@@ -131,8 +156,9 @@ def random_examples(
 ) -> dict[str, np.ndarray]:
     """Make inputs of the student's shapes and types from a fixed seed.
 
-    Real inputs are uniform in [0, 1); whole numbers are below the smallest
-    vocabulary of the student's `Embedding` layers, or 0 and 1.
+    Real inputs are uniform in [0, 1), bytes over all of theirs; other whole
+    numbers are below the smallest vocabulary of the student's `Embedding`
+    layers, or 0 and 1.
 
     Raises:
         ValueError: If an input takes neither real nor whole numbers.
@@ -153,6 +179,8 @@ def random_examples(
             raise ValueError(requirement(subject, "verify", expected, None))
         if "float" in spec.dtype and not indices:
             arrays[spec.name] = generator.random(shape)
+        elif spec.dtype == "uint8" and not sizes:
+            arrays[spec.name] = generator.integers(0, 256, shape)
         else:
             arrays[spec.name] = generator.integers(0, min(sizes or [2]), shape)
     return cast(arrays, signature)

@@ -1,16 +1,26 @@
 """An exported file of either format, opened for comparison."""
 
+from collections import Counter
 from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_kd.core.checks import requirement
+from keras_kd.core.imports import optional
 from keras_kd.evaluation.litert import LiteRTModel
 
 Arrays = Mapping[str, np.ndarray]
+
+# What a `.tflite` file of real inputs and outputs is, by a type of weights.
+_BY_WEIGHTS = {
+    "int4": "int4_weights",
+    "int8": "dynamic_range",
+    "float16": "float16",
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,7 @@ class OpenedFile:
         steps: Quantization step by output name; 0.0 for real numbers.
         weight_dtypes: Number of stored weights by type; empty for a
             SavedModel.
+        operators: Number of operators by name; empty for a SavedModel.
     """
 
     kind: str
@@ -33,16 +44,20 @@ class OpenedFile:
     outputs: dict[str, str]
     steps: dict[str, float]
     weight_dtypes: dict[str, int]
+    operators: dict[str, int]
 
 
 def open_file(path: Path, subject: str) -> OpenedFile:
-    """Open a SavedModel folder or a `.tflite` file.
+    """Open a SavedModel folder, an `.onnx` or a `.tflite` file.
 
     Raises:
-        ValueError: If it is missing, damaged, or neither.
+        ImportError: If a package of an extra is missing.
+        ValueError: If it is missing, damaged, or none of these.
     """
     if path.is_dir():
         return _open_saved_model(path, subject)
+    if path.suffix == ".onnx":
+        return _open_onnx(path, subject)
     return _open_tflite(path)
 
 
@@ -65,6 +80,7 @@ def _open_tflite(path: Path) -> OpenedFile:
         outputs=outputs,
         steps={d.name: d.scale for d in model.output_details},
         weight_dtypes=model.weight_dtypes,
+        operators=dict(Counter(model.operators)),
     )
 
 
@@ -72,11 +88,62 @@ def _kind(model: LiteRTModel) -> str:
     """Tell how a file was quantized from what it holds."""
     ends = [*model.input_details, *model.output_details]
     if any(detail.scale for detail in ends):
-        return "int8"
-    for dtype, kind in (("int8", "dynamic_range"), ("float16", "float16")):
+        wide = any(detail.dtype == "int16" for detail in ends)
+        return "int16x8" if wide else "int8"
+    for dtype, kind in _BY_WEIGHTS.items():
         if dtype in model.weight_dtypes:
             return kind
     return "float32"
+
+
+def _open_onnx(path: Path, subject: str) -> OpenedFile:
+    onnx = optional("onnx", "onnx", f"`{subject}` with an ONNX file")
+    runtime = optional("onnxruntime", "onnx", f"`{subject}` with an ONNX file")
+    try:
+        model = onnx.load(path)
+        session = runtime.InferenceSession(
+            path, providers=["CPUExecutionProvider"]
+        )
+    # The runtime's errors have no class of their own in common.
+    except Exception as error:
+        raise ValueError(
+            requirement(
+                subject,
+                "path",
+                "a whole ONNX file that ONNX Runtime can load",
+                str(path),
+                f"It said: {str(error)[:300]}",
+            )
+        ) from error
+    inputs = {node.name: _onnx_type(node) for node in session.get_inputs()}
+    outputs = {node.name: _onnx_type(node) for node in session.get_outputs()}
+
+    def predict(arrays: Arrays) -> Arrays:
+        if len(inputs) == 1:
+            arrays = dict(zip(inputs, arrays.values(), strict=True))
+        found = session.run(None, dict(arrays))
+        return dict(zip(outputs, found, strict=True))
+
+    weights: Counter[str] = Counter()
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype.kind == "f":
+            weights[values.dtype.name] += values.size
+    return OpenedFile(
+        kind="onnx",
+        predict=predict,
+        inputs=inputs,
+        outputs=outputs,
+        steps=dict.fromkeys(outputs, 0.0),
+        weight_dtypes=dict(weights),
+        operators=dict(Counter(node.op_type for node in model.graph.node)),
+    )
+
+
+def _onnx_type(node: Any) -> str:
+    """Return the NumPy name of a type that reads `tensor(float)`."""
+    name = node.type.removeprefix("tensor(").removesuffix(")")
+    return {"float": "float32", "double": "float64"}.get(name, name)
 
 
 def _open_saved_model(path: Path, subject: str) -> OpenedFile:
@@ -115,4 +182,5 @@ def _open_saved_model(path: Path, subject: str) -> OpenedFile:
         outputs={name: spec.dtype.name for name, spec in outputs.items()},
         steps=dict.fromkeys(outputs, 0.0),
         weight_dtypes={},
+        operators={},
     )

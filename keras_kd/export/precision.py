@@ -1,9 +1,18 @@
-"""Mixed-precision students, computed in float32 while they are exported."""
+"""Students of other precisions, computed in float32 while exported."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
+
+
+class _Narrowing(keras.dtype_policies.DTypePolicy):
+    """Computes in float32 with float64 weights, which it casts."""
+
+    @property
+    def variable_dtype(self) -> str:
+        """Differs from `compute_dtype`: only then does Keras cast."""
+        return "float64"
 
 
 def is_mixed(student: keras.Model) -> bool:
@@ -19,9 +28,9 @@ def float32_arithmetic(student: keras.Model) -> Iterator[None]:
     """Let every layer compute in float32, and undo it at the end.
 
     The LiteRT converter writes files that do not load from layers that
-    compute in float16 or bfloat16. Their weights are float32 already, so
-    that the same layers, nested and custom ones included, do for the copy
-    that is exported.
+    compute in float16 or bfloat16, and devices have no float64. Weights are
+    cast as they are read, so that the same layers, nested and custom ones
+    included, do for the copy that is exported.
 
     Args:
         student: A built model; unchanged afterwards.
@@ -29,11 +38,12 @@ def float32_arithmetic(student: keras.Model) -> Iterator[None]:
     before = [
         (layer, layer.dtype_policy)
         for layer in student._flatten_layers()
-        if layer.compute_dtype in ("float16", "bfloat16")
+        if layer.compute_dtype in ("float16", "bfloat16", "float64")
     ]
     try:
-        for layer, _ in before:
-            layer.dtype_policy = "float32"
+        for layer, policy in before:
+            wide = policy.variable_dtype == "float64"
+            layer.dtype_policy = _Narrowing("float32") if wide else "float32"
         yield
     finally:
         for layer, policy in before:

@@ -1,21 +1,19 @@
 """Export to TensorFlow's SavedModel format."""
 
-import functools
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import keras
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.files import staged
 from keras_kd.export.check_file import check_file
 from keras_kd.export.check_file import check_tolerance
 from keras_kd.export.examples import verification_examples
-from keras_kd.export.signature import Signature
+from keras_kd.export.kinds import Demands
 from keras_kd.export.signature import exportable
 from keras_kd.export.signature import read_signature
+from keras_kd.export.trace import write_saved_model
 from keras_kd.export.verification import Verification
 
 _SUBJECT = "export.saved_model"
@@ -70,53 +68,9 @@ def saved_model(
     with staged(path) as scratch:
         write_saved_model(student, scratch, signature, None, _SUBJECT)
         result = check_file(
-            scratch, student, examples, tolerance=tolerance, subject=_SUBJECT
+            scratch, student, examples, Demands(tolerance), subject=_SUBJECT
         )
     return replace(result, path=str(path))
-
-
-def write_saved_model(
-    student: keras.Model,
-    path: Path,
-    signature: Signature,
-    batch_size: int | None,
-    subject: str,
-) -> None:
-    """Write a SavedModel with the names of `signature`, unchecked.
-
-    Args:
-        student: A built model.
-        path: The folder.
-        signature: Its inputs.
-        batch_size: `None` leaves it open.
-        subject: Who asks, for the error messages.
-
-    Raises:
-        ValueError: If TensorFlow cannot trace the student.
-    """
-    archive = keras.export.ExportArchive()
-    archive.track(student)
-    try:
-        archive.add_endpoint(
-            "serve",
-            # Without it, as in `student.export`, the random layers that
-            # augment images stay switched on in the file.
-            functools.partial(student.__call__, training=False),
-            input_signature=signature.tensor_specs(batch_size),
-        )
-        archive.write_out(str(path), verbose=False)
-    except OSError:
-        raise
-    except Exception as error:
-        raise ValueError(
-            requirement(
-                subject,
-                "student",
-                "a model that Keras can trace for a SavedModel",
-                student,
-                f"It said: {' '.join(str(error).split())[:600]}",
-            )
-        ) from error
 
 
 def _check_target(path: Path) -> None:

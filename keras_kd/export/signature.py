@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -83,6 +84,14 @@ class Signature:
             for spec in self.specs
         }
         return [self.build(specs)]
+
+    def in_float32(self) -> "Signature":
+        """Return the same inputs, with float32 for all real ones."""
+        specs = [
+            replace(spec, dtype="float32") if "float" in spec.dtype else spec
+            for spec in self.specs
+        ]
+        return Signature(tuple(specs), self.form)
 
     def _keys(self) -> str:
         return ", ".join(repr(spec.key) for spec in self.specs)

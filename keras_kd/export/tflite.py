@@ -4,32 +4,39 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import keras
 
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import staged
+from keras_kd.export.card import card_path
+from keras_kd.export.card import card_text
 from keras_kd.export.check_file import check_file
 from keras_kd.export.check_file import check_tolerance
+from keras_kd.export.contents import read_contents
+from keras_kd.export.conversion import check_kinds
 from keras_kd.export.conversion import convert_student
-from keras_kd.export.conversion import recurrent_layers
-from keras_kd.export.conversion import refuse_recurrent
+from keras_kd.export.examples import Examples
 from keras_kd.export.examples import calibration_examples
 from keras_kd.export.examples import verification_examples
+from keras_kd.export.kinds import CALIBRATED
+from keras_kd.export.kinds import QUANTIZATIONS
+from keras_kd.export.kinds import Demands
 from keras_kd.export.signature import exportable
 from keras_kd.export.signature import read_signature
 from keras_kd.export.verification import Verification
 
 _SUBJECT = "export.tflite"
-_QUANTIZATIONS = ("float32", "float16", "dynamic_range", "int8")
-_LATER = ("int16x8", "int4_weights")
 
 
-def tflite(
+def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
     student: Any,
     path: str | os.PathLike[str],
     quantization: str | None = None,
@@ -37,6 +44,9 @@ def tflite(
     verify: Any = None,
     tolerance: float | None = None,
     *,
+    preprocess: Any = None,
+    input_dtype: str | None = None,
+    labels: Sequence[str] | None = None,
     timeout: float = 600,
 ) -> Verification:
     """Export a student as a `.tflite` file that is proved to behave alike.
@@ -46,30 +56,48 @@ def tflite(
     the student's; until then an older file of that name stays as it is. The
     conversion runs in a process of its own, so that a converter that crashes
     takes nothing with it; starting it costs some 4 seconds
-    (`tflite_files` shares them among several files).
+    (`tflite_files` shares them among several files). The same student gives
+    the same bytes again.
 
     `"float16"` halves the file; `"dynamic_range"` quarters it (8-bit weights,
-    float arithmetic); `"int8"` quarters it and computes in whole numbers, as
-    microcontrollers and NPUs need, with 8-bit inputs and outputs.
+    float arithmetic), and `"int4_weights"` cuts it to some 15 %; `"int8"`
+    quarters it and computes in whole numbers, as microcontrollers and NPUs
+    need, with 8-bit inputs and outputs; `"int16x8"` keeps 16 bits between
+    the layers, for students that lose too much in `"int8"`: it is slower.
+
+    What the file is (labels, preprocessing, scales, hashes, versions) is
+    written into it and, as `student.tflite.json`, beside it (see
+    `read_card`).
 
     Args:
         student: A built `keras.Model`, or a `keras_kd.Distiller`, whose
             student is exported. One that computes in float16 or bfloat16 is
             exported in float32. One with recurrent layers that are not
-            unrolled gets a batch size of 1.
+            unrolled gets a batch size of 1; for `"int8"` and `"int16x8"` its
+            loops, of at most 128 steps, are unrolled in the file.
         path: The file to write, ending in `.tflite`.
-        quantization: `None` or `"float32"`, `"float16"`, `"dynamic_range"`
-            or `"int8"`.
-        calibration: Data that `"int8"` takes its ranges from, in any form
-            that `fit` takes: preprocessed as in training, at least 10
-            examples; the first 200 are used.
-        verify: Data to compare on, in the same forms. Defaults to
-            `calibration`, then to 256 random inputs from a fixed seed.
-            `False` compares nothing, which the result says: `passed` is
-            False. Types and operators are checked all the same.
+        quantization: `None` or `"float32"`, `"float16"`, `"dynamic_range"`,
+            `"int8"`, `"int16x8"`, or, with the extra `quantizer`,
+            `"int4_weights"`.
+        calibration: Data that `"int8"` and `"int16x8"` take their ranges
+            from, in any form that `fit` takes: what the file will be given,
+            at least 10 examples; the first 200 are used.
+        verify: Data to compare on, in the same forms; with labels, the
+            accuracies are compared, too. Defaults to `calibration`, then to
+            256 random inputs from a fixed seed. `False` compares nothing,
+            which the result says: `passed` is False. Types and operators are
+            checked all the same.
         tolerance: Largest difference, as a share of the range of the
             student's outputs. Defaults to a value for each quantization
             (see `verify`).
+        preprocess: What the file does to its inputs before the student: a
+            layer, a list of layers or a `keras.Sequential`, as
+            `keras.layers.Rescaling(1 / 255)`. Begin it with `keras.Input`
+            where raw inputs have another shape. `calibration` and `verify`
+            are raw then.
+        input_dtype: `"uint8"` for a file that takes bytes, as cameras give
+            them. Not for `"int16x8"`.
+        labels: Names of the classes, for the card.
         timeout: Seconds that the conversion may take. Defaults to 600.
 
     Returns:
@@ -78,11 +106,13 @@ def tflite(
     Raises:
         TypeError: If `student` is not a Keras model.
         ValueError: If an argument is wrong: an unbuilt student, no or bad
-            calibration data, recurrent layers with `"int8"`.
+            calibration data, loops that integer files cannot have.
+        ImportError: If a package of an extra is missing.
         OSError: If `path` cannot be written to.
         RuntimeError: If the converter refuses, crashes or takes too long.
         ExportMismatchError: If the file is not what was asked for or does
-            not behave like the student.
+            not behave like the student; where rounding is the cause, the
+            error names the layers that lose most.
 
     Example:
     >>> import keras, keras_kd
@@ -100,17 +130,23 @@ def tflite(
         calibration,
         verify,
         {key: tolerance},
+        preprocess=preprocess,
+        input_dtype=input_dtype,
+        labels=labels,
         timeout=timeout,
     )[key]
 
 
-def tflite_files(
+def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
     student: Any,
     paths: Mapping[str, str | os.PathLike[str]],
     calibration: Any = None,
     verify: Any = None,
     tolerance: Mapping[str, float | None] | None = None,
     *,
+    preprocess: Any = None,
+    input_dtype: str | None = None,
+    labels: Sequence[str] | None = None,
     timeout: float = 600,
 ) -> dict[str, Verification]:
     """Export a student as several `.tflite` files in one child process.
@@ -125,6 +161,9 @@ def tflite_files(
         calibration: See `tflite`.
         verify: See `tflite`.
         tolerance: See `tflite`; by quantization.
+        preprocess: See `tflite`.
+        input_dtype: See `tflite`.
+        labels: See `tflite`.
         timeout: Seconds that all conversions together may take. Defaults to
             600.
 
@@ -134,6 +173,7 @@ def tflite_files(
     Raises:
         TypeError: See `tflite`.
         ValueError: See `tflite`.
+        ImportError: See `tflite`.
         OSError: See `tflite`.
         RuntimeError: See `tflite`.
         ExportMismatchError: See `tflite`.
@@ -145,68 +185,88 @@ def tflite_files(
     0
     """
     student = exportable(student)
-    signature = read_signature(student, _SUBJECT)
+    read_signature(student, _SUBJECT)
+    contents = read_contents(student, preprocess, input_dtype, labels, _SUBJECT)
+    front = contents.front(student)
+    signature = read_signature(front, _SUBJECT)
     check_number(_SUBJECT, "timeout", timeout, above=0)
-    recurrent = recurrent_layers(student)
+    tolerances = tolerance or {}
     for quantization, path in paths.items():
-        _check(quantization, Path(path), recurrent, calibration)
-        check_tolerance((tolerance or {}).get(quantization), _SUBJECT)
+        _check(quantization, Path(path), calibration, contents.input_dtype)
+        check_tolerance(tolerances.get(quantization), _SUBJECT)
+    check_kinds(student, paths, _SUBJECT)
     examples = None
     if calibration is not None:
         examples = calibration_examples(calibration, signature, _SUBJECT)
     compared = verification_examples(verify, signature, _SUBJECT)
-    if compared is None:
-        compared = examples
+    if compared is None and examples is not None:
+        compared = Examples(examples)
     if not paths:
         return {}
     with tempfile.TemporaryDirectory(prefix="keras_kd_export_") as name:
-        folder = Path(name)
-        made = {key: folder / f"{key}.tflite" for key in paths}
+        made = {key: Path(name) / f"{key}.tflite" for key in paths}
         convert_student(
-            student, made, examples, timeout=timeout, subject=_SUBJECT
+            student,
+            made,
+            examples,
+            timeout=timeout,
+            subject=_SUBJECT,
+            contents=contents,
         )
-        results = {}
-        for key, path in paths.items():
-            with staged(path) as scratch:
-                shutil.copyfile(made[key], scratch)
-                result = check_file(
-                    scratch,
-                    student,
-                    compared,
-                    tolerance=(tolerance or {}).get(key),
-                    quantization=key,
-                    subject=_SUBJECT,
-                )
-            results[key] = replace(result, path=str(path))
-    return results
+        return {
+            key: _named(
+                made[key],
+                Path(path),
+                front,
+                compared,
+                Demands(tolerances.get(key), quantization=key),
+            )
+            for key, path in paths.items()
+        }
+
+
+def _named(
+    made: Path,
+    path: Path,
+    front: keras.Model,
+    compared: Any,
+    demands: Demands,
+) -> Verification:
+    """Give a file that passes its name, and its card the name beside it."""
+    # The inner one is renamed first: there is no card without its file.
+    with staged(card_path(path)) as card, staged(path) as scratch:
+        shutil.copyfile(made, scratch)
+        result = check_file(scratch, front, compared, demands, subject=_SUBJECT)
+        card.write_text(card_text(scratch), "utf-8")
+    return replace(result, path=str(path))
 
 
 def _check(
-    quantization: str, path: Path, recurrent: list[str], calibration: Any
+    quantization: str, path: Path, calibration: Any, input_dtype: str | None
 ) -> None:
     """Check what can be checked before the converter is started."""
-    if quantization in _LATER:
-        expected = f"one of {', '.join(map(repr, _QUANTIZATIONS))}"
-        advice = "It is planned, and not there yet."
-        raise ValueError(
-            requirement(
-                _SUBJECT, "quantization", expected, quantization, advice
-            )
-        )
-    check_choice(_SUBJECT, "quantization", quantization, _QUANTIZATIONS)
+    check_choice(_SUBJECT, "quantization", quantization, QUANTIZATIONS)
     if path.suffix != ".tflite" or path.is_dir():
         expected = "the name of a file that ends in `.tflite`"
         raise ValueError(requirement(_SUBJECT, "path", expected, str(path)))
-    if quantization == "int8":
-        if calibration is None:
-            raise ValueError(
-                requirement(
-                    _SUBJECT,
-                    "calibration",
-                    "a dataset for 'int8'",
-                    None,
-                    "Pass `calibration=` some 200 training examples.",
-                )
+    if quantization in CALIBRATED and calibration is None:
+        raise ValueError(
+            requirement(
+                _SUBJECT,
+                "calibration",
+                f"a dataset for {quantization!r}",
+                None,
+                "Pass `calibration=` some 200 training examples.",
             )
-        refuse_recurrent(recurrent, _SUBJECT)
+        )
+    if quantization == "int16x8" and input_dtype == "uint8":
+        raise ValueError(
+            requirement(
+                _SUBJECT,
+                "input_dtype",
+                "None for 'int16x8', whose inputs are int16",
+                input_dtype,
+                "The converter has no step from bytes to 16 bits.",
+            )
+        )
     check_writable(path)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from dataclasses import dataclass
+from dataclasses import field
 
 
 @dataclass(frozen=True)
@@ -11,8 +12,9 @@ class Verification:
 
     Args:
         path: The file or folder.
-        kind: `"saved_model"`, `"float32"`, `"float16"`, `"dynamic_range"`
-            or `"int8"`, found in the file.
+        kind: `"saved_model"`, `"onnx"`, `"float32"`, `"float16"`,
+            `"dynamic_range"`, `"int8"`, `"int16x8"` or `"int4_weights"`,
+            found in the file.
         num_examples: Examples compared; 0 where nothing was.
         max_abs_difference: Largest difference between an output of the file
             and the student's. With several outputs, of the worst one.
@@ -26,6 +28,13 @@ class Verification:
         input_dtype: What the file takes.
         output_dtype: What the file gives.
         passed: Whether outputs were compared and are within tolerance.
+        accuracy: Share of labelled examples on which the file picks the
+            right class; `None` without labels.
+        student_accuracy: The same for the student.
+        accuracy_difference: `accuracy - student_accuracy`.
+        weight_dtypes: Number of stored weights by type; empty for a
+            SavedModel.
+        operators: Number of operators by name; empty for a SavedModel.
     """
 
     path: str
@@ -40,6 +49,11 @@ class Verification:
     input_dtype: str
     output_dtype: str
     passed: bool
+    accuracy: float | None = None
+    student_accuracy: float | None = None
+    accuracy_difference: float | None = None
+    weight_dtypes: dict[str, int] = field(default_factory=dict)
+    operators: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return all fields as a JSON object."""

@@ -5,10 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from keras_kd.core.checks import check_integer
+from keras_kd.core.checks import check_number
 from keras_kd.export.check_file import check_file
+from keras_kd.export.check_file import check_tolerance
+from keras_kd.export.contents import read_contents
 from keras_kd.export.examples import NUM_EXAMPLES
+from keras_kd.export.kinds import Demands
 from keras_kd.export.signature import exportable
+from keras_kd.export.signature import read_signature
 from keras_kd.export.verification import Verification
+
+_SUBJECT = "export.verify"
 
 
 def verify(
@@ -17,7 +24,9 @@ def verify(
     dataset: Any,
     *,
     tolerance: float | None = None,
-    num_examples: int = NUM_EXAMPLES,
+    max_accuracy_loss: float | None = None,
+    num_examples: int | None = NUM_EXAMPLES,
+    preprocess: Any = None,
 ) -> Verification:
     """Compare an exported file with the student it was made from.
 
@@ -26,19 +35,31 @@ def verify(
         max |file - student| <= tolerance * range + step
 
     over all examples and outputs, with the range of the student's values
-    and the quantization step of an 8-bit output (0 for real numbers). By
-    default the tolerance is 1e-4 for SavedModel and float32, 1e-2 for
-    float16, 0.1 for dynamic_range and 0.2 for int8; at least 0.05 for a
-    student that computes in float16 or bfloat16. With these defaults, 8-bit
-    files must also pick the student's class on 80 % of the data.
+    and the quantization step of an integer output (0 for real numbers; at
+    most an eighth of the range). By
+    default the tolerance is 1e-4 for SavedModel, ONNX and float32, 1e-2 for
+    float16, 0.1 for dynamic_range and int16x8, 0.2 for int8 and 0.4 for
+    int4_weights; at least 0.05 for a student that computes in float16 or
+    bfloat16. With these defaults, files that round to so few bits must also
+    pick the student's class on 80 % of the data. Where such a file does not
+    pass, the student is converted once more, to float32, and the error names
+    the layers that lose most; that takes some seconds.
 
     Args:
-        path: A SavedModel folder or a `.tflite` file.
+        path: A SavedModel folder, a `.tflite` or an `.onnx` file.
         student: The model that it was made from.
-        dataset: Data in any form that `fit` takes; labels are not used.
+        dataset: Data in any form that `fit` takes: what the file takes.
+            Where there are labels (class numbers or one-hot), the accuracies
+            of both are reported.
         tolerance: Share of the range, above 0. Replaces the default, and
             the share of equal classes is then only reported.
-        num_examples: Most examples to compare. Defaults to 256.
+        max_accuracy_loss: Most accuracy that the file may lose on the
+            labelled data, as 0.01 for one point. `None`, the default, only
+            reports it.
+        num_examples: Most examples to compare; `None` for all. Defaults to
+            256.
+        preprocess: The layers that were put in front of the student (see
+            `tflite`).
 
     Returns:
         The `Verification`, passed.
@@ -58,12 +79,20 @@ def verify(
     >>> keras_kd.export.verify(folder, student, x).agreement
     1.0
     """
-    check_integer("export.verify", "num_examples", num_examples, low=1)
+    if num_examples is not None:
+        check_integer(_SUBJECT, "num_examples", num_examples, low=1)
+    check_tolerance(tolerance, _SUBJECT)
+    if max_accuracy_loss is not None:
+        name = "max_accuracy_loss"
+        check_number(_SUBJECT, name, max_accuracy_loss, low=0, high=1)
+    student = exportable(student)
+    read_signature(student, _SUBJECT)
+    contents = read_contents(student, preprocess, None, None, _SUBJECT)
     return check_file(
         Path(path),
-        exportable(student),
+        contents.front(student),
         dataset,
-        tolerance=tolerance,
+        Demands(tolerance, max_accuracy_loss),
         num_examples=num_examples,
-        subject="export.verify",
+        subject=_SUBJECT,
     )

@@ -84,6 +84,7 @@ def test_it_leaves_the_student_and_its_files(teacher_path, tmp_path):
     assert sorted(os.listdir(output)) == [
         "student.keras",
         "student_float16.tflite",
+        "student_float16.tflite.json",
     ]
     rows = {row["model"]: row for row in json.loads(result.stdout)}
     assert list(rows) == ["teacher", "student", "float16"]

@@ -48,7 +48,7 @@ def test_a_name_without_ending_is_a_saved_model(student_path, tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("a", ["--quantization", "int8"], "ends in .tflite for 'int8'"),
+        ("a", ["--quantization", "int8"], "for quantization 'int8'"),
         ("a.tflite", ["--quantization", "int8"], "`calibration` to be a data"),
         ("a.tflite", ["--quantization", "int-8"], "Did you mean 'int8'?"),
     ],

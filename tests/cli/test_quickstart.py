@@ -79,9 +79,13 @@ def test_it_leaves_every_file(small_run):
         "student.keras",
         "student_alone.keras",
         "student_dynamic_range.tflite",
+        "student_dynamic_range.tflite.json",
         "student_float16.tflite",
+        "student_float16.tflite.json",
         "student_float32.tflite",
+        "student_float32.tflite.json",
         "student_int8.tflite",
+        "student_int8.tflite.json",
         "teacher.keras",
     ]
     written = json.loads((output / "results.json").read_text())

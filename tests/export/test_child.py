@@ -1,9 +1,12 @@
 """What the parent says when the converter does not end well."""
 
 import sys
+import tempfile
 
+import numpy as np
 import pytest
 
+from keras_kd import export
 from keras_kd.export import child
 
 pytestmark = pytest.mark.export
@@ -66,3 +69,24 @@ def test_a_refusal_is_worded(tmp_path, monkeypatch):
 def test_the_tail_leaves_start_up_messages_out():
     output = "I0000 00:00:1 cpu.cc:1] hello\nINFO: made\n\nthe reason\n"
     assert child._tail(output) == "the reason"
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+def test_a_segfault_of_the_real_export_leaves_nothing(
+    tiny, tmp_path, monkeypatch, kind
+):
+    program = tmp_path / "crashing.py"
+    program.write_text("import ctypes\nctypes.string_at(0)\n")
+    monkeypatch.setattr(child, "PROGRAM", str(program))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    path = tmp_path / "out" / "x.tflite"
+    path.parent.mkdir()
+    path.write_bytes(b"the older file")
+    x = np.random.default_rng(0).random((20, 3))
+    with pytest.raises(RuntimeError, match=r"crashed \(SIGSEGV"):
+        export.tflite(tiny, path, kind, calibration=x)
+    assert path.read_bytes() == b"the older file"
+    assert [p.name for p in path.parent.iterdir()] == ["x.tflite"]
+    assert not list(scratch.iterdir())

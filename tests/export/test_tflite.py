@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import types
 
 import keras
@@ -93,8 +95,38 @@ def test_to_json(made):
 def test_nothing_else_is_left(made):
     folder = made[0]["int8"].parent
     assert sorted(p.name for p in folder.iterdir()) == sorted(
-        f"{kind}.tflite" for kind in KINDS
+        f"{kind}.tflite{ending}" for kind in KINDS for ending in ("", ".json")
     )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_student_gives_the_same_bytes(made, student, data, kind):
+    path = made[0][kind].with_name("again.tflite")
+    export.tflite(student, path, kind, calibration=data[0], verify=False)
+    again = path.read_bytes(), path.with_name("again.tflite.json").read_bytes()
+    path.unlink()
+    path.with_name("again.tflite.json").unlink()
+    assert again[0] == made[0][kind].read_bytes()
+    assert (
+        again[1] == (made[0][kind].parent / f"{kind}.tflite.json").read_bytes()
+    )
+
+
+def test_a_loaded_student_gives_the_same_bytes_in_another_process(
+    made, student, tmp_path
+):
+    student.save(tmp_path / "student.keras")
+    code = (
+        "import sys, keras, keras_kd\n"
+        "keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])\n"
+        "student = keras.models.load_model(sys.argv[1] + '/student.keras')\n"
+        "path = sys.argv[1] + '/student.tflite'\n"
+        "keras_kd.export.tflite(student, path, 'float16', verify=False)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    content = (tmp_path / "student.tflite").read_bytes()
+    assert content == made[0]["float16"].read_bytes()
 
 
 def test_dynamic_range_of_tiny_layers_is_an_error(tiny, tmp_path):
@@ -106,6 +138,36 @@ def test_dynamic_range_of_tiny_layers_is_an_error(tiny, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.tflite"]
 
 
+def test_int8_of_tiny_layers_is_int8(tiny, tmp_path):
+    x = np.random.default_rng(0).random((20, 3))
+    result = export.tflite(tiny, tmp_path / "x.tflite", "int8", x)
+    assert result.weight_dtypes["int8"] == 9
+    assert result.input_dtype == result.output_dtype == "int8"
+
+
+def test_float64_students_are_exported_in_float32(tmp_path):
+    keras.utils.set_random_seed(0)
+    dtype = "float64"
+    student = keras.Sequential(
+        [
+            keras.Input((4,), dtype=dtype),
+            keras.layers.Dense(5, activation="relu", dtype=dtype),
+            keras.layers.Dense(3, dtype=dtype),
+        ]
+    )
+    x = np.random.default_rng(0).random((40, 4))
+    paths = {kind: tmp_path / f"{kind}.tflite" for kind in ("float32", "int8")}
+    results = export.tflite_files(student, paths, calibration=x)
+    assert results["float32"].input_dtype == "float32"
+    assert results["float32"].weight_dtypes.keys() == {"float32"}
+    assert results["int8"].input_dtype == "int8"
+    a, b, c, d = student.get_weights()
+    expected = np.maximum(x @ a + b, 0) @ c + d
+    found = LiteRTModel(paths["float32"]).predict(x)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert student.layers[0].compute_dtype == "float64"
+
+
 def test_a_distiller_is_exported_as_its_student_without_comparison(
     tiny, tmp_path
 ):
@@ -115,45 +177,6 @@ def test_a_distiller_is_exported_as_its_student_without_comparison(
     assert path.exists()
     assert (result.passed, result.num_examples) == (False, 0)
     assert result.max_abs_difference is None
-
-
-def test_recurrent_student(tmp_path):
-    keras.utils.set_random_seed(0)
-    student = keras.Sequential(
-        [
-            keras.Input((6, 4)),
-            keras.layers.LSTM(8),
-            keras.layers.Dense(3),
-        ]
-    )
-    path = tmp_path / "lstm.tflite"
-    result = export.tflite(student, path)
-    assert result.passed
-    model = LiteRTModel(path)
-    assert model.input_details[0].shape == (1, 6, 4)
-    x = np.random.default_rng(0).normal(size=(3, 6, 4)).astype("float32")
-    np.testing.assert_allclose(
-        model.predict(x), _lstm(student.get_weights(), x), atol=1e-5
-    )
-    with pytest.raises(ValueError, match=r"converter crashes on lstm"):
-        export.tflite(student, path, "int8", calibration=x)
-
-
-def _lstm(weights, x):
-    """Restate an LSTM and a Dense layer in NumPy."""
-    kernel, recurrent, bias, dense, dense_bias = map(np.float64, weights)
-    units = recurrent.shape[0]
-    hidden = cell = np.zeros((len(x), units))
-
-    def sigmoid(value):
-        return 1 / (1 + np.exp(-value))
-
-    for step in range(x.shape[1]):
-        gates = x[:, step] @ kernel + hidden @ recurrent + bias
-        enter, forget, new, leave = np.split(gates, 4, axis=1)
-        cell = sigmoid(forget) * cell + sigmoid(enter) * np.tanh(new)
-        hidden = sigmoid(leave) * np.tanh(cell)
-    return hidden @ dense + dense_bias
 
 
 def test_mixed_precision_student_with_nested_model(tmp_path):

@@ -25,6 +25,7 @@ GOOD = np.random.default_rng(0).random((20, 3))
         (np.zeros((20, 3)), "0 everywhere"),
         ([GOOD, GOOD], "with the inputs 'input'"),
         (lambda: GOOD, "dataset"),
+        ((batch for batch in [GOOD]), "dataset.*Received.*generator"),
     ],
     ids=[
         "none",
@@ -38,6 +39,7 @@ GOOD = np.random.default_rng(0).random((20, 3))
         "constant",
         "two-inputs",
         "function",
+        "generator",
     ],
 )
 def test_bad_calibration_is_refused_before_converting(
@@ -57,8 +59,8 @@ def _never(*args, **kwargs):
     ("arguments", "match"),
     [
         ({"quantization": "fp16"}, "Did you mean 'float16'"),
-        ({"quantization": "int16x8"}, "not there yet"),
-        ({"quantization": "int4_weights"}, "not there yet"),
+        ({"quantization": "int4_weight"}, "Did you mean 'int4_weights'"),
+        ({"quantization": "int16x8"}, "to be a dataset for 'int16x8'"),
         ({"path": "student.lite"}, "ends in `.tflite`"),
         ({"tolerance": 0.0}, "greater than 0"),
         ({"tolerance": float("nan")}, "greater than 0"),

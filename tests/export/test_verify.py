@@ -102,6 +102,72 @@ def test_eight_bit_files_must_pick_the_same_classes():
         assert bool(word) == bool(_too_many_changed(result))
 
 
+def test_accuracies_and_what_may_be_lost(path, student, data, tmp_path):
+    x, y = data
+    # The file, against a student that confuses two classes.
+    other = keras.models.clone_model(student)
+    weights = student.get_weights()
+    weights[-2], weights[-1] = weights[-2][:, [1, 0, 2]], weights[-1][[1, 0, 2]]
+    other.set_weights(weights)
+    result = export.verify(path, other, data, tolerance=1e3, num_examples=None)
+    right = {
+        model: float((model.predict(x, verbose=0).argmax(1) == y).mean())
+        for model in (student, other)
+    }
+    assert result.num_examples == 300
+    np.testing.assert_allclose(result.accuracy, right[student])
+    np.testing.assert_allclose(result.student_accuracy, right[other])
+    difference = right[student] - right[other]
+    np.testing.assert_allclose(result.accuracy_difference, difference)
+    options = {"tolerance": 1e3, "max_accuracy_loss": 0.0}
+    # It loses nothing here, and is better than what it is compared with.
+    assert export.verify(path, other, data, **options).passed
+    one_hot = (x, np.eye(3)[y])
+    assert export.verify(path, student, one_hot, **options).accuracy > 0.9
+    swapped = (x, np.array([1, 0, 2])[y])
+    match = r"its accuracy on 256 examples is .*0.00% is the most"
+    with pytest.raises(export.ExportMismatchError, match=match):
+        export.verify(path, other, swapped, **options)
+
+
+@pytest.mark.parametrize(
+    ("labels", "match"),
+    [
+        (None, "no labels that fit"),
+        (np.random.default_rng(0).random((300, 3)), "no labels that fit"),
+    ],
+    ids=["none", "regression"],
+)
+def test_an_accuracy_needs_labels(path, student, data, labels, match):
+    dataset = data[0] if labels is None else (data[0], labels)
+    with pytest.raises(ValueError, match=match):
+        export.verify(path, student, dataset, max_accuracy_loss=0.5)
+    assert export.verify(path, student, dataset).accuracy is None
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
+def test_a_loss_of_accuracy_is_a_share(path, student, data, value):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        export.verify(path, student, data, max_accuracy_loss=value)
+
+
+def test_coarse_steps_do_not_excuse_themselves():
+    from keras_kd.export.check_file import _too_different
+    from keras_kd.export.comparison import Tally
+    from keras_kd.export.opened import OpenedFile
+
+    def excess(worst, step):
+        tally = Tally(low=0.0, high=1.0, worst=worst)
+        names = {"y": "int8"}
+        file = OpenedFile("int8", dict, names, names, {"y": step}, {}, {})
+        return _too_different(file, {"y": tally}, 0.2)
+
+    assert excess(0.21, 0.02) == ""
+    assert "tolerance 0.2" in excess(0.23, 0.02)
+    # Before the bound, a step of the whole range let everything pass.
+    assert "tolerance 0.2" in excess(0.33, 1.0)
+
+
 def test_the_tally_restates_numpy():
     from keras_kd.export.comparison import Tally
 

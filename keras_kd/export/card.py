@@ -1,0 +1,202 @@
+"""The card of a `.tflite` file: what it is, in JSON, in it and beside it."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_kd.core.checks import requirement
+from keras_kd.export.contents import Contents
+from keras_kd.export.metadata import embed
+from keras_kd.export.metadata import split
+from keras_kd.export.metadata import unpack
+
+# Name of the metadata buffer.
+_NAME = "keras_kd"
+_FORMAT = 1
+_SUBJECT = "export.read_card"
+# A layer with more numbers than this (a mean image) keeps them in the file.
+_MOST_VALUES = 100
+
+
+def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read what a `.tflite` file that this package made says about itself.
+
+    The card stands in the flatbuffer's metadata under the name `keras_kd`,
+    where runtimes do not look, and the same text beside the file, as
+    `student.tflite.json`; the one in the file is read. What is around it is
+    compared with the hash that it holds.
+
+    Args:
+        path: The file.
+
+    Returns:
+        `format` (1), `quantization`, `student` (`name`, `num_params`,
+        `weights_sha256`), `inputs` and `outputs` (`name`, `shape`, `dtype`,
+        `scale`, `zero_point`; a scale of 0 means not quantized), `labels`,
+        `preprocessing` (one dict a layer, in order; its numbers under
+        `values` where there are few), `content_sha256` (of the file without
+        the card) and `versions`.
+
+    Raises:
+        ValueError: If the file is missing, is no LiteRT file, has no card or
+            was changed after it had been exported.
+
+    Example:
+    >>> import keras, keras_kd, tempfile
+    >>> path = tempfile.mkdtemp() + "/student.tflite"
+    >>> try:
+    ...     keras_kd.export.read_card(path)
+    ... except ValueError as error:
+    ...     print(str(error).count("student.tflite"))
+    1
+    """
+    content = _read(Path(path))
+    try:
+        rest, text = split(content, _NAME)
+        card = None if text is None else json.loads(text)
+    # A damaged flatbuffer raises whatever its first bad byte leads to.
+    except Exception as error:
+        raise ValueError(_refusal(path, "It is damaged.")) from error
+    if card is None:
+        advice = "It has no card: `keras_kd.export.tflite` did not make it."
+        raise ValueError(_refusal(path, advice))
+    if hashlib.sha256(rest).hexdigest() != card["content_sha256"]:
+        advice = "Its content was changed after the export."
+        raise ValueError(_refusal(path, advice))
+    return dict(card)
+
+
+def add_card(
+    path: Path, student: keras.Model, quantization: str, contents: Contents
+) -> None:
+    """Put a card into a file, in place.
+
+    Args:
+        path: What the converter made.
+        student: The model, without what `contents` put in front of it.
+        quantization: What was asked for.
+        contents: What else is in the file.
+    """
+    content = path.read_bytes()
+    model = unpack(content)
+    card = {
+        "format": _FORMAT,
+        "quantization": quantization,
+        "student": {
+            "name": student.name,
+            "num_params": student.count_params(),
+            "weights_sha256": _weights_sha256(student),
+        },
+        **_ends(model),
+        "labels": contents.labels and list(contents.labels),
+        "preprocessing": [
+            _described(layer)
+            for layer in contents.preprocess
+            if isinstance(layer, keras.Layer)
+        ],
+        "content_sha256": hashlib.sha256(content).hexdigest(),
+        "versions": _versions(quantization),
+    }
+    text = json.dumps(card, separators=(",", ":"), ensure_ascii=False)
+    path.write_bytes(embed(content, _NAME, text))
+
+
+def card_text(path: Path) -> str:
+    """Return the card of a file as the text that goes beside it."""
+    return json.dumps(read_card(path), indent=2, ensure_ascii=False) + "\n"
+
+
+def card_path(path: Path) -> Path:
+    """Return where the card of a file goes."""
+    return path.with_name(f"{path.name}.json")
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise ValueError(
+            requirement(_SUBJECT, "path", "an existing file", str(path))
+        )
+    content = path.read_bytes()
+    if content[4:8] != b"TFL3":
+        raise ValueError(_refusal(path, "It does not begin as such files do."))
+    return content
+
+
+def _refusal(path: str | os.PathLike[str], advice: str) -> str:
+    expected = "a whole `.tflite` file with a card"
+    return requirement(_SUBJECT, "path", expected, os.fspath(path), advice)
+
+
+def _ends(model: Any) -> dict[str, list[dict[str, Any]]]:
+    """Return inputs and outputs, under the names of the signature."""
+    graph = model.subgraphs[0]
+    signature = model.signatureDefs[0]
+    return {
+        key: [
+            _end(entry.name, graph.tensors[entry.tensorIndex])
+            for entry in entries
+        ]
+        for key, entries in (
+            ("inputs", signature.inputs),
+            ("outputs", signature.outputs),
+        )
+    }
+
+
+def _end(name: bytes, tensor: Any) -> dict[str, Any]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    types = {v: k for k, v in vars(schema.TensorType).items() if k[0] != "_"}
+    signature = tensor.shapeSignature
+    shape = tensor.shape if signature is None else signature
+    quantized = tensor.quantization
+    scaled = quantized is not None and quantized.scale is not None
+    return {
+        "name": name.decode("utf-8"),
+        "shape": [None if size < 0 else int(size) for size in shape],
+        "dtype": types[tensor.type].lower(),
+        "scale": float(quantized.scale[0]) if scaled else 0.0,
+        "zero_point": int(quantized.zeroPoint[0]) if scaled else 0,
+    }
+
+
+def _described(layer: keras.Layer) -> dict[str, Any]:
+    """Describe a layer: its configuration, and its numbers if they are few."""
+    described = keras.saving.serialize_keras_object(layer)
+    values = [np.asarray(weight).tolist() for weight in layer.get_weights()]
+    fits = sum(np.size(value) for value in values) <= _MOST_VALUES
+    return {
+        "class": described["class_name"],
+        "config": described["config"],
+        "values": values if fits else None,
+    }
+
+
+def _weights_sha256(student: keras.Model) -> str:
+    """Hash types, shapes and values of all weights, in their order."""
+    digest = hashlib.sha256()
+    for weight in student.get_weights():
+        value = np.ascontiguousarray(weight)
+        digest.update(f"{value.dtype.name}{value.shape}".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def _versions(quantization: str) -> dict[str, str]:
+    import tensorflow as tf
+
+    found = {
+        "keras-kd": importlib.metadata.version("keras-kd"),
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+    }
+    if quantization == "int4_weights":
+        name = "ai-edge-quantizer"
+        found[name] = importlib.metadata.version(name)
+    return found

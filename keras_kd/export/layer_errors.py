@@ -1,0 +1,204 @@
+"""Which layers of a file lose the most: its tensors beside a float file's."""
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_kd.evaluation.litert_tensors import OpenTensors
+from keras_kd.export.child import convert_all
+from keras_kd.export.examples import Examples
+from keras_kd.export.metadata import operator_name
+from keras_kd.export.metadata import unpack
+from keras_kd.export.precision import float32_arithmetic
+from keras_kd.export.recurrent import unrolled
+from keras_kd.export.signature import read_signature
+from keras_kd.export.trace import write_saved_model
+
+# Enough for a mean error, few enough that all tensors fit in memory.
+_NUM_EXAMPLES = 32
+_NUM_LAYERS = 3
+_TIMEOUT = 600.0
+# What stands for the operator of a file's inputs.
+INPUT = "input"
+# A byte over the data's own range errs by 1/510 of it, some 1 % of its
+# spread, and a few percent where outliers widen the range.
+_OTHER_RANGE = 0.1
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """What one operator of a file loses.
+
+    Args:
+        layer: Name of the Keras layer, or of the tensor where none is known.
+        operator: The operator that computes it; `INPUT` for the file's
+            inputs.
+        error: Root mean square difference from the float file, as a share of
+            the spread (standard deviation) of the float file's values.
+        added: The part of `error` that its inputs did not have.
+    """
+
+    layer: str
+    operator: str
+    error: float
+    added: float
+
+
+def worst_layers(
+    path: Path, student: keras.Model, examples: Examples, subject: str
+) -> list[LayerError]:
+    """Return the layers of a `.tflite` file that lose most, worst first.
+
+    The student is converted once more, to float32, and both files are run
+    with all their tensors kept; the converter gives a tensor one name in
+    both.
+
+    Args:
+        path: The file.
+        student: The model, with what is in front of it in the file.
+        examples: What both are run on; the first 32 are used.
+        subject: Who asks, for the error messages.
+
+    Raises:
+        RuntimeError: If the converter fails.
+    """
+    part = {k: v[:_NUM_EXAMPLES] for k, v in examples.inputs.items()}
+    file = OpenTensors(path)
+    with tempfile.TemporaryDirectory(prefix="keras_kd_layers_") as name:
+        twin = OpenTensors(_float_twin(Path(name), file, student, subject))
+        expected = twin.tensors(part)
+    found = file.tensors(part)
+    file.close()
+    twin.close()
+    errors = {
+        key: _error(found[key], expected[key])
+        for key in expected.keys() & found.keys()
+    }
+    return _ranked(path, errors, _Names(student))
+
+
+def worded(layers: list[LayerError]) -> str:
+    """Word the layers that lose most; nothing where none is known."""
+    if not layers:
+        return ""
+    listed = ", ".join(
+        f"`{layer.layer}` ({layer.operator}: {layer.error:.1%}, "
+        f"{layer.added:.1%} of it new)"
+        for layer in layers
+    )
+    text = (
+        "The layers that lose most, by their error as a share of the spread "
+        f"of their values: {listed}."
+    )
+    if layers[0].operator == INPUT and layers[0].error > _OTHER_RANGE:
+        text += (
+            " The input itself is lost: the calibration data had another "
+            "range than these."
+        )
+    return text
+
+
+def _float_twin(
+    folder: Path, file: OpenTensors, student: keras.Model, subject: str
+) -> Path:
+    """Convert the student as the file was, without any rounding."""
+    twin = folder / "float32.tflite"
+    loops = "WHILE" in file.operators
+    with (
+        float32_arithmetic(student),
+        contextlib.nullcontext() if loops else unrolled(student),
+    ):
+        write_saved_model(
+            student,
+            folder / "saved_model",
+            read_signature(student, subject).in_float32(),
+            file.input_details[0].shape[0],
+            subject,
+        )
+    convert_all(
+        folder, {"float32": twin}, None, timeout=_TIMEOUT, subject=subject
+    )
+    return twin
+
+
+def _error(found: np.ndarray, expected: np.ndarray) -> float:
+    """Return the root mean square difference as a share of the spread."""
+    if found.shape != expected.shape or not found.size:
+        return 0.0
+    difference = found.astype("float64") - expected.astype("float64")
+    spread = float(np.std(expected.astype("float64")))
+    return float(np.sqrt(np.mean(difference**2))) / spread if spread else 0.0
+
+
+def _ranked(
+    path: Path, errors: Mapping[str, float], names: "_Names"
+) -> list[LayerError]:
+    """Follow the file's operators; sort by what each adds."""
+    model = unpack(path.read_bytes())
+    graph = model.subgraphs[0]
+    codes = [operator_name(code) for code in model.operatorCodes]
+    tensors = [tensor.name.decode("utf-8") for tensor in graph.tensors]
+    ends = model.signatureDefs[0] if model.signatureDefs else None
+    called = {
+        end.tensorIndex: end.name.decode("utf-8")
+        for end in ([*ends.inputs, *ends.outputs] if ends else [])
+    }
+    layers = []
+    for index in graph.inputs:
+        error = errors.get(tensors[index], 0.0)
+        name = called.get(index, tensors[index])
+        layers.append(LayerError(name, INPUT, error, error))
+    for operator in graph.operators:
+        before = [
+            errors.get(tensors[i], 0.0) for i in operator.inputs if i >= 0
+        ]
+        code = codes[operator.opcodeIndex]
+        for index in operator.outputs:
+            error = errors.get(tensors[index], 0.0)
+            added = error - max(before, default=0.0)
+            default = called.get(index, tensors[index])
+            layer = names.layer(tensors[index]) or default
+            layers.append(LayerError(layer, code, error, added))
+    # QUANTIZE and its like only store a value anew.
+    worst = [layer for layer in layers if layer.added > 0]
+    return sorted(worst, key=lambda layer: -layer.added)[:_NUM_LAYERS]
+
+
+class _Names:
+    """The Keras layers behind the names of tensors."""
+
+    def __init__(self, student: keras.Model) -> None:
+        self._root = student.name
+        self._sizes = {
+            layer.name: sum(int(np.prod(w.shape)) for w in layer.weights)
+            for layer in student._flatten_layers(include_self=False)
+            if not isinstance(layer, keras.Model)
+        }
+
+    def layer(self, tensor: str) -> str | None:
+        """Return the layer of `model/layer/op;model/layer_2/op`, if known.
+
+        Of several that became one operator, the one with most weights.
+        """
+        found = [
+            name
+            for part in tensor.split(";")
+            for name in self._components(part)
+            if name in self._sizes
+        ]
+        return max(found, key=lambda name: self._sizes[name], default=None)
+
+    def _components(self, part: str) -> list[str]:
+        """Split a name; the second trace of a model has numbered it all."""
+        components = part.split("/")
+        if components[0] == self._root:
+            return components
+        if re.fullmatch(re.escape(self._root) + r"_\d+", components[0]):
+            return [re.sub(r"_\d+$", "", name) for name in components]
+        return components

@@ -1,0 +1,172 @@
+"""Export to the ONNX format."""
+
+import os
+import re
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_kd.core.checks import requirement
+from keras_kd.core.files import check_writable
+from keras_kd.core.files import staged
+from keras_kd.core.imports import optional
+from keras_kd.export.check_file import check_file
+from keras_kd.export.check_file import check_tolerance
+from keras_kd.export.contents import read_contents
+from keras_kd.export.examples import verification_examples
+from keras_kd.export.kinds import Demands
+from keras_kd.export.precision import float32_arithmetic
+from keras_kd.export.signature import Signature
+from keras_kd.export.signature import exportable
+from keras_kd.export.signature import named_outputs
+from keras_kd.export.signature import read_signature
+from keras_kd.export.verification import Verification
+
+_SUBJECT = "export.onnx"
+_PURPOSE = f"`{_SUBJECT}`"
+
+
+def onnx(
+    student: Any,
+    path: str | os.PathLike[str],
+    *,
+    verify: Any = None,
+    tolerance: float | None = None,
+    preprocess: Any = None,
+) -> Verification:
+    """Export a student as an ONNX file that is proved to behave alike.
+
+    For ONNX Runtime and for servers and tools that read ONNX; `tflite` is
+    for devices. Keras converts, through tf2onnx. The file gets its name only
+    after ONNX Runtime loaded it and its outputs were compared with the
+    student's; until then an older file of that name stays as it is. Needs
+    the extra `onnx`.
+
+    Args:
+        student: A built `keras.Model`, or a `keras_kd.Distiller`, whose
+            student is exported. One that computes in float16 or bfloat16 is
+            exported in float32.
+        path: The file to write, ending in `.onnx`.
+        verify: Data to compare on, in any form that `fit` takes. Defaults to
+            256 random inputs from a fixed seed. `False` compares nothing,
+            which the result says: `passed` is False.
+        tolerance: Largest difference, as a share of the range of the
+            student's outputs. Defaults to 1e-4 (see `verify`).
+        preprocess: What the file does to its inputs before the student (see
+            `tflite`).
+
+    Returns:
+        The `Verification` of the file.
+
+    Raises:
+        TypeError: If `student` is not a Keras model.
+        ValueError: If it is not built, or if `path` does not end in `.onnx`.
+        ImportError: If a package of the extra `onnx` is missing.
+        OSError: If `path` cannot be written to.
+        RuntimeError: If the student has parts that ONNX does not.
+        ExportMismatchError: If the file does not behave like the student.
+
+    Example:
+    >>> import keras, keras_kd
+    >>> student = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> try:
+    ...     keras_kd.export.onnx(student, "student.tflite")
+    ... except ValueError as error:
+    ...     print(str(error).count("ends in"))
+    1
+    """
+    student = exportable(student)
+    read_signature(student, _SUBJECT)
+    contents = read_contents(student, preprocess, None, None, _SUBJECT)
+    front = contents.front(student)
+    signature = read_signature(front, _SUBJECT)
+    if Path(path).suffix != ".onnx" or Path(path).is_dir():
+        expected = "the name of a file that ends in `.onnx`"
+        raise ValueError(requirement(_SUBJECT, "path", expected, str(path)))
+    check_tolerance(tolerance, _SUBJECT)
+    check_writable(path)
+    for package in ("onnx", "onnxruntime", "tf2onnx"):
+        optional(package, "onnx", _PURPOSE)
+    examples = verification_examples(verify, signature, _SUBJECT)
+    with staged(path) as scratch:
+        with float32_arithmetic(front):
+            _write(front, scratch, signature)
+        result = check_file(
+            scratch, front, examples, Demands(tolerance), subject=_SUBJECT
+        )
+    return replace(result, path=str(path))
+
+
+def _write(student: keras.Model, path: Path, signature: Signature) -> None:
+    """Write the file with the signature's names, unchecked."""
+    specs = signature.in_float32().tensor_specs(None)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            # Keras refuses a student that was built and never called.
+            outputs = student(_symbolic(specs[0]))
+            student.export(
+                path, format="onnx", verbose=False, input_signature=specs
+            )
+    except OSError:
+        raise
+    # tf2onnx raises what its first unknown operator leads to.
+    except Exception as error:
+        raise RuntimeError(
+            f"`{_SUBJECT}` failed: the converter refused the student. It "
+            f"said: {' '.join(str(error).split())[:600]}"
+        ) from error
+    _rename(path, list(named_outputs(outputs)))
+
+
+def _symbolic(specs: Any) -> Any:
+    return keras.tree.map_structure(
+        lambda spec: keras.KerasTensor(spec.shape, spec.dtype.name), specs
+    )
+
+
+def _rename(path: Path, outputs: list[str]) -> None:
+    """Give a file names that say what things are, the same each time."""
+    package: Any = optional("onnx", "onnx", _PURPOSE)
+    model = package.load(path)
+    graph = model.graph
+    graph.doc_string = ""  # the number of a trace
+    names = _Names([node.name for node in graph.output], outputs)
+    for node in graph.node:
+        node.name = names[node.name]
+        node.input[:] = [names[name] for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+    for item in [*graph.initializer, *graph.input, *graph.output]:
+        item.name = names[item.name]
+    for end in [*graph.input, *graph.output]:
+        for size in end.type.tensor_type.shape.dim[:1]:
+            if size.dim_param:
+                size.dim_param = "batch"
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+class _Names:
+    """The names in a file, by what tf2onnx called things.
+
+    tf2onnx numbers what it inserts, `name__7`, from wherever its last file
+    ended: here from 1, in the order of the file.
+    """
+
+    def __init__(self, found: list[str], outputs: list[str]) -> None:
+        self._outputs = {name: name.split(":")[0] for name in found}
+        if len(found) == len(outputs) == 1:
+            # It keeps names of several outputs, and not that of one.
+            self._outputs = {found[0]: outputs[0]}
+        self._numbers: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> str:
+        return self._outputs.get(name) or re.sub(
+            r"(?<=__)\d+", self._renumbered, name
+        )
+
+    def _renumbered(self, number: re.Match[str]) -> str:
+        following = str(len(self._numbers) + 1)
+        return self._numbers.setdefault(number[0], following)

@@ -1,0 +1,75 @@
+"""Recurrent students: loops in float files, unrolled in integer ones."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+from keras_kd.core.checks import requirement
+
+# A step of an LSTM is some 12 operators and 5 kB of an int8 file.
+_MAX_STEPS = 128
+
+
+def recurrent_layers(student: keras.Model) -> list[keras.Layer]:
+    """Return the recurrent layers that become loops in the file."""
+    return [
+        layer
+        for layer in student._flatten_layers()
+        if isinstance(layer, keras.layers.RNN)
+        and not getattr(layer, "unroll", False)
+    ]
+
+
+def check_unrollable(
+    student: keras.Model, quantization: str, subject: str
+) -> None:
+    """Check that the loops of a student can be unrolled.
+
+    Quantizing a loop crashes the converter.
+
+    Raises:
+        ValueError: If a loop has an open number of steps, or too many.
+    """
+    for layer in recurrent_layers(student):
+        steps = _steps(layer)
+        if steps is None or steps > _MAX_STEPS:
+            number = "an open number of" if steps is None else steps
+            raise ValueError(
+                requirement(
+                    subject,
+                    "quantization",
+                    f"a float kind for recurrent layers of {number} steps",
+                    quantization,
+                    f"The converter crashes on the loop of {layer.name}, and "
+                    f"only loops of at most {_MAX_STEPS} steps are unrolled. "
+                    "Use 'float16', or give the student's keras.Input a "
+                    "shorter, fixed length.",
+                )
+            )
+
+
+@contextmanager
+def unrolled(student: keras.Model) -> Iterator[None]:
+    """Let every recurrent layer lay its steps out one by one.
+
+    Args:
+        student: A built model; unchanged afterwards.
+    """
+    layers: list[Any] = recurrent_layers(student)
+    try:
+        for layer in layers:
+            layer.unroll = True
+        yield
+    finally:
+        for layer in layers:
+            layer.unroll = False
+
+
+def _steps(layer: Any) -> int | None:
+    """Return the number of steps a layer was built on, where it is fixed."""
+    shape = (layer.get_build_config() or {}).get("input_shape")
+    while shape and isinstance(shape[0], list | tuple):
+        shape = shape[0]  # initial states follow the sequence
+    return shape[1] if shape else None
