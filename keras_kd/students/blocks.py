@@ -26,23 +26,24 @@ def check_family(
         num_classes: Units of the head.
         width: Multiplier of the widths.
         rank: Axes that `input_shape` has: 3 for images, of which height and
-            width may be None; None for any number of known sizes.
+            width may be None; 1 for texts; None for any number of known
+            sizes.
 
     Raises:
         TypeError: If a value has the wrong type.
         ValueError: If a value is outside its range.
     """
-    what = (
-        "a shape (height, width, channels) of positive integers"
-        if rank == 3
-        else "a shape of positive integers"
-    )
+    what, example = {
+        3: ("a shape (height, width, channels) of", "(32, 32, 3)"),
+        1: ("a shape (length,) of", "(64,)"),
+        None: ("a shape of", "(28, 28, 1)"),
+    }[rank]
     message = requirement(
         subject,
         "input_shape",
-        f"{what}, without the batch axis",
+        f"{what} positive integers, without the batch axis",
         input_shape,
-        "Give one example's shape, such as (32, 32, 3).",
+        f"Give one example's shape, such as {example}.",
     )
     if not isinstance(input_shape, (tuple, list)):
         raise TypeError(message)

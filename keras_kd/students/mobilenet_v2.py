@@ -76,7 +76,7 @@ def mobilenet_v2(
     >>> import keras_kd
     >>> model = keras_kd.students.mobilenet_v2((32, 32, 3), 10, width=0.35)
     >>> sum(w.numpy().size for w in model.trainable_weights)
-    409018
+    408938
     """
     shape = check_family(_SUBJECT, input_shape, num_classes, width)
     keep = halvings(_SUBJECT, shape, stride, most=5)

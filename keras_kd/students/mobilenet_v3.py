@@ -127,7 +127,7 @@ def mobilenet_v3(
     >>> import keras_kd
     >>> model = keras_kd.students.mobilenet_v3((32, 32, 3), 10, width=0.25)
     >>> sum(w.numpy().size for w in model.trainable_weights)
-    0
+    255370
     """
     shape = check_family(_SUBJECT, input_shape, num_classes, width)
     check_choice(_SUBJECT, "size", size, _STAGES)

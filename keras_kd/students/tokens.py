@@ -1,6 +1,7 @@
 """What the text families share: token ids in, padding left out."""
 
 from typing import Any
+from typing import cast
 
 import keras
 from keras import layers
@@ -35,7 +36,7 @@ def check_text(
     (length,) = check_family(subject, input_shape, num_classes, width, rank=1)
     check_integer(subject, "vocabulary_size", vocabulary_size, low=2)
     check_rate(subject, "dropout", dropout)
-    return length
+    return cast(int, length)
 
 
 def token_input(length: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:

@@ -73,7 +73,7 @@ def vgg(
     >>> import keras_kd
     >>> model = keras_kd.students.vgg((32, 32, 3), 100, width=0.25)
     >>> sum(w.numpy().size for w in model.trainable_weights)
-    258516
+    258292
     """
     shape = check_family(_SUBJECT, input_shape, num_classes, width)
     convs = _CONVS[check_choice(_SUBJECT, "depth", depth, _CONVS)]
