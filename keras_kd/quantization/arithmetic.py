@@ -61,7 +61,11 @@ def quantize_kernel(kernel: Any, high: Any) -> Any:
         Weights of the same shape; the gradient passes unchanged.
     """
     return keras.quantizers.fake_quant_with_min_max_vars(
-        kernel, -high, high, narrow_range=True, axis=-1 if len(high.shape) else None
+        kernel,
+        -high,
+        high,
+        narrow_range=True,
+        axis=-1 if len(high.shape) else None,
     )
 
 

@@ -2,22 +2,15 @@
 
 import math
 from typing import Any
-from typing import NamedTuple
 
 import keras
 from keras import ops
 
 from keras_kd.core.checks import requirement
+from keras_kd.quantization.arithmetic import LEVELS
 from keras_kd.quantization.arithmetic import fake_quantize
 from keras_kd.quantization.arithmetic import learned_step
 from keras_kd.quantization.arithmetic import rounded_as_averages
-
-
-class Range(NamedTuple):
-    """Lowest and highest value of a grid, as plain numbers."""
-
-    low: float
-    high: float
 
 
 # An Identity, so that whatever reads a model's layers looks through it.
@@ -25,9 +18,8 @@ class FakeQuantize(keras.layers.Identity):
     """Base of the layers that round activations to 256 values.
 
     Subclasses say where the values are: `observe` follows the data in
-    training, `round` rounds, `ends` tells the numbers for the file. In
-    inference a layer rounds as soon as it has seen data; in training after
-    `delay` steps.
+    training, `limits` tells the ends of the grid. In inference a layer rounds
+    as soon as it has seen data; in training after `delay` steps.
 
     Args:
         delay: Training steps that pass before it rounds in training.
@@ -37,7 +29,7 @@ class FakeQuantize(keras.layers.Identity):
     def __init__(self, delay: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.delay = delay
-        self._fixed: Range | None = None
+        self._fixed: tuple[float, float] | None = None
 
     def build(self, input_shape: Any) -> None:
         """Make the counter of training steps."""
@@ -67,19 +59,23 @@ class FakeQuantize(keras.layers.Identity):
         if training and self.trainable and not averaged:
             self.observe(inputs)
             self.steps.assign_add(1)
-        start = self.delay if training else 0
-        rounded = self.round(inputs, averaged)
+        if averaged:
+            inputs = rounded_as_averages(inputs, *self.limits())
+        if training:
+            rounded, start = self.round(inputs), self.delay
+        else:
+            rounded, start = fake_quantize(inputs, *self.limits()), 0
         return ops.where(self.steps > start, rounded, inputs)
 
     def observe(self, inputs: Any) -> None:
         """Follow the values of a training step."""
 
-    def round(self, inputs: Any, averaged: bool) -> Any:
-        """Round values to the grid."""
-        raise NotImplementedError
+    def round(self, inputs: Any) -> Any:
+        """Round values in training."""
+        return fake_quantize(inputs, *self.limits())
 
-    def ends(self) -> Range:
-        """Return the grid's ends."""
+    def limits(self) -> tuple[Any, Any]:
+        """Return the lowest and the highest value, 255 steps above it."""
         raise NotImplementedError
 
     def fix(self) -> None:
@@ -98,7 +94,9 @@ class FakeQuantize(keras.layers.Identity):
                     "It has seen no data: call `fit`.",
                 )
             )
-        self._fixed = self.ends()
+        low, high = (float(limit) for limit in self.limits())
+        # Nothing but zeros came: any range holds them.
+        self._fixed = (low, high) if high > low else (0.0, 1.0)
 
     def release(self) -> None:
         """Undo `fix`."""
@@ -146,17 +144,9 @@ class MovingRange(FakeQuantize):
         ):
             variable.assign(kept * variable + (1 - kept) * found)
 
-    def round(self, inputs: Any, averaged: bool) -> Any:
-        """Round to the range."""
-        low, high = ops.convert_to_tensor(self.low), self.high + 0.0
-        if averaged:
-            inputs = rounded_as_averages(inputs, low, high)
-        return fake_quantize(inputs, low, high)
-
-    def ends(self) -> Range:
-        """Return the range; one of nothing but zeros is [0, 1]."""
-        low, high = float(self.low), float(self.high)
-        return Range(low, high) if high > low else Range(0.0, 1.0)
+    def limits(self) -> tuple[Any, Any]:
+        """Return the range."""
+        return self.low + 0.0, self.high + 0.0
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
@@ -197,19 +187,18 @@ class LearnedStep(FakeQuantize):
         first = ops.where(first > 0, first, 1.0)
         self.step.assign(ops.where(self.steps > 0, self.step + 0.0, first))
 
-    def round(self, inputs: Any, averaged: bool) -> Any:
-        """Round to the step."""
-        # The optimizer may step past 0.
-        step = ops.maximum(self.step, 1e-8)
-        if averaged:
-            low, high = (limit * step for limit in self._limits)
-            inputs = rounded_as_averages(inputs, low, high)
-        return learned_step(inputs, step, *self._limits)
+    def round(self, inputs: Any) -> Any:
+        """Round to the step, which learns from it."""
+        return learned_step(inputs, self._positive(), *self._limits)
 
-    def ends(self) -> Range:
+    def limits(self) -> tuple[Any, Any]:
         """Return the outermost multiples of the step."""
-        step = max(float(self.step), 1e-8)
-        return Range(*(limit * step for limit in self._limits))
+        low, high = self._limits
+        return low * self._positive(), high * self._positive()
+
+    def _positive(self) -> Any:
+        # The optimizer may step past 0.
+        return ops.maximum(self.step, 1e-8)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
@@ -231,16 +220,32 @@ class FixedRange(FakeQuantize):
         self.low = low
         self.high = high
 
-    def round(self, inputs: Any, averaged: bool) -> Any:
-        """Round to the range."""
-        if averaged:
-            inputs = rounded_as_averages(inputs, self.low, self.high)
-        return fake_quantize(inputs, self.low, self.high)
-
-    def ends(self) -> Range:
+    def limits(self) -> tuple[Any, Any]:
         """Return the range."""
-        return Range(self.low, self.high)
+        return self.low, self.high
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
         return {**super().get_config(), "low": self.low, "high": self.high}
+
+
+def input_step(layer: keras.Layer) -> Any:
+    """Return the step of the grid that a layer's inputs are on.
+
+    Args:
+        layer: Layer of a Functional model.
+
+    Returns:
+        A scalar, 0 before data was seen; `None` where no `FakeQuantize` of
+        the layer's own model made the inputs.
+    """
+    nodes = layer._inbound_nodes
+    while len(nodes) == 1 and len(nodes[0].input_tensors) == 1:
+        before = nodes[0].input_tensors[0]._keras_history.operation
+        if isinstance(before, FakeQuantize):
+            low, high = before.limits()
+            return (high - low) / LEVELS
+        if isinstance(before, (keras.layers.InputLayer, keras.Function)):
+            return None
+        nodes = before._inbound_nodes
+    return None

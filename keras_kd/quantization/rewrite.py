@@ -93,7 +93,9 @@ class Rewriter:
         for tensor in replayed.inputs:
             config = tensor._keras_history.operation.get_config()
             made = layers.InputLayer.from_config(config).output
-            replay.note(made, config["name"], on_grid=not outermost, is_end=True)
+            replay.note(
+                made, config["name"], on_grid=not outermost, is_end=True
+            )
             inputs.append(made)
         clone = keras.models.clone_model(
             replayed,
@@ -148,7 +150,10 @@ class _Replay:
         outputs = layer(*args, **kwargs)
         self._copy_weights(operation, layer)
         name = operation.name
-        if kind == "kernel" and function_name(operation.activation) not in FUSED:
+        if (
+            kind == "kernel"
+            and function_name(operation.activation) not in FUSED
+        ):
             return self._split(operation, outputs)
         if kind == "average" and known[0].quantizer is not None:
             quantizer = known[0].quantizer
@@ -197,7 +202,9 @@ class _Replay:
 
     def _quantizer(self, known: _Known) -> FakeQuantize:
         """Make the layer that rounds a tensor."""
-        count = sum(k.name == known.name and k.on_grid for k in self._known.values())
+        count = sum(
+            k.name == known.name and k.on_grid for k in self._known.values()
+        )
         name = f"{known.name}_quantized" + (f"_{count}" if count else "")
         settings = self._settings
         if known.fixed:

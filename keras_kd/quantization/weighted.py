@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_kd.quantization.arithmetic import kernel_range
 from keras_kd.quantization.arithmetic import quantize_kernel
+from keras_kd.quantization.fake_quantize import input_step
 
 
 class QuantizedKernel(keras.Layer):
@@ -85,12 +86,13 @@ class QuantizedKernel(keras.Layer):
             kernel, high, bias = self._fixed
             kernel = self.quantized(kernel, high)
             outputs = self.linear_in_file(inputs, kernel) + bias
-        elif training and self.norm is not None and self.norm.trainable:
-            outputs = self._trained(inputs)
+        elif not training:
+            outputs = self._inferred(inputs)
+        elif self.norm is not None and self.norm.trainable:
+            outputs = self._normalized(inputs)
         else:
             kernel, bias = self.folded()
-            kernel = self._rounded(kernel, training)
-            outputs = self.linear(inputs, kernel) + bias
+            outputs = self.linear(inputs, self._delayed(kernel)) + bias
         if training and self.delay:
             self.steps.assign_add(1)
         return outputs if self.activation is None else self.activation(outputs)
@@ -111,19 +113,18 @@ class QuantizedKernel(keras.Layer):
         """Undo `channels_last`."""
         return kernel
 
-    def quantized(self, kernel: Any, high: Any = None) -> Any:
+    def quantized(self, kernel: Any, high: Any) -> Any:
         """Round a kernel to 8 bits.
 
         Args:
             kernel: Weights in the Keras layer's order.
-            high: Their range, where it is known.
+            high: Their range, see `kernel_range`.
         """
         # One step for all needs no order, and the file no transposition.
-        flat = self.channels_last(kernel) if self.per_channel else kernel
-        if high is None:
-            high = kernel_range(flat, self.per_channel)
-        rounded = quantize_kernel(flat, high)
-        return self.restored(rounded) if self.per_channel else rounded
+        if not self.per_channel:
+            return quantize_kernel(kernel, high)
+        flat = self.channels_last(kernel)
+        return self.restored(quantize_kernel(flat, high))
 
     def folded(self) -> tuple[Any, Any]:
         """Return kernel and bias with the normalization in them."""
@@ -136,8 +137,10 @@ class QuantizedKernel(keras.Layer):
     def fix(self) -> None:
         """Compute with constants until `release`, as a file stores them."""
         kernel, bias = self.folded()
-        high = kernel_range(self.channels_last(kernel), self.per_channel)
-        bias = ops.broadcast_to(ops.cast(bias, "float32"), self.channels_last(kernel).shape[-1:])
+        high = self._range(kernel)
+        bias = ops.broadcast_to(
+            ops.cast(bias, "float32"), self.channels_last(kernel).shape[-1:]
+        )
         self._fixed = tuple(map(ops.convert_to_numpy, (kernel, high, bias)))
 
     def release(self) -> None:
@@ -156,21 +159,42 @@ class QuantizedKernel(keras.Layer):
             "delay": self.delay,
         }
 
-    def _trained(self, inputs: Any) -> Any:
+    def _inferred(self, inputs: Any) -> Any:
+        """Compute as the file does, which stores biases in 32 bits.
+
+        Their step is that of the inputs times that of the weights. Half of
+        it is little, but enough to change one result in thousands by a step,
+        and the layers after it many more.
+        """
+        kernel, bias = self.folded()
+        high = self._range(kernel)
+        step = input_step(self)
+        if step is not None:
+            unit = ops.maximum(step * high / 127, 1e-30)
+            rounded = ops.round(bias / unit) * unit
+            bias = ops.where(step > 0, rounded, bias)
+        return self.linear(inputs, self.quantized(kernel, high)) + bias
+
+    def _normalized(self, inputs: Any) -> Any:
+        """Compute with the batch's statistics, see the class."""
         bias = 0.0 if self.bias is None else self.bias
         if self.per_channel:
-            kernel = self._rounded(ops.convert_to_tensor(self.kernel), True)
+            kernel = self._delayed(ops.convert_to_tensor(self.kernel))
             return self.norm(self.linear(inputs, kernel) + bias, training=True)
         folded = ops.stop_gradient(self.folded()[0])
-        error = self.linear(inputs, self._rounded(folded, True) - folded)
+        error = self.linear(inputs, self._delayed(folded) - folded)
         outputs = self.linear(inputs, self.kernel) + bias
         return self.norm(outputs, training=True) + error
 
-    def _rounded(self, kernel: Any, training: bool | None) -> Any:
-        rounded = self.quantized(kernel)
-        if not (training and self.delay):
+    def _delayed(self, kernel: Any) -> Any:
+        """Round a kernel in training, once the delay is over."""
+        rounded = self.quantized(kernel, self._range(kernel))
+        if not self.delay:
             return rounded
         return ops.where(self.steps >= self.delay, rounded, kernel)
+
+    def _range(self, kernel: Any) -> Any:
+        return kernel_range(self.channels_last(kernel), self.per_channel)
 
     def _scaled(self, factor: Any) -> Any:
         """Return the kernel times one factor an output channel."""
