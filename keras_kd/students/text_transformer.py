@@ -87,22 +87,24 @@ def text_transformer(
 
     inputs, real = token_input(length)
     x = _embedded(inputs, real, vocabulary_size, units)
-    x = _normalized(x, real, dropout, "tokens")
+    x = layers.LayerNormalization(epsilon=1e-6, name="tokens_norm")(x)
+    x = _dropped(x, dropout, "tokens")
+    tokens = without_padding(x, real, "tokens")
     mask = layers.Reshape((1, 1, length), name="scores_mask")(real)
     lowered = layers.Rescaling(
         _PADDING_SCORE, offset=-_PADDING_SCORE, name="padding_score"
     )(mask)
     for number in range(1, depth + 1):
         name = f"stage_{number}"
-        attended = _attention(x, mask, lowered, heads, dropout, name)
-        x = layers.Add(name=f"{name}_attention_add")([x, attended])
-        x = _normalized(x, real, 0, f"{name}_attention")
+        attended = _attention(tokens, mask, lowered, heads, dropout, name)
+        # The vectors of padding are not 0 here: normalizing such a one would
+        # multiply by 1000, a range that leaves int8 nothing for the others.
+        x = _added(x, attended, f"{name}_attention")
         hidden = _dense(4 * units, f"{name}_hidden", "relu")(x)
         hidden = _dense(units, f"{name}_output")(hidden)
-        hidden = _dropped(hidden, dropout, f"{name}_output")
-        x = layers.Add(name=f"{name}_add")([x, hidden])
-        x = _normalized(x, real, 0, name)
-    x = _dense(units, "pool_relu", "relu")(x)
+        x = _added(x, _dropped(hidden, dropout, f"{name}_output"), name)
+        tokens = without_padding(x, real, name)
+    x = _dense(units, "pool_relu", "relu")(tokens)
     # After the ReLU a 0 never is the only largest value.
     x = without_padding(x, real, "pool_real")
     x = layers.GlobalMaxPooling1D(name="pool")(x)
@@ -176,15 +178,12 @@ def _attention(
     return _dropped(x, dropout, f"{name}_projection")
 
 
-def _normalized(
-    x: keras.KerasTensor,
-    real: keras.KerasTensor,
-    dropout: float,
-    name: str,
+def _added(
+    x: keras.KerasTensor, branch: keras.KerasTensor, name: str
 ) -> keras.KerasTensor:
-    """Layer normalization, dropout, and 0 at padding."""
-    x = layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")(x)
-    return without_padding(_dropped(x, dropout, name), real, name)
+    """The shortcut, and the normalization after it."""
+    x = layers.Add(name=f"{name}_add")([x, branch])
+    return layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")(x)
 
 
 def _dropped(
