@@ -8,6 +8,7 @@ from keras import layers
 from keras import ops
 
 from keras_kd.quantization.arithmetic import quantize_kernel
+from keras_kd.quantization.weighted import rounded_bias
 from keras_kd.quantization.weighted import scale_and_offset
 
 
@@ -16,30 +17,35 @@ class Affine(keras.Layer):
 
     In the file it is a depthwise convolution of one pixel: int8 has no
     multiplication by constants of 32 bits. Its weights, one a channel, are
-    127 steps each and thus exact.
+    127 steps each and thus exact; `offset` is a bias, see `rounded_bias`.
     """
 
     _fixed: tuple[np.ndarray, np.ndarray] | None = None
 
-    def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Compute as the Keras layer, or as the file does."""
-        if self._fixed is None:
-            return super().call(inputs, *args, **kwargs)
-        factor, offset = self._fixed
-        shape = (1, 1, 1, inputs.shape[-1])
-        kernel = np.broadcast_to(factor, shape).astype("float32")
-        high = np.maximum(np.abs(kernel).reshape(-1), 1e-12)
-        kernel = ops.reshape(quantize_kernel(kernel, high), (1, 1, -1, 1))
-        pixels = inputs
-        if len(inputs.shape) != 4:
-            pixels = ops.reshape(inputs, (-1, *shape[1:]))
-        outputs = ops.depthwise_conv(pixels, kernel) + np.float32(offset)
-        if len(inputs.shape) != 4:
-            outputs = ops.reshape(outputs, (-1, *inputs.shape[1:]))
-        return outputs
+    def call(
+        self, inputs: Any, training: bool | None = None, mask: Any = None
+    ) -> Any:
+        """Multiply and add.
+
+        Args:
+            inputs: Real values, channels last.
+            training: Whether a normalization uses the batch.
+            mask: Of the batch.
+        """
+        if self._fixed is not None:
+            return _depthwise(inputs, *self._fixed)
+        if training:
+            return self.trained(inputs, mask)
+        factor, offset = self.constants()
+        return inputs * factor + rounded_bias(self, ops.abs(factor), offset)
+
+    def trained(self, inputs: Any, mask: Any) -> Any:
+        """Compute in training."""
+        factor, offset = self.constants()
+        return inputs * factor + offset
 
     def constants(self) -> tuple[Any, Any]:
-        """Return factor and offset."""
+        """Return factor and offset, scalars or one a channel."""
         raise NotImplementedError
 
     def fix(self) -> None:
@@ -51,9 +57,29 @@ class Affine(keras.Layer):
         self._fixed = None
 
 
+def _depthwise(inputs: Any, factor: Any, offset: Any) -> Any:
+    """Multiply and add in a depthwise convolution of one pixel."""
+    channels = inputs.shape[-1]
+    flat = np.broadcast_to(factor, (1, 1, 1, channels)).astype("float32")
+    high = np.maximum(np.abs(flat).reshape(-1), 1e-12)
+    kernel = ops.reshape(quantize_kernel(flat, high), (1, 1, channels, 1))
+    pixels = inputs
+    if len(inputs.shape) != 4:
+        pixels = ops.reshape(inputs, (-1, 1, 1, channels))
+    outputs = ops.depthwise_conv(pixels, kernel) + offset.astype("float32")
+    if len(inputs.shape) != 4:
+        outputs = ops.reshape(outputs, (-1, *inputs.shape[1:]))
+    return outputs
+
+
 @keras.saving.register_keras_serializable("keras_kd")
 class QuantizedBatchNormalization(Affine, layers.BatchNormalization):
     """A `BatchNormalization` that no convolution can take in."""
+
+    def trained(self, inputs: Any, mask: Any) -> Any:
+        """Normalize by the batch's statistics, and follow them."""
+        norm = layers.BatchNormalization
+        return norm.call(self, inputs, training=True, mask=mask)
 
     def constants(self) -> tuple[Any, Any]:
         """Return factor and offset from the moving statistics."""
@@ -66,7 +92,8 @@ class QuantizedRescaling(Affine, layers.Rescaling):
 
     def constants(self) -> tuple[Any, Any]:
         """Return `scale` and `offset`."""
-        return np.float32(self.scale), np.float32(self.offset)
+        constants = (self.scale, self.offset)
+        return tuple(ops.convert_to_tensor(c, "float32") for c in constants)
 
 
 @keras.saving.register_keras_serializable("keras_kd")
@@ -75,9 +102,8 @@ class QuantizedNormalization(Affine, layers.Normalization):
 
     def constants(self) -> tuple[Any, Any]:
         """Return factor and offset from the data's statistics."""
-        mean = ops.convert_to_numpy(self.mean).reshape(-1)
-        variance = ops.convert_to_numpy(self.variance).reshape(-1)
-        factor = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
+        mean, variance = ops.ravel(self.mean), ops.ravel(self.variance)
+        factor = 1 / ops.maximum(ops.sqrt(variance), keras.config.epsilon())
         if self.invert:
             return 1 / factor, mean
         return factor, -mean * factor

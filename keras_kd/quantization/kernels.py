@@ -25,6 +25,14 @@ class QuantizedDense(QuantizedKernel, layers.Dense):
         """Multiply the last axis by the kernel."""
         return ops.matmul(inputs, kernel)
 
+    def in_file(self, inputs: Any, kernel: Any, high: Any, bias: Any) -> Any:
+        """Multiply a matrix: with more axes the converter stays in float."""
+        if len(inputs.shape) == 2:
+            return super().in_file(inputs, kernel, high, bias)
+        flat = ops.reshape(inputs, (-1, inputs.shape[-1]))
+        outputs = super().in_file(flat, kernel, high, bias)
+        return ops.reshape(outputs, (*ops.shape(inputs)[:-1], self.units))
+
 
 @keras.saving.register_keras_serializable("keras_kd")
 class QuantizedConv2D(QuantizedKernel, layers.Conv2D):
@@ -50,17 +58,17 @@ class QuantizedConv1D(QuantizedKernel, layers.Conv1D):
             dilation_rate=self.dilation_rate,
         )
 
-    def linear_in_file(self, inputs: Any, kernel: Any) -> Any:
+    def in_file(self, inputs: Any, kernel: Any, high: Any, bias: Any) -> Any:
         """Convolve images one pixel high: files have no other convolution."""
         inputs, padding = self._padded(inputs)
         outputs = ops.conv(
             ops.expand_dims(inputs, 1),
-            ops.expand_dims(kernel, 0),
+            self.quantized(kernel[np.newaxis], high),
             strides=(1, *self.strides),
             padding=padding,
             dilation_rate=(1, *self.dilation_rate),
         )
-        return ops.squeeze(outputs, 1)
+        return ops.squeeze(self.activated(outputs + bias), 1)
 
     def _padded(self, inputs: Any) -> tuple[Any, str]:
         if self.padding != "causal":

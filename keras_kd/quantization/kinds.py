@@ -18,6 +18,7 @@ _ARITHMETIC = {
     "Concatenate",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
+    "Matmul",
     "Maximum",
     "Mean",
     "Minimum",
@@ -59,7 +60,7 @@ _KEEPING = {
 _AVERAGING = {"AveragePooling1D", "AveragePooling2D"}
 # Operators that compute a ReLU after themselves at no cost.
 _WITH_RELU = {"Add", "Multiply", "Subtract"}
-_SCALING = {"Add", "Divide", "Multiply", "Subtract", "TrueDivide"}
+_SCALING = {"Add", "Multiply", "Subtract"}
 
 
 def kind_of(operation: Any, arguments: Any) -> str:
@@ -91,10 +92,14 @@ def kind_of(operation: Any, arguments: Any) -> str:
         return "activation" if known else "float"
     if name in _SCALING and constant_of(arguments) is not None:
         return "constant"
+    return _plain_kind(operation, name)
+
+
+def _plain_kind(operation: Any, name: str) -> str:
+    """Classify what has neither weights nor constants."""
     if name == "UpSampling2D":
-        nearest = operation.interpolation == "nearest"
-        smooth = operation.interpolation == "bilinear"
-        return "keep" if nearest else "average" if smooth else "float"
+        kinds = {"nearest": "keep", "bilinear": "average"}
+        return kinds.get(operation.interpolation, "float")
     for names, kind in (
         (_ARITHMETIC, "arithmetic"),
         (_KEEPING, "keep"),
@@ -130,24 +135,19 @@ def constant_of(arguments: Any) -> tuple[float, bool] | None:
     return float(pair[numbers.index(True)]), numbers[0]
 
 
-def rescaling_of(operation: Any, number: float, first: bool) -> Any:
+def rescaling_of(operation: Any, arguments: Any) -> Any:
     """Return the layer that does for `x + 3.0` what the operation does.
 
     Args:
-        operation: An addition, subtraction, multiplication or division.
-        number: Its constant.
-        first: Whether the constant comes before the tensor.
+        operation: An addition, subtraction or multiplication.
+        arguments: What it takes, one of them a number.
     """
-    kind = type(operation).__name__
-    if kind in ("Divide", "TrueDivide") and first:
-        return None
+    number, first = constant_of(arguments) or (0.0, False)
     scale, offset = {
         "Add": (1.0, number),
         "Multiply": (number, 0.0),
         "Subtract": (-1.0, number) if first else (1.0, -number),
-        "Divide": (1 / number if number else 0.0, 0.0),
-        "TrueDivide": (1 / number if number else 0.0, 0.0),
-    }[kind]
+    }[type(operation).__name__]
     made = AFFINE[layers.Rescaling]
     return made(scale, offset, name=operation.name)
 

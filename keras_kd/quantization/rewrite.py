@@ -20,7 +20,6 @@ from keras_kd.quantization.graph import Graph
 from keras_kd.quantization.graph import view
 from keras_kd.quantization.kernels import KERNELS
 from keras_kd.quantization.kernels import QuantizedEmbedding
-from keras_kd.quantization.kinds import constant_of
 from keras_kd.quantization.kinds import rescaling_of
 
 _NOT_NEGATIVE = {"relu", "relu6", "sigmoid", "softmax", "hard_sigmoid"}
@@ -248,7 +247,7 @@ class _Replay:
 
     def _make(self, operation: Any, kind: str) -> Any:
         config = operation.get_config()
-        if kind == "float":
+        if kind == "float" and _gives_floats(operation):
             self._rewriter.left_float.append(operation.name)
         if kind == "kernel":
             return self._kernel(operation, config)
@@ -256,8 +255,7 @@ class _Replay:
             return QuantizedEmbedding.from_config(config)
         if kind == "constant":
             node = operation._inbound_nodes[0]
-            found = constant_of(node.arguments)
-            return rescaling_of(operation, *found)
+            return rescaling_of(operation, node.arguments)
         if kind == "affine" and id(operation) in self._graph.raw:
             return layers.Identity(name=operation.name)
         if kind == "affine":
@@ -327,3 +325,8 @@ def _activation(name: str, layer_name: str) -> Any:
     if name in ("silu", "hard_sigmoid"):
         made = QuantizedActivation
     return made(name, name=layer_name)
+
+
+def _gives_floats(operation: Any) -> bool:
+    leaves = keras.tree.flatten(operation.output)
+    return any("float" in str(leaf.dtype) for leaf in leaves)

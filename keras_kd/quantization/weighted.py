@@ -83,10 +83,8 @@ class QuantizedKernel(keras.Layer):
             training: Whether the normalization uses the batch.
         """
         if self._fixed is not None:
-            kernel, high, bias = self._fixed
-            kernel = self.quantized(kernel, high)
-            outputs = self.linear_in_file(inputs, kernel) + bias
-        elif not training:
+            return self.in_file(inputs, *self._fixed)
+        if not training:
             outputs = self._inferred(inputs)
         elif self.norm is not None and self.norm.trainable:
             outputs = self._normalized(inputs)
@@ -95,15 +93,27 @@ class QuantizedKernel(keras.Layer):
             outputs = self.linear(inputs, self._delayed(kernel)) + bias
         if training and self.delay:
             self.steps.assign_add(1)
-        return outputs if self.activation is None else self.activation(outputs)
+        return self.activated(outputs)
 
     def linear(self, inputs: Any, kernel: Any) -> Any:
         """Apply a kernel, without bias and activation."""
         raise NotImplementedError
 
-    def linear_in_file(self, inputs: Any, kernel: Any) -> Any:
-        """Apply a kernel in a form that the converter understands."""
-        return self.linear(inputs, kernel)
+    def in_file(self, inputs: Any, kernel: Any, high: Any, bias: Any) -> Any:
+        """Compute with constants, in a form that the converter understands.
+
+        Args:
+            inputs: As the Keras layer takes them.
+            kernel: Weights, not rounded yet.
+            high: Their range.
+            bias: One number a channel.
+        """
+        outputs = self.linear(inputs, self.quantized(kernel, high)) + bias
+        return self.activated(outputs)
+
+    def activated(self, outputs: Any) -> Any:
+        """Apply the activation."""
+        return outputs if self.activation is None else self.activation(outputs)
 
     def channels_last(self, kernel: Any) -> Any:
         """Return a kernel with all its output channels on the last axis."""
@@ -138,9 +148,8 @@ class QuantizedKernel(keras.Layer):
         """Compute with constants until `release`, as a file stores them."""
         kernel, bias = self.folded()
         high = self._range(kernel)
-        bias = ops.broadcast_to(
-            ops.cast(bias, "float32"), self.channels_last(kernel).shape[-1:]
-        )
+        channels = self.channels_last(kernel).shape[-1:]
+        bias = ops.broadcast_to(ops.cast(bias, "float32"), channels)
         self._fixed = tuple(map(ops.convert_to_numpy, (kernel, high, bias)))
 
     def release(self) -> None:
@@ -160,19 +169,10 @@ class QuantizedKernel(keras.Layer):
         }
 
     def _inferred(self, inputs: Any) -> Any:
-        """Compute as the file does, which stores biases in 32 bits.
-
-        Their step is that of the inputs times that of the weights. Half of
-        it is little, but enough to change one result in thousands by a step,
-        and the layers after it many more.
-        """
+        """Compute as the file does."""
         kernel, bias = self.folded()
         high = self._range(kernel)
-        step = input_step(self)
-        if step is not None:
-            unit = ops.maximum(step * high / 127, 1e-30)
-            rounded = ops.round(bias / unit) * unit
-            bias = ops.where(step > 0, rounded, bias)
+        bias = rounded_bias(self, high, bias)
         return self.linear(inputs, self.quantized(kernel, high)) + bias
 
     def _normalized(self, inputs: Any) -> Any:
@@ -199,6 +199,25 @@ class QuantizedKernel(keras.Layer):
     def _scaled(self, factor: Any) -> Any:
         """Return the kernel times one factor an output channel."""
         return self.restored(self.channels_last(self.kernel) * factor)
+
+
+def rounded_bias(layer: keras.Layer, high: Any, bias: Any) -> Any:
+    """Round biases as files store them, to 32 bits.
+
+    Their step is that of the inputs times that of the weights. Half of it is
+    little, but enough to change one result in thousands by a step of the
+    outputs, and with it many in the layers after.
+
+    Args:
+        layer: Where the bias is added.
+        high: Range of the weights, 127 steps.
+        bias: Real values.
+    """
+    step = input_step(layer)
+    if step is None:
+        return bias
+    unit = ops.maximum(step * high / 127, 1e-30)
+    return ops.where(step > 0, ops.round(bias / unit) * unit, bias)
 
 
 def scale_and_offset(norm: Any) -> tuple[Any, Any]:
