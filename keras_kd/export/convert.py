@@ -30,18 +30,20 @@ def convert(
     Args:
         saved_model: The folder.
         quantization: `"float32"`, `"float16"`, `"dynamic_range"`, `"int8"`.
-        calibration: Examples by input name; used for `"int8"`.
+        calibration: Examples by input name; used for `"int8"`. Empty where
+            the graph itself holds the ranges, in fake quantization.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
     if quantization != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantization == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantization == "int8":
+    if quantization == "int8" and calibration:
         converter.representative_dataset = _one_by_one(calibration)
         converter.target_spec.supported_ops = [
             tf.lite.OpsSet.TFLITE_BUILTINS_INT8
         ]
+    if quantization == "int8":
         converter.inference_input_type = tf.int8
         converter.inference_output_type = tf.int8
     return converter.convert()

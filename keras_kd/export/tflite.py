@@ -25,6 +25,8 @@ from keras_kd.export.saved_model import write_saved_model
 from keras_kd.export.signature import exportable
 from keras_kd.export.signature import read_signature
 from keras_kd.export.verification import Verification
+from keras_kd.quantization import fixed_ranges
+from keras_kd.quantization import is_quantize_aware
 
 _SUBJECT = "export.tflite"
 _QUANTIZATIONS = ("float32", "float16", "dynamic_range", "int8")
@@ -64,7 +66,8 @@ def tflite(
             or `"int8"`.
         calibration: Data that `"int8"` takes its ranges from, in any form
             that `fit` takes: preprocessed as in training, at least 10
-            examples; the first 200 are used.
+            examples; the first 200 are used. A quantize-aware student
+            brings its ranges, and is only compared on it.
         verify: Data to compare on, in the same forms. Defaults to
             `calibration`, then to 256 random inputs from a fixed seed.
             `False` compares nothing, which the result says: `passed` is
@@ -150,8 +153,13 @@ def tflite_files(
     signature = read_signature(student, _SUBJECT)
     check_number(_SUBJECT, "timeout", timeout, above=0)
     recurrent = _recurrent(student)
+    aware = is_quantize_aware(student)
     for quantization, path in paths.items():
-        _check(quantization, Path(path), recurrent, calibration)
+        _check(quantization, Path(path))
+        if aware:
+            _check_aware(quantization, student)
+        elif quantization == "int8":
+            _check_calibrated(quantization, recurrent, calibration)
         check_tolerance((tolerance or {}).get(quantization), _SUBJECT)
     examples = None
     if calibration is not None:
@@ -163,7 +171,7 @@ def tflite_files(
         return {}
     with tempfile.TemporaryDirectory(prefix="keras_kd_export_") as name:
         folder = Path(name)
-        with float32_arithmetic(student):
+        with float32_arithmetic(student), fixed_ranges(student):
             write_saved_model(
                 student,
                 folder / "saved_model",
@@ -172,7 +180,8 @@ def tflite_files(
                 _SUBJECT,
             )
         made = {key: folder / f"{key}.tflite" for key in paths}
-        convert_all(folder, made, examples, timeout=timeout, subject=_SUBJECT)
+        ranges = None if aware else examples
+        convert_all(folder, made, ranges, timeout=timeout, subject=_SUBJECT)
         results = {}
         for key, path in paths.items():
             with staged(path) as scratch:
@@ -189,9 +198,7 @@ def tflite_files(
     return results
 
 
-def _check(
-    quantization: str, path: Path, recurrent: list[str], calibration: Any
-) -> None:
+def _check(quantization: str, path: Path) -> None:
     """Check what can be checked before the converter is started."""
     if quantization in _LATER:
         expected = f"one of {', '.join(map(repr, _QUANTIZATIONS))}"
@@ -205,29 +212,48 @@ def _check(
     if path.suffix != ".tflite" or path.is_dir():
         expected = "the name of a file that ends in `.tflite`"
         raise ValueError(requirement(_SUBJECT, "path", expected, str(path)))
-    if quantization == "int8":
-        if calibration is None:
-            raise ValueError(
-                requirement(
-                    _SUBJECT,
-                    "calibration",
-                    "a dataset for 'int8'",
-                    None,
-                    "Pass `calibration=` some 200 training examples.",
-                )
-            )
-        if recurrent:
-            raise ValueError(
-                requirement(
-                    _SUBJECT,
-                    "quantization",
-                    "a float kind for recurrent layers",
-                    quantization,
-                    f"The converter crashes on {', '.join(recurrent)}: use "
-                    "'float16', or build these layers with `unroll=True`.",
-                )
-            )
     check_writable(path)
+
+
+def _check_aware(quantization: str, student: keras.Model) -> None:
+    """Refuse to drop the rounding that a student was trained with."""
+    if quantization != "int8":
+        raise ValueError(
+            requirement(
+                _SUBJECT,
+                "quantization",
+                f"'int8' for the quantize-aware student `{student.name}`",
+                quantization,
+                "Export the student it was made from for other kinds.",
+            )
+        )
+
+
+def _check_calibrated(
+    quantization: str, recurrent: list[str], calibration: Any
+) -> None:
+    """Check what int8 needs of a student that brings no ranges."""
+    if calibration is None:
+        raise ValueError(
+            requirement(
+                _SUBJECT,
+                "calibration",
+                "a dataset for 'int8'",
+                None,
+                "Pass `calibration=` some 200 training examples.",
+            )
+        )
+    if recurrent:
+        raise ValueError(
+            requirement(
+                _SUBJECT,
+                "quantization",
+                "a float kind for recurrent layers",
+                quantization,
+                f"The converter crashes on {', '.join(recurrent)}: use "
+                "'float16', or build these layers with `unroll=True`.",
+            )
+        )
 
 
 def _recurrent(student: keras.Model) -> list[str]:

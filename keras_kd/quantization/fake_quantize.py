@@ -6,7 +6,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_kd.core.checks import requirement
 from keras_kd.quantization.arithmetic import LEVELS
 from keras_kd.quantization.arithmetic import fake_quantize
 from keras_kd.quantization.arithmetic import learned_step
@@ -79,21 +78,7 @@ class FakeQuantize(keras.layers.Identity):
         raise NotImplementedError
 
     def fix(self) -> None:
-        """Compute with plain numbers until `release`, as a file stores them.
-
-        Raises:
-            ValueError: If the layer has seen no data.
-        """
-        if not int(self.steps):
-            raise ValueError(
-                requirement(
-                    "quantize_aware",
-                    "student",
-                    "trained for at least one step before it is exported",
-                    self,
-                    "It has seen no data: call `fit`.",
-                )
-            )
+        """Compute with plain numbers until `release`, as a file stores them."""
         low, high = (float(limit) for limit in self.limits())
         # Nothing but zeros came: any range holds them.
         self._fixed = (low, high) if high > low else (0.0, 1.0)

@@ -134,7 +134,7 @@ def _check_student(student: Any) -> None:
             requirement(_SUBJECT, "student", expected, student, advice)
         )
     for path, layer in walk(student):
-        policy = getattr(layer, "dtype_policy", None)
+        policy = layer.dtype_policy
         mixed = layer.compute_dtype not in ("float32", None)
         if mixed or getattr(policy, "quantization_mode", None) is not None:
             raise ValueError(

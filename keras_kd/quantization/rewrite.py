@@ -8,40 +8,22 @@ from keras import layers
 
 from keras_kd.quantization.activations import FIXED
 from keras_kd.quantization.activations import FUSED
-from keras_kd.quantization.activations import QuantizedActivation
 from keras_kd.quantization.activations import activation_of
 from keras_kd.quantization.activations import function_name
-from keras_kd.quantization.affine import AFFINE
 from keras_kd.quantization.fake_quantize import FakeQuantize
 from keras_kd.quantization.fake_quantize import FixedRange
 from keras_kd.quantization.fake_quantize import LearnedStep
 from keras_kd.quantization.fake_quantize import MovingRange
 from keras_kd.quantization.graph import Graph
 from keras_kd.quantization.graph import view
-from keras_kd.quantization.kernels import KERNELS
-from keras_kd.quantization.kernels import QuantizedEmbedding
-from keras_kd.quantization.kinds import rescaling_of
+from keras_kd.quantization.remake import Settings
+from keras_kd.quantization.remake import activation_layer
+from keras_kd.quantization.remake import copy_weights
+from keras_kd.quantization.remake import remade
 
 _NOT_NEGATIVE = {"relu", "relu6", "sigmoid", "softmax", "hard_sigmoid"}
 # Results that are not negative where no input is.
 _SIGN_KEEPING = {"arithmetic", "average", "keep"}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to quantize.
-
-    Args:
-        per_channel: Whether convolutions have a step a channel.
-        learned: Whether activations learn their steps.
-        delay: Training steps before anything is rounded in training.
-        momentum: Of the moving ranges.
-    """
-
-    per_channel: bool
-    learned: bool
-    delay: int
-    momentum: float
 
 
 @dataclass
@@ -147,7 +129,7 @@ class _Replay:
         if kind == "constant":
             args = tuple(a for a in args if id(a) in self._known)
         outputs = layer(*args, **kwargs)
-        self._copy_weights(operation, layer)
+        copy_weights(operation, layer, self._graph)
         name = operation.name
         if (
             kind == "kernel"
@@ -227,8 +209,10 @@ class _Replay:
         self.note(outputs, name)
         rounded = self._rounded(self._known[id(outputs)])
         activation = function_name(operation.activation)
-        key = id(outputs)
-        self._made[key] = _activation(activation, operation.name)
+        # One layer for every call, beside the one that it was split from.
+        key = -id(operation)
+        if key not in self._made:
+            self._made[key] = activation_layer(activation, operation.name)
         result = self._made[key](rounded)
         self.note(
             result,
@@ -242,48 +226,10 @@ class _Replay:
         """Return the new layer of an operation, the same at each call."""
         key = id(operation)
         if key not in self._made:
-            self._made[key] = self._make(operation, kind)
+            if kind == "float" and _gives_floats(operation):
+                self._rewriter.left_float.append(operation.name)
+            self._made[key] = remade(operation, self._graph, self._settings)
         return self._made[key]
-
-    def _make(self, operation: Any, kind: str) -> Any:
-        config = operation.get_config()
-        if kind == "float" and _gives_floats(operation):
-            self._rewriter.left_float.append(operation.name)
-        if kind == "kernel":
-            return self._kernel(operation, config)
-        if kind == "embedding":
-            return QuantizedEmbedding.from_config(config)
-        if kind == "constant":
-            node = operation._inbound_nodes[0]
-            return rescaling_of(operation, node.arguments)
-        if kind == "affine" and id(operation) in self._graph.raw:
-            return layers.Identity(name=operation.name)
-        if kind == "affine":
-            return AFFINE[type(operation)].from_config(config)
-        if kind == "activation":
-            activation = activation_of(operation)
-            if activation in ("silu", "hard_sigmoid"):
-                return QuantizedActivation(activation, name=operation.name)
-        return type(operation).from_config(config)
-
-    def _kernel(self, operation: Any, config: dict[str, Any]) -> Any:
-        settings = self._settings
-        norm = self._graph.folded.get(id(operation))
-        if norm is not None:
-            frozen = self._graph.is_inference(norm)
-            norm = type(norm).from_config(norm.get_config())
-            norm.trainable = norm.trainable and not frozen
-        if function_name(operation.activation) not in FUSED:
-            config |= {"activation": None, "name": f"{operation.name}_linear"}
-        config.pop("lora_rank", None)
-        return KERNELS[type(operation)].from_config(
-            config
-            | {
-                "norm": norm,
-                "per_channel": settings.per_channel,
-                "delay": settings.delay,
-            }
-        )
 
     def _facts(self, operation: Any, kind: str, known: list[_Known]) -> dict:
         """Tell what is known of the result of an operation."""
@@ -303,28 +249,6 @@ class _Replay:
         if activation in FIXED:
             facts["fixed"] = FIXED[activation]
         return facts
-
-    def _copy_weights(self, operation: Any, layer: Any) -> None:
-        """Give a new layer the weights of the student's."""
-        if self._graph.kinds[id(operation)] == "kernel":
-            layer.kernel.assign(operation.kernel)
-            if operation.use_bias:
-                layer.bias.assign(operation.bias)
-            norm = self._graph.folded.get(id(operation))
-            if norm is not None:
-                layer.norm.set_weights(norm.get_weights())
-        elif isinstance(operation, keras.Layer) and layer.weights:
-            layer.set_weights(operation.get_weights())
-            if isinstance(layer, layers.Normalization):
-                layer.finalize_state()
-
-
-def _activation(name: str, layer_name: str) -> Any:
-    """Return the layer of an activation that is an operator of its own."""
-    made = layers.Activation
-    if name in ("silu", "hard_sigmoid"):
-        made = QuantizedActivation
-    return made(name, name=layer_name)
 
 
 def _gives_floats(operation: Any) -> bool:

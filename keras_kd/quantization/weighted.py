@@ -63,7 +63,8 @@ class QuantizedKernel(keras.Layer):
     def build(self, input_shape: Any) -> None:
         """Make the weights of the layer and of its normalization."""
         super().build(input_shape)
-        if self.norm is not None:
+        # One read from a file comes built.
+        if self.norm is not None and not self.norm.built:
             self.norm.build(self.compute_output_shape(input_shape))
         if self.delay:
             self.steps = self.add_weight(
