@@ -12,6 +12,7 @@ from keras_kd.students.graph import is_graph
 from keras_kd.students.graph import view
 from keras_kd.students.labels import WHOLE
 from keras_kd.students.labels import Labels
+from keras_kd.students.labels import Numbers
 from keras_kd.students.labels import along
 from keras_kd.students.labels import known_sizes
 from keras_kd.students.labels import permuted
@@ -37,6 +38,7 @@ class Channels:
         made: Channels a layer makes, by the layer's id.
         read: Channels a layer reads along the axis its weights share with
             them, by the layer's id; None where they are not known.
+        numbers: The channels, and which of them are one.
         rows: Channels in rows that have to keep equally many: the groups of
             a convolution, the heads of an attention.
         lost: Operations whose results' channels are not known.
@@ -56,12 +58,8 @@ class Channels:
         self._heads = heads
         self._passed_over = passed_over
         self._ruled = ruled
-        self._parent = [WHOLE]
+        self.numbers = Numbers()
         self._follow(model, [whole(tensor) for tensor in model.inputs])
-
-    def roots(self) -> np.ndarray:
-        """The number that stands for each channel and those it is one with."""
-        return np.array([self._root(n) for n in range(len(self._parent))])
 
     def _follow(self, model: keras.Model, inputs: list[Labels]) -> list[Labels]:
         graph = view(model)
@@ -134,7 +132,7 @@ class Channels:
         if size is None:
             return None
         if id(operation) not in self.made:
-            self.made[id(operation)] = self._new(size)
+            self.made[id(operation)] = self.numbers.new(size)
         made = self.made[id(operation)]
         return along(made, -1, len(results[0].shape) - 1)
 
@@ -145,7 +143,7 @@ class Channels:
         axis = channel_axis(operation)
         rank = len(result.shape) - 1
         if isinstance(operation, keras.layers.Embedding):
-            read = np.array([WHOLE])
+            read: Labels = np.array([WHOLE])
         else:
             read = self._channels(known[0], given[0], axis)
         self._reads(operation, read)
@@ -158,7 +156,7 @@ class Channels:
             return np.full((1,) * rank, WHOLE)
         units = getattr(operation, width_key(operation) or "")
         if id(operation) not in self.made:
-            self.made[id(operation)] = self._new(units)
+            self.made[id(operation)] = self.numbers.new(units)
         made = self.made[id(operation)]
         if read is None and known[0] is not None:
             return None  # Channels on two axes, as an MLP-Mixer has them.
@@ -242,7 +240,7 @@ class Channels:
         if left.shape[-1] > 1 or right.shape[-2] > 1:
             if left.shape[-2] > 1 or right.shape[-1] > 1:
                 return None
-            self._same(left[..., 0, :], right[..., 0])
+            self.numbers.join(left[..., 0, :], right[..., 0])
             return np.full((1,) * left.ndim, WHOLE)
         if (left != WHOLE).any() and (right != WHOLE).any():
             return None
@@ -267,7 +265,7 @@ class Channels:
             and all(tensor.shape[1 + axis] == full[axis] for axis in wide)
         ]
         for other in parts[1:]:
-            self._same(parts[0], other)
+            self.numbers.join(parts[0], other)
         shape = np.broadcast_shapes(*(part.shape for part in parts))
         return np.broadcast_to(parts[0], shape)
 
@@ -280,7 +278,7 @@ class Channels:
             return None if labels.size > 1 else np.repeat(labels.ravel(), size)
         rows = np.moveaxis(labels, axis, -1).reshape(-1, size)
         for row in rows[1:]:
-            self._same(rows[0], row)
+            self.numbers.join(rows[0], row)
         return rows[0]
 
     def _reads(self, operation: Any, read: Labels) -> None:
@@ -289,24 +287,4 @@ class Channels:
         if before is None or read is None:
             self.read[id(operation)] = None
         else:
-            self._same(before, read)
-
-    def _new(self, count: int) -> np.ndarray:
-        start = len(self._parent)
-        self._parent.extend(range(start, start + count))
-        return np.arange(start, start + count)
-
-    def _same(self, first: np.ndarray, second: np.ndarray) -> None:
-        pairs = np.broadcast_arrays(first, second)
-        for one, other in zip(
-            *(x.ravel().tolist() for x in pairs), strict=True
-        ):
-            one, other = self._root(one), self._root(other)
-            # The smaller number stands for both: WHOLE always does.
-            self._parent[max(one, other)] = min(one, other)
-
-    def _root(self, number: int) -> int:
-        parent = self._parent
-        while parent[number] != number:
-            parent[number] = number = parent[parent[number]]
-        return number
+            self.numbers.join(before, read)

@@ -14,6 +14,46 @@ Labels = np.ndarray | None
 WHOLE = 0
 
 
+class Numbers:
+    """The numbers given to channels, and which of them are one channel.
+
+    >>> numbers = Numbers()
+    >>> numbers.join(numbers.new(3), numbers.new(3))
+    >>> numbers.roots()
+    array([0, 1, 2, 3, 1, 2, 3])
+    """
+
+    def __init__(self) -> None:
+        self._parent = [WHOLE]
+
+    def new(self, count: int) -> np.ndarray:
+        """Number new channels."""
+        start = len(self._parent)
+        self._parent.extend(range(start, start + count))
+        return np.arange(start, start + count)
+
+    def join(self, first: np.ndarray, second: np.ndarray) -> None:
+        """Make channels one with those of another array, entry by entry."""
+        pairs = zip(
+            *(x.ravel().tolist() for x in np.broadcast_arrays(first, second)),
+            strict=True,
+        )
+        for pair in pairs:
+            low, high = sorted(map(self._root, pair))
+            # The smaller number stands for both: WHOLE always does.
+            self._parent[high] = low
+
+    def roots(self) -> np.ndarray:
+        """The number that stands for each channel and those it is one with."""
+        return np.array([self._root(n) for n in range(len(self._parent))])
+
+    def _root(self, number: int) -> int:
+        parent = self._parent
+        while parent[number] != number:
+            parent[number] = number = parent[parent[number]]
+        return number
+
+
 def whole(tensor: Any) -> np.ndarray:
     """Labels of a tensor that stays whole."""
     return np.full((1,) * (len(tensor.shape) - 1), WHOLE)

@@ -64,7 +64,7 @@ class Widths:
         importance: Mapping[int, np.ndarray] | None = None,
     ) -> None:
         self._channels = channels
-        self._roots = channels.roots()
+        self._roots = channels.numbers.roots()
         self._rows = [self._roots[rows] for rows in channels.rows]
         self._strict = importance is not None
         self._values = self._summed(importance or {})
