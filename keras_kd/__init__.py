@@ -22,6 +22,7 @@ _EXPORTS = {
     "evaluation": None,
     "export": None,
     "losses": None,
+    "quantization": None,
     "strategies": None,
     "students": None,
     "teachers": None,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from keras_kd import evaluation as evaluation
     from keras_kd import export as export
     from keras_kd import losses as losses
+    from keras_kd import quantization as quantization
     from keras_kd import strategies as strategies
     from keras_kd import students as students
     from keras_kd import teachers as teachers

@@ -66,6 +66,12 @@ class FakeQuantize(keras.layers.Identity):
             rounded, start = fake_quantize(inputs, *self.limits()), 0
         return ops.where(self.steps > start, rounded, inputs)
 
+    def compute_output_spec(
+        self, inputs: Any, training: bool | None = None, averaged: bool = False
+    ) -> Any:
+        """Return what comes out: the same shape and type."""
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
     def observe(self, inputs: Any) -> None:
         """Follow the values of a training step."""
 
