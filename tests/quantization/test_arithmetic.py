@@ -78,7 +78,9 @@ def test_learned_step(values, lowest, highest):
     by_input, by_step = tape.gradient(total, [inputs, variable])
     np.testing.assert_allclose(found, whole * step, atol=1e-6)
     np.testing.assert_allclose(by_input, inside * weight, atol=1e-6)
-    np.testing.assert_allclose(by_step, (slope * weight).sum() * share, rtol=1e-4)
+    np.testing.assert_allclose(
+        by_step, (slope * weight).sum() * share, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 2.55), (-1.28, 1.27)])

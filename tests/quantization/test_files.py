@@ -63,9 +63,7 @@ def test_everything_in_it_is_int8(made):
     assert result.size_bytes < 0.4 * larger
 
 
-def test_exported_twice_or_after_loading_it_is_the_same(
-    made, aware, tmp_path
-):
+def test_exported_twice_or_after_loading_it_is_the_same(made, aware, tmp_path):
     aware.save(tmp_path / "aware.keras")
     loaded = keras.models.load_model(tmp_path / "aware.keras")
     export.tflite(loaded, tmp_path / "again.tflite", "int8", verify=False)

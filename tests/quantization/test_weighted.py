@@ -11,7 +11,10 @@ EPSILON = 1e-3
 # Layer, and how many output channels it has of 4 input channels.
 LAYERS = {
     "Conv2D": (lambda: layers.Conv2D(6, 1), 6),
-    "DepthwiseConv2D": (lambda: layers.DepthwiseConv2D(1, 2 * [1], "valid", 2), 8),
+    "DepthwiseConv2D": (
+        lambda: layers.DepthwiseConv2D(1, 2 * [1], "valid", 2),
+        8,
+    ),
     "Conv2DTranspose": (lambda: layers.Conv2DTranspose(5, 1), 5),
     "Conv1D": (lambda: layers.Conv1D(6, 1), 6),
     "Dense": (lambda: layers.Dense(6), 6),
@@ -112,8 +115,8 @@ def test_a_step_a_channel_commutes_with_folding():
     )
 
 
-def test_a_frozen_normalization_stays(seed=3):
-    generator = np.random.default_rng(seed)
+def test_a_frozen_normalization_stays():
+    generator = np.random.default_rng(3)
     layer, shape = quantized("Conv2D", generator)
     layer.norm.trainable = False
     before = layer.norm.get_weights()
