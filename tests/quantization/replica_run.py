@@ -30,8 +30,9 @@ def main(count, path, activations):
     y = np.arange(len(x)) % 2
     with tf.distribute.MirroredStrategy(devices).scope():
         keras.utils.set_random_seed(0)
-        teacher, model = student(), quantize_aware(
-            student(), activations=activations, delay=1
+        teacher, model = (
+            student(),
+            quantize_aware(student(), activations=activations, delay=1),
         )
         distiller = keras_kd.Distiller(teacher, model, alpha=0.5)
         distiller.compile(
