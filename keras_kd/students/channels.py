@@ -128,6 +128,8 @@ class Channels:
 
     def _ruled_output(self, operation: Any, results: list) -> Labels:
         """New channels for what a rule of the caller makes."""
+        kind = type(operation).__name__
+        self.lost.append(f"`{operation.name}` ({kind}), which has a rule")
         size = results[0].shape[-1] if len(results) == 1 else None
         if size is None:
             return None

@@ -8,6 +8,7 @@ from keras import layers
 
 from keras_kd.core.checks import requirement
 from keras_kd.students.layer_kinds import FOLLOWERS
+from keras_kd.students.layer_kinds import channel_axis
 from keras_kd.students.layer_kinds import is_depthwise
 from keras_kd.students.layer_kinds import is_kind
 from keras_kd.students.layer_kinds import width_key
@@ -57,6 +58,8 @@ def inherit(operation: Any, clone: Any, widths: Widths) -> None:
         ValueError: If it is not known which channels the layer reads.
     """
     read, made = widths.read(id(operation)), widths.made(id(operation))
+    if _reads_as_many(operation, clone):
+        read = None  # A rule of the caller kept them all.
     pairs = zip(operation.weights, clone.weights, strict=True)
     values = []
     for old, new in pairs:
@@ -79,6 +82,16 @@ def inherit(operation: Any, clone: Any, widths: Widths) -> None:
             )
         values.append(value)
     clone.set_weights(values)
+
+
+def _reads_as_many(operation: Any, clone: Any) -> bool:
+    """Tell whether both layers have an input with as many channels."""
+    old, new = (
+        keras.tree.flatten(layer.input)[0].shape[1:]
+        for layer in (operation, clone)
+    )
+    axis = channel_axis(operation)
+    return len(old) > 0 and old[axis] == new[axis]
 
 
 def _part(
@@ -128,9 +141,9 @@ def _grouped_part(
     kernel: np.ndarray, groups: int, read: Index, made: Index
 ) -> np.ndarray:
     """Each group's outputs, and of its inputs those that its group keeps."""
-    if read is None or made is None:
-        return kernel
     inputs, outputs = kernel.shape[-2], kernel.shape[-1] // groups
+    read = np.arange(inputs * groups) if read is None else read
+    made = np.arange(outputs * groups) if made is None else made
     parts = []
     for group in range(groups):
         mine = read[read // inputs == group] % inputs
