@@ -59,7 +59,6 @@ def test_everything_in_it_is_int8(made):
     assert not {"QUANTIZE", "DEQUANTIZE"} & set(file.operators)
     assert (result.input_dtype, result.output_dtype) == ("int8", "int8")
     larger = os.path.getsize(path.with_name("float.tflite"))
-    # 18,000 weights: a third of the bytes describe the graph.
     assert result.size_bytes < 0.4 * larger
 
 
@@ -93,7 +92,7 @@ def test_residual_student(arguments, digits, tmp_path):
     path = tmp_path / "resnet.tflite"
     export.tflite(model, path, "int8", verify=False)
     gap, file = steps_apart(model, path, x)
-    # Measured: 0.2 to 0.8 % are one step off. A learned step, coarse before
+    # Measured, trained: 0.2 to 0.6 % are one step off. A learned step, coarse before
     # it has learned, makes single ones up to six.
     assert (gap > 1.001).mean() < 0.01
     assert (gap > 0.5).mean() < 0.05

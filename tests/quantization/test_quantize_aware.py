@@ -56,7 +56,6 @@ def test_a_new_student_has_the_weights_and_rounds_them(convnet, digits):
     x = digits[1][0]
     expected = convnet.predict(x, verbose=0)
     gap = np.abs(model.predict(x, verbose=0) - expected)
-    # Measured: 0.5 % of the range.
     assert 0 < gap.max() < 0.02 * np.ptp(expected)
     for old, new in zip(before, convnet.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -76,7 +75,6 @@ def test_saved_and_loaded(aware, digits, tmp_path):
 
 @pytest.mark.slow
 def test_an_epoch_under_the_teacher_costs_no_accuracy(convnet, digits):
-    """Measured: 0.952 in float, 0.954 to 0.960 quantize-aware."""
     train, test = digits
     before = convnet.evaluate(*test, verbose=0)[1]
     for arguments in ({}, {"activations": "learned_step", "delay": 5}):
