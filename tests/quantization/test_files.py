@@ -92,8 +92,8 @@ def test_residual_student(arguments, digits, tmp_path):
     path = tmp_path / "resnet.tflite"
     export.tflite(model, path, "int8", verify=False)
     gap, file = steps_apart(model, path, x)
-    # Measured, trained: 0.2 to 0.6 % are one step off. A learned step, coarse before
-    # it has learned, makes single ones up to six.
+    # Measured, trained: 0.2 to 0.6 % are one step off. A learned step,
+    # coarse before it has learned, makes single ones up to six.
     assert (gap > 1.001).mean() < 0.01
     assert (gap > 0.5).mean() < 0.05
     assert gap.max() <= (8 if "activations" in arguments else 1.001)
