@@ -86,7 +86,9 @@ class Channels:
     ) -> list[Labels]:
         """Channels of the results of one call."""
         if self._ruled(operation):
-            return [self._ruled_output(operation, results)] * len(results)
+            return [self._by_rule(operation, given, known, results)] * len(
+                results
+            )
         if width_key(operation) is not None:
             return [
                 self._wide(operation, given, known, tensor)
@@ -126,10 +128,14 @@ class Channels:
         yield {"Matmul"}, self._product
         yield {"Max", "Mean", "Sum"}, reduced
 
-    def _ruled_output(self, operation: Any, results: list) -> Labels:
-        """New channels for what a rule of the caller makes."""
+    def _by_rule(
+        self, operation: Any, given: list, known: list[Labels], results: list
+    ) -> Labels:
+        """Channels of what a rule of the caller makes."""
         kind = type(operation).__name__
         self.lost.append(f"`{operation.name}` ({kind}), which has a rule")
+        if len(results) == 1 and given[0].shape == results[0].shape:
+            return known[0]
         size = results[0].shape[-1] if len(results) == 1 else None
         if size is None:
             return None

@@ -81,7 +81,9 @@ def shrink(
             narrowed otherwise: `rules={LayerClass: function}`, called as
             `function(layer, config, old_shapes, new_shapes, width)` with the
             shapes of its inputs in teacher and student, without the batch.
-            It returns the config of the student's layer, or the layer.
+            It returns the config of the student's layer, or the layer. A
+            layer whose output has the shape of its input is taken to leave
+            the channels in their order.
         initialize: None for random weights; `"teacher"` for the teacher's,
             of the channels whose kernels have the largest L1 norm. At
             `width=1.0` the student then computes what the teacher does. Made

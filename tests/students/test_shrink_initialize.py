@@ -7,7 +7,9 @@ from keras import layers
 from small_graphs import cnn
 from small_graphs import model_of
 
+from keras_kd import Distiller
 from keras_kd import students
+from keras_kd.data import digits
 from keras_kd.students import shrink
 
 
@@ -97,7 +99,7 @@ def residual():
     x = layers.Add()([x, layers.Conv2D(8, 1, name="outer")(branch)])
     y = layers.Conv2D(4, 3, padding="same", name="side")(x)
     x = layers.Concatenate()([x, y])
-    x = layers.Flatten()(layers.MaxPooling2D()(x + 1.0))
+    x = layers.Flatten()(layers.MaxPooling2D()(x * 1.5))
     x = layers.Dense(16, activation="relu", name="hidden")(x)
     return keras.Model(inputs, layers.Dense(5, name="head")(x))
 
@@ -230,6 +232,27 @@ def test_a_removed_block_has_no_say():
         ):
             np.testing.assert_array_equal(mine, theirs)
     assert shrink(teacher, width=0.5, depth=0.4, initialize="teacher")
+
+
+@pytest.mark.slow
+def test_a_trained_teacher_gives_a_head_start():
+    (x, y), (test_x, test_y) = digits()
+    teacher = students.convnet((8, 8, 1), 10, filters=(16, 32))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    teacher.compile("adam", loss)
+    teacher.fit(x, y, batch_size=32, epochs=8, verbose=0)
+    accuracies = {}
+    for initialize in (None, "teacher"):
+        student = shrink(teacher, width=0.75, initialize=initialize)
+        student.compile("sgd", loss, metrics=["accuracy"])
+        before = student.evaluate(test_x, test_y, verbose=0)[1]
+        distiller = Distiller(teacher, student, alpha=1.0)
+        distiller.compile(keras.optimizers.SGD(0.01))
+        distiller.fit(x, batch_size=32, verbose=0)
+        after = student.evaluate(test_x, test_y, verbose=0)[1]
+        accuracies[initialize] = before, after
+    assert accuracies["teacher"][0] > 0.2, "ten classes"
+    assert accuracies["teacher"][1] > accuracies[None][1]
 
 
 def test_another_head_starts_at_random_on_the_teachers_features():
