@@ -237,13 +237,13 @@ def test_a_removed_block_has_no_say():
 @pytest.mark.slow
 def test_a_trained_teacher_gives_a_head_start():
     (x, y), (test_x, test_y) = digits()
-    teacher = students.convnet((8, 8, 1), 10, filters=(16, 32))
+    teacher = students.mlp((8, 8, 1), 10, hidden=(128,))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     teacher.compile("adam", loss)
     teacher.fit(x, y, batch_size=32, epochs=8, verbose=0)
     accuracies = {}
     for initialize in (None, "teacher"):
-        student = shrink(teacher, width=0.75, initialize=initialize)
+        student = shrink(teacher, width=0.5, initialize=initialize)
         student.compile("sgd", loss, metrics=["accuracy"])
         before = student.evaluate(test_x, test_y, verbose=0)[1]
         distiller = Distiller(teacher, student, alpha=1.0)
@@ -251,7 +251,7 @@ def test_a_trained_teacher_gives_a_head_start():
         distiller.fit(x, batch_size=32, verbose=0)
         after = student.evaluate(test_x, test_y, verbose=0)[1]
         accuracies[initialize] = before, after
-    assert accuracies["teacher"][0] > 0.2, "ten classes"
+    assert accuracies["teacher"][0] > 0.3, "ten classes"
     assert accuracies["teacher"][1] > accuracies[None][1]
 
 
