@@ -24,6 +24,7 @@ _EXPORTS = {
     "evaluation": None,
     "export": None,
     "losses": None,
+    "quantization": None,
     "search": None,
     "strategies": None,
     "students": None,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from keras_kd import evaluation as evaluation
     from keras_kd import export as export
     from keras_kd import losses as losses
+    from keras_kd import quantization as quantization
     from keras_kd import search as search
     from keras_kd import strategies as strategies
     from keras_kd import students as students

@@ -91,6 +91,17 @@ def test_transfer_unlabelled():
     assert mean(two["error_rate_after"]) < mean(two["error_rate"]) < 0.8
 
 
+@pytest.mark.slow
+def test_shrink_any_model():
+    results = run("shrink_any_model")
+    assert "`mix` (EinsumDense)" in results["refusal"]
+    assert results["whole"] == results["teacher"]
+    teacher, student = results["parameters"]
+    assert student < teacher / 3
+    assert mean(results["inherited"]) > mean(results["random"])
+    assert mean(results["random"]) > 0.3
+
+
 def test_every_example_has_a_test():
     tests = {name.removeprefix("test_") for name in globals()}
     assert {path.stem for path in EXAMPLES} <= tests

@@ -18,6 +18,8 @@ from keras_kd.export.recurrent import recurrent_layers
 from keras_kd.export.recurrent import unrolled
 from keras_kd.export.signature import read_signature
 from keras_kd.export.trace import write_saved_model
+from keras_kd.quantization import fixed_ranges
+from keras_kd.quantization import is_quantize_aware
 
 _NOTHING = Contents()
 
@@ -51,7 +53,9 @@ def convert_student(
     """
     check_kinds(student, files, subject)
     folder = next(iter(files.values())).parent
-    with float32_arithmetic(student):
+    if is_quantize_aware(student):
+        calibration = None  # the graph holds the ranges
+    with float32_arithmetic(student), fixed_ranges(student):
         _write_saved_models(student, folder, files, contents, subject)
     convert_all(
         folder,

@@ -52,7 +52,8 @@ def convert(
         quantization: `"float32"`, `"float16"`, `"dynamic_range"`, `"int8"`,
             `"int16x8"` or `"int4_weights"`.
         calibration: Examples by input name; used for `"int8"` and
-            `"int16x8"`.
+            `"int16x8"`. Empty where the graph itself holds the ranges, in
+            fake quantization.
         uint8: Whether an `"int8"` file takes bytes, 0 to 255.
     """
     if quantization == "int4_weights":
@@ -64,10 +65,11 @@ def convert(
         converter.target_spec.supported_types = [tf.float16]
     if quantization in _INTEGER:
         operators, dtype = _INTEGER[quantization]
-        if uint8:
-            calibration = _over_all_bytes(calibration)
-        converter.representative_dataset = _one_by_one(calibration)
-        converter.target_spec.supported_ops = [operators]
+        if calibration:
+            if uint8:
+                calibration = _over_all_bytes(calibration)
+            converter.representative_dataset = _one_by_one(calibration)
+            converter.target_spec.supported_ops = [operators]
         converter.inference_input_type = tf.uint8 if uint8 else dtype
         converter.inference_output_type = dtype
     return converter.convert()

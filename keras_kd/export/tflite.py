@@ -11,11 +11,10 @@ from typing import Any
 
 import keras
 
-from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_number
-from keras_kd.core.checks import requirement
-from keras_kd.core.files import check_writable
 from keras_kd.core.files import staged
+from keras_kd.export.arguments import check_file_name
+from keras_kd.export.arguments import check_ranges
 from keras_kd.export.card import card_path
 from keras_kd.export.card import card_text
 from keras_kd.export.check_file import check_file
@@ -26,8 +25,6 @@ from keras_kd.export.conversion import convert_student
 from keras_kd.export.examples import Examples
 from keras_kd.export.examples import calibration_examples
 from keras_kd.export.examples import verification_examples
-from keras_kd.export.kinds import CALIBRATED
-from keras_kd.export.kinds import QUANTIZATIONS
 from keras_kd.export.kinds import Demands
 from keras_kd.export.signature import exportable
 from keras_kd.export.signature import read_signature
@@ -81,7 +78,8 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
             `"int4_weights"`.
         calibration: Data that `"int8"` and `"int16x8"` take their ranges
             from, in any form that `fit` takes: what the file will be given,
-            at least 10 examples; the first 200 are used.
+            at least 10 examples; the first 200 are used. A quantize-aware
+            student brings its ranges, and is only compared on it.
         verify: Data to compare on, in the same forms; with labels, the
             accuracies are compared, too. Defaults to `calibration`, then to
             256 random inputs from a fixed seed. `False` compares nothing,
@@ -192,7 +190,10 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
     check_number(_SUBJECT, "timeout", timeout, above=0)
     tolerances = tolerance or {}
     for quantization, path in paths.items():
-        _check(quantization, Path(path), calibration, contents.input_dtype)
+        check_file_name(quantization, Path(path), _SUBJECT)
+        check_ranges(
+            quantization, student, calibration, contents, subject=_SUBJECT
+        )
         check_tolerance(tolerances.get(quantization), _SUBJECT)
     check_kinds(student, paths, _SUBJECT)
     examples = None
@@ -239,34 +240,3 @@ def _named(
         result = check_file(scratch, front, compared, demands, subject=_SUBJECT)
         card.write_text(card_text(scratch), "utf-8")
     return replace(result, path=str(path))
-
-
-def _check(
-    quantization: str, path: Path, calibration: Any, input_dtype: str | None
-) -> None:
-    """Check what can be checked before the converter is started."""
-    check_choice(_SUBJECT, "quantization", quantization, QUANTIZATIONS)
-    if path.suffix != ".tflite" or path.is_dir():
-        expected = "the name of a file that ends in `.tflite`"
-        raise ValueError(requirement(_SUBJECT, "path", expected, str(path)))
-    if quantization in CALIBRATED and calibration is None:
-        raise ValueError(
-            requirement(
-                _SUBJECT,
-                "calibration",
-                f"a dataset for {quantization!r}",
-                None,
-                "Pass `calibration=` some 200 training examples.",
-            )
-        )
-    if quantization == "int16x8" and input_dtype == "uint8":
-        raise ValueError(
-            requirement(
-                _SUBJECT,
-                "input_dtype",
-                "None for 'int16x8', whose inputs are int16",
-                input_dtype,
-                "The converter has no step from bytes to 16 bits.",
-            )
-        )
-    check_writable(path)

@@ -1,10 +1,11 @@
-"""What the families share: argument checks and the conv-BN-ReLU unit."""
+"""What the families share: argument checks, widths, strides, conv units."""
 
 from typing import Any
 
 import keras
 from keras import layers
 
+from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
@@ -25,23 +26,24 @@ def check_family(
         num_classes: Units of the head.
         width: Multiplier of the widths.
         rank: Axes that `input_shape` has: 3 for images, of which height and
-            width may be None; None for any number of known sizes.
+            width may be None; 1 for texts; None for any number of known
+            sizes.
 
     Raises:
         TypeError: If a value has the wrong type.
         ValueError: If a value is outside its range.
     """
-    what = (
-        "a shape (height, width, channels) of positive integers"
-        if rank == 3
-        else "a shape of positive integers"
-    )
+    what, example = {
+        3: ("a shape (height, width, channels) of", "(32, 32, 3)"),
+        1: ("a shape (length,) of", "(64,)"),
+        None: ("a shape of", "(28, 28, 1)"),
+    }[rank]
     message = requirement(
         subject,
         "input_shape",
-        f"{what}, without the batch axis",
+        f"{what} positive integers, without the batch axis",
         input_shape,
-        "Give one example's shape, such as (32, 32, 3).",
+        f"Give one example's shape, such as {example}.",
     )
     if not isinstance(input_shape, (tuple, list)):
         raise TypeError(message)
@@ -66,21 +68,90 @@ def scaled(count: int, width: float, multiple: int = 1) -> int:
     return multiple * max(1, round(width * count / multiple))
 
 
+def divisible(count: float, multiple: int = 8) -> int:
+    """Round a width as the MobileNets do.
+
+    To the nearest multiple, at least one of it, and one more where that
+    would take away more than a tenth.
+
+    >>> divisible(32 * 0.35), divisible(24 * 0.5), divisible(18)
+    (16, 16, 24)
+    """
+    rounded = max(multiple, int(count + multiple / 2) // multiple * multiple)
+    return rounded + multiple if rounded < 0.9 * count else rounded
+
+
+def check_rate(subject: str, argument: str, rate: Any) -> None:
+    """Refuse a dropout rate outside [0, 1)."""
+    if check_number(subject, argument, rate, low=0, high=1) == 1:
+        raise ValueError(requirement(subject, argument, "less than 1", rate))
+
+
+def halvings(
+    subject: str, shape: tuple[int | None, ...], stride: Any, most: int
+) -> int:
+    """How often a network halves its images.
+
+    Args:
+        subject: Name of the family.
+        shape: Its checked `input_shape`.
+        stride: What the caller gave: pixels of the input in one pixel of the
+            last feature map. None takes the largest that leaves 3 pixels, as
+            224 / 32 and 32 / 8 do; of an unknown size, the largest.
+        most: Halvings of the published network.
+
+    Raises:
+        ValueError: If `stride` is none of 1, 2, 4, ..., `2 ** most`.
+
+    >>> [halvings("vgg", (s, s, 3), None, 5) for s in (28, 32, 64, 96, 224)]
+    [3, 3, 4, 5, 5]
+    """
+    if stride is not None:
+        choices = [2**count for count in range(most + 1)]
+        return choices.index(check_choice(subject, "stride", stride, choices))
+    pixels = min((size for size in shape[:2] if size), default=2**most * 3)
+    return next(
+        (count for count in range(most, 0, -1) if pixels >= 3 * 2**count), 0
+    )
+
+
 def conv_norm(
     x: keras.KerasTensor,
     filters: int,
     name: str,
-    kernel_size: int = 3,
-    strides: int = 1,
+    kernel_size: int | tuple[int, int] = 3,
+    strides: int | tuple[int, int] = 1,
     relu: str | None = None,
+    activation: str = "relu",
 ) -> keras.KerasTensor:
     """Convolution without bias, batch normalization, ReLU when named.
 
     Weights start as He et al. 2015 (arXiv 1502.01852) draw them, scaled by
     the fan-out. Statistics follow with momentum 0.9, not Keras's 0.99, which
     lags behind in trainings of a few hundred steps.
+
+    Args:
+        x: Images.
+        filters: Channels of the result.
+        name: Start of the names of the layers.
+        kernel_size: Pixels of the kernel.
+        strides: Pixels of a step.
+        relu: Name of the layer with the activation, None for no activation.
+        activation: `"relu"`, `"relu6"` or `"hard_swish"`.
     """
-    x = layers.Conv2D(
+    x = convolution(x, filters, name, kernel_size, strides)
+    return normalized(x, name, relu, activation)
+
+
+def convolution(
+    x: keras.KerasTensor,
+    filters: int,
+    name: str,
+    kernel_size: int | tuple[int, int] = 3,
+    strides: int | tuple[int, int] = 1,
+) -> keras.KerasTensor:
+    """The convolution of `conv_norm`, named `<name>_conv`."""
+    return layers.Conv2D(
         filters,
         kernel_size,
         strides=strides,
@@ -91,7 +162,45 @@ def conv_norm(
         ),
         name=f"{name}_conv",
     )(x)
+
+
+def depthwise_norm(
+    x: keras.KerasTensor,
+    name: str,
+    kernel_size: int = 3,
+    strides: int | tuple[int, int] = 1,
+    relu: str | None = None,
+    activation: str = "relu",
+) -> keras.KerasTensor:
+    """The same with a depthwise convolution: one kernel a channel."""
+    x = layers.DepthwiseConv2D(
+        kernel_size,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        # Keras counts all channels into the fan-out of a depthwise kernel,
+        # of which each output sees one.
+        depthwise_initializer=keras.initializers.RandomNormal(
+            stddev=(2 / kernel_size**2) ** 0.5
+        ),
+        name=f"{name}_depthwise",
+    )(x)
+    return normalized(x, name, relu, activation)
+
+
+def normalized(
+    x: keras.KerasTensor,
+    name: str,
+    relu: str | None = None,
+    activation: str = "relu",
+) -> keras.KerasTensor:
+    """The batch normalization and the activation of `conv_norm`."""
     x = layers.BatchNormalization(
         momentum=0.9, epsilon=1e-5, name=f"{name}_norm"
     )(x)
-    return x if relu is None else layers.ReLU(name=relu)(x)
+    if relu is None:
+        return x
+    if activation == "hard_swish":
+        return layers.Activation("hard_swish", name=relu)(x)
+    top = 6.0 if activation == "relu6" else None
+    return layers.ReLU(max_value=top, name=relu)(x)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_kd.core.checks import requirement
+from keras_kd.students.layer_kinds import width_key
 
 # Activations whose result is a probability or its logarithm.
 _PROBABILITY = {
@@ -37,6 +38,8 @@ _AFTER_HEAD = {
     "Squeeze",
     "UpSampling2D",
 }
+# InceptionResNetV2 scales the branch that it adds.
+_ADDITIONS = {"Add", "CustomScaleLayer"}
 # What belongs to the convolution or dense layer before it.
 _AFTER_BLOCK = {
     "Activation",
@@ -75,16 +78,35 @@ def view(model: keras.Model, name: str | None = None) -> keras.Model:
     return keras.Model(inputs, outputs, name=name or model.name)
 
 
-def width_key(operation: Any) -> str | None:
-    """Name the entry of a layer's config that sets its output width."""
-    if not isinstance(operation, keras.layers.Layer):
-        return None
-    if isinstance(operation, keras.layers.Embedding):
-        return "output_dim"
-    for key in ("filters", "units"):
-        if isinstance(getattr(operation, key, None), int):
-            return key
-    return None
+def calls(
+    model: keras.Model, passed_over: dict[int, int]
+) -> Iterator[tuple[Any, list, list]]:
+    """Yield `(operation, inputs, results)` of each call, inputs first.
+
+    Args:
+        model: A Functional model; nested ones are one operation.
+        passed_over: Operations of which one input stands for the result, by
+            their id: only that input is given, what made the others is not
+            visited.
+    """
+    ready = {id(tensor) for tensor in model.inputs}
+    waiting = list(model.outputs)
+    while waiting:
+        tensor = waiting[-1]
+        if id(tensor) in ready:
+            waiting.pop()
+            continue
+        operation, node_index, _ = tensor._keras_history
+        node = operation._inbound_nodes[node_index]
+        inputs = node.input_tensors
+        if id(operation) in passed_over:
+            inputs = [inputs[passed_over[id(operation)]]]
+        missing = [x for x in inputs if id(x) not in ready]
+        if missing:
+            waiting.extend(missing)
+            continue
+        yield operation, inputs, node.output_tensors
+        ready |= {id(x) for x in node.output_tensors}
 
 
 def activation_name(operation: Any) -> str:
@@ -183,7 +205,9 @@ def _ordered(nodes: list[Any]) -> bool:
 
 def _identity_shortcut(operation: Any) -> int | None:
     """Index of the input of an addition that its other input is made from."""
-    if type(operation).__name__ != "Add" or len(_inputs(operation)) != 2:
+    if type(operation).__name__ not in _ADDITIONS:
+        return None
+    if len(_inputs(operation)) != 2:
         return None
     if len(operation._inbound_nodes) > 1:  # One layer adds in several places.
         return None
@@ -211,7 +235,8 @@ def _leads_to(ancestor: keras.KerasTensor, tensor: keras.KerasTensor) -> bool:
         if current is ancestor:
             return current is not tensor
         operation, inputs = _producer(current)
-        if id(current) not in seen and type(operation).__name__ != "Add":
+        addition = type(operation).__name__ in _ADDITIONS
+        if id(current) not in seen and not addition:
             seen.add(id(current))
             waiting.extend(inputs)
     return False

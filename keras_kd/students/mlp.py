@@ -9,6 +9,7 @@ from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
 from keras_kd.students.blocks import check_family
+from keras_kd.students.blocks import check_rate
 from keras_kd.students.blocks import scaled
 
 
@@ -71,8 +72,8 @@ def mlp(
         )
     for units in hidden:
         check_integer("students.mlp", "hidden", units, low=1)
-    _check_rate("dropout", dropout)
-    _check_rate("input_dropout", input_dropout)
+    check_rate("students.mlp", "dropout", dropout)
+    check_rate("students.mlp", "input_dropout", input_dropout)
     if max_norm is not None:
         check_number("students.mlp", "max_norm", max_norm, above=0)
 
@@ -96,11 +97,3 @@ def mlp(
             x = layers.Dropout(dropout, name=f"dropout_{number}")(x)
     logits = layers.Dense(num_classes, name="logits")(x)
     return keras.Model(inputs, logits, name="mlp")
-
-
-def _check_rate(argument: str, rate: float) -> None:
-    """Refuse a dropout rate outside [0, 1)."""
-    if check_number("students.mlp", argument, rate, low=0, high=1) == 1:
-        raise ValueError(
-            requirement("students.mlp", argument, "less than 1", rate)
-        )

@@ -1,33 +1,28 @@
 """One layer of the teacher, made again for a narrower student."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from math import gcd
-from math import lcm
 from math import prod
 from typing import Any
 
 import keras
 from keras import layers
 
-from keras_kd.students.blocks import scaled
 from keras_kd.students.graph import activation_name
-from keras_kd.students.graph import width_key
-
-# Layers with weights that take their width from their input.
-_FOLLOWERS = (
-    layers.BatchNormalization,
-    layers.DepthwiseConv1D,
-    layers.DepthwiseConv2D,
-    layers.GroupNormalization,
-    layers.LayerNormalization,
-    layers.Normalization,
-    layers.PReLU,
-)
-_ELEMENTWISE = {"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"}
+from keras_kd.students.layer_kinds import ELEMENTWISE
+from keras_kd.students.layer_kinds import FOLLOWERS
+from keras_kd.students.layer_kinds import channel_axis
+from keras_kd.students.layer_kinds import is_depthwise
+from keras_kd.students.layer_kinds import is_kind
+from keras_kd.students.layer_kinds import width_key
+from keras_kd.students.widths import Widths
+from keras_kd.students.widths import rounded
 
 Shape = tuple[int | None, ...]
+Rule = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -39,16 +34,25 @@ class Plan:
         heads: Layers that make the logits.
         head_units: Units of the head, None for the teacher's.
         to_logits: The heads and what follows them, made linear.
-        passed_over: Operations of removed blocks, and which input stands in.
         multiple: Number that widths are rounded to, where the teacher's is.
+        rules: What the caller does for layers of a class.
+        passed_over: Operations of removed blocks, and which input stands in.
+        widths: Widths of the layers, once they are known.
     """
 
     width: float
     heads: set[int]
     head_units: int | None
     to_logits: set[int]
-    passed_over: dict[int, int] = field(default_factory=dict)
     multiple: int = 1
+    rules: Mapping[type, Rule] = field(default_factory=dict)
+    passed_over: dict[int, int] = field(default_factory=dict)
+    widths: Widths | None = None
+
+    def rule(self, operation: Any) -> Rule | None:
+        """The caller's rule for a layer, that of its nearest class."""
+        kinds = type(operation).__mro__
+        return next((self.rules[x] for x in kinds if x in self.rules), None)
 
 
 def remade(operation: Any, new: list[Shape], plan: Plan) -> Any:
@@ -71,6 +75,9 @@ def remade(operation: Any, new: list[Shape], plan: Plan) -> Any:
             dtype=getattr(operation, "dtype_policy", None),
         )
     old = [tuple(tensor.shape[1:]) for tensor in _tensors(operation)]
+    rule = plan.rule(operation)
+    if rule is not None:
+        return _by_rule(rule, operation, old, new, plan.width)
     _check_changeable(operation, old, new)
     config = _fresh(operation.get_config())
     config |= _changes(operation, config, old, new, plan)
@@ -82,19 +89,6 @@ def copy_state(operation: Any, clone: Any) -> None:
     if isinstance(operation, layers.Normalization) and operation.weights:
         clone.set_weights(operation.get_weights())
         clone.finalize_state()
-
-
-def group_multiple(operations: Iterable[Any]) -> int:
-    """Number that widths have to be multiples of for grouped convolutions."""
-    return lcm(
-        *(
-            operation.groups
-            for operation in operations
-            if width_key(operation) == "filters"
-            and getattr(operation, "groups", 1) > 1
-            and not _is_depthwise(operation)
-        )
-    )
 
 
 def reshaped(target: Shape, old: Shape, new: Shape) -> Shape | None:
@@ -135,6 +129,24 @@ def reshaped(target: Shape, old: Shape, new: Shape) -> Shape | None:
     return None
 
 
+def _by_rule(
+    rule: Rule,
+    operation: Any,
+    old: list[Shape],
+    new: list[Shape],
+    width: float,
+) -> Any:
+    """What the caller's rule makes of a layer."""
+    made = rule(operation, _fresh(operation.get_config()), old, new, width)
+    if isinstance(made, keras.layers.Layer):
+        return made
+    if not isinstance(made, dict):
+        raise TypeError(
+            f"its rule gave {type(made).__name__}, neither a config nor a layer"
+        )
+    return type(operation).from_config(made)
+
+
 def _changes(
     operation: Any, config: dict, old: list[Shape], new: list[Shape], plan: Plan
 ) -> dict:
@@ -160,38 +172,22 @@ def _units(operation: Any, units: int, new: list[Shape], plan: Plan) -> int:
     """Width of a layer in the student."""
     if id(operation) in plan.heads:
         return plan.head_units or units
-    if _is_depthwise(operation):
-        channels = new[0][_channel_axis(operation)] or 1
+    if is_depthwise(operation):
+        channels = new[0][channel_axis(operation)] or 1
         return units // operation.groups * channels
-    divides = units % plan.multiple == 0
-    return scaled(units, plan.width, plan.multiple if divides else 1)
+    planned = plan.widths.units(id(operation)) if plan.widths else None
+    # What only a removed block used was not followed, and is not used.
+    return planned or rounded(units, plan.width, plan.multiple)
 
 
 def _groups(operation: Any, config: dict, new: list[Shape]) -> int:
     """Groups of a grouped convolution or normalization in the student."""
-    channels = new[0][_channel_axis(operation)] or 1
-    if _is_depthwise(operation):
+    channels = new[0][channel_axis(operation)] or 1
+    if is_depthwise(operation):
         return channels
     if isinstance(operation, layers.GroupNormalization):
         return gcd(config["groups"], channels)
     return config["groups"]
-
-
-def _is_depthwise(operation: Any) -> bool:
-    """Tell whether a convolution has one group a channel."""
-    groups = getattr(operation, "groups", 1)
-    if groups == 1 or width_key(operation) is None:
-        return False
-    axis = _channel_axis(operation)
-    return _tensors(operation)[0].shape[1:][axis] == groups
-
-
-def _channel_axis(operation: Any) -> int:
-    """Axis of the channels, the batch not counted."""
-    if hasattr(operation, "data_format"):
-        return 0 if operation.data_format == "channels_first" else -1
-    axis = getattr(operation, "axis", -1)
-    return axis if axis < 0 else axis - 1
 
 
 def _target(operation: Any, old: list[Shape], new: list[Shape]) -> Shape:
@@ -223,12 +219,12 @@ def _check_changeable(
         isinstance(operation, layers.Layer)
         and operation.weights
         and width_key(operation) is None
-        and not isinstance(operation, _FOLLOWERS)
+        and not is_kind(operation, FOLLOWERS)
         and not hasattr(operation, "projection_dim")
     )
     if hidden:
         raise ValueError("it has weights of a width of its own")
-    if type(operation).__name__ in _ELEMENTWISE and len(old) > 1:
+    if is_kind(operation, ELEMENTWISE) and len(old) > 1:
         _check_partners(operation, old, new)
 
 

@@ -1,23 +1,28 @@
 """A smaller student, derived from the teacher."""
 
-from math import floor
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
 
+from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
+from keras_kd.students.channels import Channels
+from keras_kd.students.depth import removed_blocks
 from keras_kd.students.graph import head_path
 from keras_kd.students.graph import is_graph
 from keras_kd.students.graph import operations
-from keras_kd.students.graph import removable_runs
-from keras_kd.students.graph import view
-from keras_kd.students.graph import width_key
+from keras_kd.students.inherit import importance
+from keras_kd.students.layer_kinds import width_key
 from keras_kd.students.recipe import Plan
-from keras_kd.students.recipe import copy_state
-from keras_kd.students.recipe import group_multiple
-from keras_kd.students.recipe import remade
+from keras_kd.students.recipe import Rule
+from keras_kd.students.replay import Replay
+from keras_kd.students.widths import Widths
+
+_SUBJECT = "students.shrink"
 
 
 def shrink(
@@ -25,28 +30,37 @@ def shrink(
     width: float = 0.5,
     depth: float = 1.0,
     num_classes: int | None = None,
+    *,
+    multiple: int = 8,
+    rules: Mapping[type, Rule] | None = None,
+    initialize: str | None = None,
 ) -> keras.Model:
-    """Derive a smaller, untrained model from a Functional or Sequential one.
+    """Derive a smaller model from a Functional or Sequential one.
 
     The quickest way to a student, and one whose layers pair with the
     teacher's by name. Parameters fall with about the square of `width`.
     Where a network made for devices exists, such as the families of
     `keras_kd.students`, it can be the better student at equal size.
 
-    Every Dense, convolution, recurrent and embedding layer gets
-    `max(1, round(width * units))` units; all else follows: normalization,
-    depthwise convolutions (their multiplier is kept), shortcuts, Reshape
-    layers that hold a channel count. Around grouped convolutions widths are
-    rounded to multiples of the groups.
+    Every Dense, convolution, recurrent and embedding layer gets `width`
+    times its units, rounded to a `multiple`; all else follows:
+    normalization, depthwise convolutions (their multiplier is kept),
+    shortcuts, Reshape layers that hold a channel count. Groups of a
+    convolution keep equally many channels.
 
     The head keeps its units and gives **logits**: a softmax or sigmoid at
     the end of the teacher, in the last layer or after it, becomes linear.
 
     Kept: names of layers, input names, shapes and types, dtype policies,
-    regularizers, constraints, the statistics of a `Normalization` layer. Not
-    kept: weights, `compile`, seeds, frozen layers and `training=False`
-    calls (a student has to train). A Sequential teacher gives a Functional
-    student.
+    regularizers, constraints, the statistics of a `Normalization` layer,
+    preprocessing layers. Not kept: `compile`, seeds, frozen layers and
+    `training=False` calls (a student has to train). A Sequential teacher
+    gives a Functional student.
+
+    Reference for `initialize="teacher"`: Li et al. 2017 (arXiv 1608.08710),
+    section 3: filters with the smallest L1 norms go. Departure: the norms of
+    layers whose outputs are added are summed, where the paper takes those
+    of the shortcut alone.
 
     Args:
         teacher: A built Functional or Sequential model, nested ones
@@ -58,16 +72,34 @@ def shrink(
             has the shape of their input. `floor(depth * n + 0.5)` of `n`
             stay, the last one longest. Blocks that change the shape stay.
         num_classes: Units of the head. Defaults to the teacher's.
+        multiple: Number that widths are rounded to a multiple of, never
+            below nine tenths of what `width` asks for; at least 1. Where the
+            teacher's is no such multiple, or less than twice the number is
+            asked for, they are rounded to an integer. Defaults to 8, which
+            vector units like; 1 keeps to `width` most closely.
+        rules: What to do with layers of a class, also those that cannot be
+            narrowed otherwise: `rules={LayerClass: function}`, called as
+            `function(layer, config, old_shapes, new_shapes, width)` with the
+            shapes of its inputs in teacher and student, without the batch.
+            It returns the config of the student's layer, or the layer. A
+            layer whose output has the shape of its input is taken to leave
+            the channels in their order.
+        initialize: None for random weights; `"teacher"` for the teacher's,
+            of the channels whose kernels have the largest L1 norm. At
+            `width=1.0` the student then computes what the teacher does. Made
+            by rules, or for other `num_classes`, layers whose weights have
+            other shapes than the teacher's start at random.
 
     Returns:
-        A new model named `<teacher>_student`, untrained and not compiled.
+        A new model named `<teacher>_student`, not compiled.
 
     Raises:
         TypeError: If an argument has the wrong type.
         ValueError: If an argument is outside its range, the teacher is
             subclassed or not built, its output is no classifier's, a layer
-            cannot be narrowed (the message names it), or nothing can be
-            made smaller.
+            cannot be narrowed (the message names it), its channels cannot
+            be followed for `initialize="teacher"`, or nothing can be made
+            smaller.
 
     Example:
     >>> import keras_kd
@@ -77,12 +109,15 @@ def shrink(
     (17610, 870)
     """
     _check_numbers(width, depth, num_classes)
-    _check_graph(teacher)
+    check_integer(_SUBJECT, "multiple", multiple, low=1)
+    check_choice(_SUBJECT, "initialize", initialize, [None, "teacher"])
+    rules = _checked_rules(rules)
+    _check_graph(teacher, rules)
     paths = [head_path(tensor) for tensor in teacher.outputs]
     if num_classes is not None and len(paths) > 1:
         raise ValueError(
             requirement(
-                "students.shrink",
+                _SUBJECT,
                 "num_classes",
                 f"None for a teacher with {len(paths)} outputs",
                 num_classes,
@@ -93,108 +128,92 @@ def shrink(
         heads={id(path[0]) for path in paths},
         head_units=num_classes,
         to_logits={id(operation) for path in paths for operation in path},
-        multiple=group_multiple(operations(teacher)),
+        multiple=multiple,
+        rules=rules,
     )
-    wide = [o for o in operations(teacher) if width_key(o) is not None]
-    if width < 1 and all(id(operation) in plan.heads for operation in wide):
+    if depth < 1:
+        plan.passed_over.update(removed_blocks(teacher, depth, plan.heads))
+    plan = replace(plan, widths=_widths(teacher, plan, initialize))
+    replay = Replay(teacher, plan)
+    student = replay.model(teacher, name=f"{teacher.name}_student")
+    if initialize == "teacher":
+        replay.inherit()
+    return student
+
+
+def _widths(teacher: keras.Model, plan: Plan, initialize: str | None) -> Widths:
+    """Decide which channels of which layer stay."""
+    channels = Channels(
+        teacher,
+        plan.heads,
+        plan.passed_over,
+        ruled=lambda operation: plan.rule(operation) is not None,
+    )
+    scores = None
+    if initialize == "teacher":
+        scores = {
+            id(operation): importance(operation)
+            for operation in operations(teacher)
+            if id(operation) in channels.made and not plan.rule(operation)
+        }
+    widths = Widths(channels, plan.width, plan.multiple, scores)
+    if widths.uneven:
         raise ValueError(
             requirement(
-                "students.shrink",
-                "teacher",
-                "a model with a Dense or convolution layer before its head",
-                teacher,
+                _SUBJECT,
+                "initialize",
+                "None for a teacher whose channels are grouped in several "
+                "ways, of which none keeps as many in every group",
+                initialize,
+                "Another `width` may do.",
             )
         )
-    if depth < 1:
-        plan.passed_over.update(_plan_depth(teacher, depth, plan))
-    return _Shrinker(teacher, plan).model(
-        teacher, name=f"{teacher.name}_student"
+    _check_narrowable(teacher, plan, widths)
+    return widths
+
+
+def _check_narrowable(teacher: keras.Model, plan: Plan, widths: Widths) -> None:
+    """Refuse a teacher that would not get narrower."""
+    if plan.width == 1 or any(plan.rule(o) for o in operations(teacher)):
+        return
+    for operation in operations(teacher):
+        fixed = id(operation) in plan.heads or widths.pinned(id(operation))
+        if width_key(operation) is not None and not fixed:
+            return
+    raise ValueError(
+        requirement(
+            _SUBJECT,
+            "teacher",
+            "a model with a Dense or convolution layer before its head",
+            teacher,
+            "What is added to the model's input keeps its width.",
+        )
     )
 
 
-class _Shrinker:
-    """Replays the teacher's graph with new layers."""
-
-    def __init__(self, teacher: keras.Model, plan: Plan) -> None:
-        self._teacher = teacher
-        self._plan = plan
-        self._made: dict[int, Any] = {}
-
-    def model(
-        self,
-        source: keras.Model,
-        shapes: list[tuple] | None = None,
-        name: str | None = None,
-    ) -> keras.Model:
-        """Make a model again, for inputs of its own or of given shapes."""
-        # A view on the same tensors is never compiled, so that the clone does
-        # not get the teacher's loss, which may expect probabilities.
-        replayed = view(source, name)
-        inputs = []
-        for index, tensor in enumerate(replayed.inputs):
-            config = tensor._keras_history.operation.get_config()
-            if shapes is not None:
-                config["batch_shape"] = shapes[index]
-            inputs.append(keras.layers.InputLayer.from_config(config).output)
-        return keras.models.clone_model(
-            replayed,
-            input_tensors=keras.tree.pack_sequence_as(replayed.input, inputs),
-            clone_function=lambda operation: operation,
-            call_function=self._call,
-        )
-
-    def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
-        """Make an operation again and call it; remember it if shared."""
-        tensors = [
-            leaf
-            for leaf in keras.tree.flatten((args, kwargs))
-            if isinstance(leaf, keras.KerasTensor)
-        ]
-        if id(operation) in self._plan.passed_over:
-            return tensors[self._plan.passed_over[id(operation)]]
-        if kwargs.get("training") is False:
-            del kwargs["training"]
-        if id(operation) in self._plan.to_logits and len(tensors) == 1:
-            # A Softmax layer takes a mask that its linear successor does not.
-            kwargs.pop("mask", None)
-        clone = self._made.get(id(operation))
-        if is_graph(operation):
-            if clone is None:
-                clone = self.model(operation, [t.shape for t in tensors])
-                self._made[id(operation)] = clone
-            return clone(*args, **kwargs)
-        try:
-            if clone is None:
-                shapes = [tuple(tensor.shape[1:]) for tensor in tensors]
-                clone = remade(operation, shapes, self._plan)
-                self._made[id(operation)] = clone
-            outputs = clone(*args, **kwargs)
-            copy_state(operation, clone)
-        except Exception as error:
-            raise self._refusal(operation, error) from error
-        return outputs
-
-    def _refusal(self, operation: Any, error: Exception) -> ValueError:
-        """Name the layer that does not fit, and what to do."""
-        reason = " ".join(str(error).replace("\x1b[1m", "").split())
-        return ValueError(
+def _checked_rules(rules: Any) -> Mapping[type, Rule]:
+    rules = {} if rules is None else rules
+    known = isinstance(rules, Mapping) and all(
+        isinstance(kind, type) and callable(rule)
+        for kind, rule in rules.items()
+    )
+    if not known:
+        raise TypeError(
             requirement(
-                "students.shrink",
-                "teacher",
-                "made of layers that can be narrowed one by one",
-                self._teacher,
-                f"The layer `{operation.name}` ({type(operation).__name__}) "
-                f"cannot: {reason[:300].rstrip('.')}. Write the student by "
-                "hand, or take a family such as `keras_kd.students.convnet`.",
+                _SUBJECT,
+                "rules",
+                "a dictionary from layer classes to functions",
+                rules,
             )
         )
+    return rules
 
 
 def _check_numbers(width: Any, depth: Any, num_classes: Any) -> None:
     for argument, value in (("width", width), ("depth", depth)):
         advice = "It is a share of the teacher's, such as 0.5."
         check_number(
-            "students.shrink",
+            _SUBJECT,
             argument,
             value,
             above=0,
@@ -202,13 +221,13 @@ def _check_numbers(width: Any, depth: Any, num_classes: Any) -> None:
             advice=advice,
         )
     if num_classes is not None:
-        check_integer("students.shrink", "num_classes", num_classes, low=1)
+        check_integer(_SUBJECT, "num_classes", num_classes, low=1)
 
 
-def _check_graph(teacher: Any) -> None:
+def _check_graph(teacher: Any, rules: Mapping[type, Rule]) -> None:
     """Refuse what has no known layers, or hides them in a subclass."""
     message = requirement(
-        "students.shrink",
+        _SUBJECT,
         "teacher",
         "a built Functional or Sequential model, its nested models too",
         teacher,
@@ -221,40 +240,6 @@ def _check_graph(teacher: Any) -> None:
     if not is_graph(teacher) or not teacher.built:
         raise ValueError(message)
     for operation in operations(teacher):
-        if isinstance(operation, keras.Model):
+        ruled = any(kind in rules for kind in type(operation).__mro__)
+        if isinstance(operation, keras.Model) and not ruled:
             raise ValueError(f"{message} `{operation.name}` is subclassed.")
-
-
-def _plan_depth(
-    teacher: keras.Model, depth: float, plan: Plan
-) -> dict[int, int]:
-    """Choose the blocks to pass over, in every nested model on its own."""
-    models = [view(teacher)]
-    runs = []
-    for model in models:
-        runs += removable_runs(model, plan.heads)
-        models += [view(o) for o in model.operations if is_graph(o)]
-    passed_over: dict[int, int] = {}
-    for run in runs:
-        gone = len(run) - floor(depth * len(run) + 0.5)
-        # The last block goes last: its name is what feature losses tap.
-        for block in [*run[-2::-1], run[-1]][:gone]:
-            passed_over |= block
-    if not passed_over:
-        sizes = [len(run) for run in runs]
-        advice = (
-            f"Its runs have {sizes} blocks: use a smaller `depth`."
-            if sizes
-            else "It has no block that keeps its shape: use depth=1.0 and a "
-            "smaller `width`."
-        )
-        raise ValueError(
-            requirement(
-                "students.shrink",
-                "depth",
-                "small enough to remove a block of the teacher",
-                depth,
-                advice,
-            )
-        )
-    return passed_over

@@ -1,0 +1,94 @@
+"""Activations, by the way the device computes them in int8."""
+
+from typing import Any
+
+import keras
+from keras import layers
+from keras import ops
+
+from keras_kd.quantization.arithmetic import fake_quantize
+
+# Computed by the operator before, at no cost.
+FUSED = {"linear", "relu", "relu6"}
+# Operators of their own that take and give int8.
+SINGLE = {"gelu", "hard_silu", "leaky_relu"}
+# Operators whose int8 outputs have a range that the device prescribes.
+_ABOVE_0 = (0.0, 255 / 256)
+FIXED = {
+    "hard_sigmoid": (0.0, 1.0),
+    "sigmoid": _ABOVE_0,
+    "softmax": _ABOVE_0,
+    "tanh": (-1.0, 127 / 128),
+}
+_NAMES = {
+    "Gelu": "gelu",
+    "HardSigmoid": "hard_sigmoid",
+    "HardSilu": "hard_silu",
+    "LeakyReLU": "leaky_relu",
+    "LeakyRelu": "leaky_relu",
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "Sigmoid": "sigmoid",
+    "Silu": "silu",
+    "Softmax": "softmax",
+    "Tanh": "tanh",
+}
+
+
+@keras.saving.register_keras_serializable("keras_kd")
+class QuantizedActivation(layers.Activation):
+    """An activation of several operators, with its inner steps rounded.
+
+    Args:
+        activation: `"silu"` or `"hard_sigmoid"`.
+        **kwargs: Of `keras.Layer`.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Compute in the operators that int8 has."""
+        if activation_of(self) == "silu":
+            return inputs * fake_quantize(ops.sigmoid(inputs), *_ABOVE_0)
+        # Constants too have to be on a grid.
+        three = fake_quantize(ops.full((1,), 3.0), 0.0, 3.0)
+        sixth = fake_quantize(ops.full((1,), 1 / 6), 0.0, 1 / 6)
+        return fake_quantize(ops.relu6(inputs + three), 0.0, 6.0) * sixth
+
+
+def activation_of(operation: Any) -> str | None:
+    """Name the activation that an operation is, `None` where it is none.
+
+    Args:
+        operation: Layer or operation of a Functional model.
+    """
+    if isinstance(operation, layers.Activation):
+        return function_name(operation.activation)
+    if isinstance(operation, layers.ReLU):
+        return _relu(operation)
+    if isinstance(operation, layers.Softmax):
+        last = operation.axis in (-1, len(operation.output.shape) - 1)
+        return "softmax" if last else "softmax of another axis"
+    return _NAMES.get(type(operation).__name__)
+
+
+def function_name(activation: Any) -> str:
+    """Name an activation function, "linear" for `None`."""
+    if activation is None:
+        return "linear"
+    return getattr(activation, "__name__", type(activation).__name__)
+
+
+def supported(name: str | None) -> bool:
+    """Tell whether int8 has an activation."""
+    return name in FUSED | SINGLE | set(FIXED) | {"silu"}
+
+
+def _relu(layer: layers.ReLU) -> str:
+    """Name what a `ReLU` layer computes."""
+    slope, top = float(layer.negative_slope), layer.max_value
+    if float(layer.threshold):
+        return "relu with a threshold"
+    if slope:
+        return "leaky_relu" if top is None else "leaky_relu with a maximum"
+    if top is None:
+        return "relu"
+    return "relu6" if float(top) == 6 else "relu with another maximum"

@@ -1,0 +1,116 @@
+"""Layers that multiply and add a constant, as the device computes them."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+from keras import ops
+
+from keras_kd.quantization.arithmetic import quantize_kernel
+from keras_kd.quantization.weighted import rounded_bias
+from keras_kd.quantization.weighted import scale_and_offset
+
+
+class Affine(keras.Layer):
+    """Mixin for a layer that is `x * factor + offset` in inference.
+
+    In the file it is a depthwise convolution of one pixel: int8 has no
+    multiplication by constants of 32 bits. Its weights, one a channel, are
+    127 steps each and thus exact; `offset` is a bias, see `rounded_bias`.
+    """
+
+    _fixed: tuple[np.ndarray, np.ndarray] | None = None
+
+    def call(
+        self, inputs: Any, training: bool | None = None, mask: Any = None
+    ) -> Any:
+        """Multiply and add.
+
+        Args:
+            inputs: Real values, channels last.
+            training: Whether a normalization uses the batch.
+            mask: Of the batch.
+        """
+        if self._fixed is not None:
+            return _depthwise(inputs, *self._fixed)
+        if training:
+            return self.trained(inputs, mask)
+        factor, offset = self.constants()
+        return inputs * factor + rounded_bias(self, ops.abs(factor), offset)
+
+    def trained(self, inputs: Any, mask: Any) -> Any:
+        """Compute in training."""
+        factor, offset = self.constants()
+        return inputs * factor + offset
+
+    def constants(self) -> tuple[Any, Any]:
+        """Return factor and offset, scalars or one a channel."""
+        raise NotImplementedError
+
+    def fix(self) -> None:
+        """Compute with constants until `release`, as a file stores them."""
+        self._fixed = tuple(map(ops.convert_to_numpy, self.constants()))
+
+    def release(self) -> None:
+        """Undo `fix`."""
+        self._fixed = None
+
+
+def _depthwise(inputs: Any, factor: Any, offset: Any) -> Any:
+    """Multiply and add in a depthwise convolution of one pixel."""
+    channels = inputs.shape[-1]
+    flat = np.broadcast_to(factor, (1, 1, 1, channels)).astype("float32")
+    high = np.maximum(np.abs(flat).reshape(-1), 1e-12)
+    kernel = ops.reshape(quantize_kernel(flat, high), (1, 1, channels, 1))
+    pixels = inputs
+    if len(inputs.shape) != 4:
+        pixels = ops.reshape(inputs, (-1, 1, 1, channels))
+    outputs = ops.depthwise_conv(pixels, kernel) + offset.astype("float32")
+    if len(inputs.shape) != 4:
+        outputs = ops.reshape(outputs, (-1, *inputs.shape[1:]))
+    return outputs
+
+
+@keras.saving.register_keras_serializable("keras_kd")
+class QuantizedBatchNormalization(Affine, layers.BatchNormalization):
+    """A `BatchNormalization` that no convolution can take in."""
+
+    def trained(self, inputs: Any, mask: Any) -> Any:
+        """Normalize by the batch's statistics, and follow them."""
+        norm = layers.BatchNormalization
+        return norm.call(self, inputs, training=True, mask=mask)
+
+    def constants(self) -> tuple[Any, Any]:
+        """Return factor and offset from the moving statistics."""
+        return scale_and_offset(self)
+
+
+@keras.saving.register_keras_serializable("keras_kd")
+class QuantizedRescaling(Affine, layers.Rescaling):
+    """`Rescaling` in 8 bits."""
+
+    def constants(self) -> tuple[Any, Any]:
+        """Return `scale` and `offset`."""
+        constants = (self.scale, self.offset)
+        return tuple(ops.convert_to_tensor(c, "float32") for c in constants)
+
+
+@keras.saving.register_keras_serializable("keras_kd")
+class QuantizedNormalization(Affine, layers.Normalization):
+    """`Normalization` over channels in 8 bits."""
+
+    def constants(self) -> tuple[Any, Any]:
+        """Return factor and offset from the data's statistics."""
+        mean, variance = ops.ravel(self.mean), ops.ravel(self.variance)
+        factor = 1 / ops.maximum(ops.sqrt(variance), keras.config.epsilon())
+        if self.invert:
+            return 1 / factor, mean
+        return factor, -mean * factor
+
+
+AFFINE = {
+    layers.BatchNormalization: QuantizedBatchNormalization,
+    layers.Normalization: QuantizedNormalization,
+    layers.Rescaling: QuantizedRescaling,
+}

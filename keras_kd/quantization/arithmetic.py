@@ -1,0 +1,109 @@
+"""8-bit arithmetic in floating point: what quantizers do to numbers."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+# Steps between the ends of int8.
+LEVELS = 255
+# Share of a kernel's largest weight that a channel's range is at least. A
+# channel of near-zero weights would get a step so small that its bias, which
+# the device stores as a multiple of it, leaves 32 bits.
+_LEAST_RANGE = 1e-4
+
+
+def fake_quantize(inputs: Any, low: Any, high: Any) -> Any:
+    """Round to 256 values between `low` and `high`, one of which is 0.
+
+    The device's int8: `scale = (high - low) / 255`, the zero point is the
+    nearest whole number, values outside are clipped. The gradient passes
+    inside the range and is 0 outside.
+
+    Args:
+        inputs: Real values, float32.
+        low: Scalar, at most 0.
+        high: Scalar, at least 0.
+
+    Returns:
+        Values of the same shape.
+    """
+    return keras.quantizers.fake_quant_with_min_max_vars(inputs, low, high)
+
+
+def rounded_as_averages(inputs: Any, low: Any, high: Any) -> Any:
+    """Move values by a thousandth of a step away from the integer 0.
+
+    The average pooling of LiteRT divides sums of whole numbers, and rounds
+    halves, which are frequent there, away from 0; `fake_quantize` rounds
+    them up.
+
+    Args:
+        inputs: Means of values on the grid of `low` and `high`.
+        low: See `fake_quantize`.
+        high: See `fake_quantize`.
+    """
+    scale = (high - low) / LEVELS
+    # The integer 0 lies 128 steps above the lowest value.
+    lowest = scale * ops.round(low / ops.maximum(scale, 1e-30))
+    return inputs + 1e-3 * scale * ops.sign(inputs - lowest - 128 * scale)
+
+
+def quantize_kernel(kernel: Any, high: Any) -> Any:
+    """Round weights to `-127 ... 127` times a step, as files store them.
+
+    Args:
+        kernel: Weights, the channels of the output last.
+        high: Largest absolute weight, 127 steps: of each channel, or a
+            scalar.
+
+    Returns:
+        Weights of the same shape; the gradient passes unchanged.
+    """
+    return keras.quantizers.fake_quant_with_min_max_vars(
+        kernel,
+        -high,
+        high,
+        narrow_range=True,
+        axis=-1 if len(high.shape) else None,
+    )
+
+
+def kernel_range(kernel: Any, per_channel: bool) -> Any:
+    """Return the largest absolute weight, of each last channel or of all."""
+    size = ops.stop_gradient(ops.abs(kernel))
+    largest = ops.maximum(ops.max(size), 1e-12)
+    if not per_channel:
+        return largest
+    axes = tuple(range(len(kernel.shape) - 1))
+    return ops.maximum(ops.max(size, axis=axes), _LEAST_RANGE * largest)
+
+
+def learned_step(inputs: Any, step: Any, lowest: int, highest: int) -> Any:
+    """Quantize with a step that has a gradient.
+
+    Formula:
+        `s * round(clip(v / s, lowest, highest))`, with `d round(x) / dx = 1`:
+        the gradient of `s` is `round(v / s) - v / s` inside, and `lowest` or
+        `highest` outside; both times `1 / sqrt(n * highest)`, where `n`
+        counts the values of one example.
+
+    Reference:
+        Esser et al. 2020, arXiv:1902.08153, equations 1 to 5 and section 2.2.
+
+    Args:
+        inputs: Real values `(batch, ...)`, float32.
+        step: Scalar above 0.
+        lowest: Smallest whole number, 0 or below.
+        highest: Largest whole number.
+
+    Returns:
+        Values of the same shape.
+    """
+    count = ops.cast(ops.size(inputs[:1]), "float32")
+    share = 1 / ops.sqrt(count * highest)
+    step = share * step + ops.stop_gradient((1 - share) * step)
+    scaled = ops.clip(inputs / step, lowest, highest)
+    # Halves up, as `fake_quantize` does.
+    whole = scaled + ops.stop_gradient(ops.floor(scaled + 0.5) - scaled)
+    return whole * step

@@ -1,0 +1,242 @@
+"""Layers that put activations on the grid of int8."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_kd.quantization.arithmetic import LEVELS
+from keras_kd.quantization.arithmetic import fake_quantize
+from keras_kd.quantization.arithmetic import learned_step
+from keras_kd.quantization.arithmetic import rounded_as_averages
+
+
+# An Identity, so that whatever reads a model's layers looks through it.
+class FakeQuantize(keras.layers.Identity):
+    """Base of the layers that round activations to 256 values.
+
+    Subclasses say where the values are: `observe` follows the data in
+    training, `limits` tells the ends of the grid. In inference a layer rounds
+    as soon as it has seen data; in training after `delay` steps.
+
+    Args:
+        delay: Training steps that pass before it rounds in training.
+        **kwargs: Of `keras.Layer`.
+    """
+
+    def __init__(self, delay: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.delay = delay
+        self._fixed: tuple[float, float] | None = None
+
+    def build(self, input_shape: Any) -> None:
+        """Make the counter of training steps."""
+        self.steps = self.add_weight(
+            name="steps",
+            shape=(),
+            initializer="zeros",
+            dtype="int32",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+
+    def call(
+        self, inputs: Any, training: bool | None = None, averaged: bool = False
+    ) -> Any:
+        """Round values.
+
+        Args:
+            inputs: Real values.
+            training: Whether to follow the data.
+            averaged: Whether `inputs` are averages of values that this layer
+                has rounded: they show nothing new, and halves are rounded as
+                average pooling does.
+        """
+        if self._fixed is not None:
+            return fake_quantize(inputs, *self._fixed)
+        if training and self.trainable and not averaged:
+            self.observe(inputs)
+            self.steps.assign_add(1)
+        if averaged:
+            inputs = rounded_as_averages(inputs, *self.limits())
+        if training:
+            rounded, start = self.round(inputs), self.delay
+        else:
+            rounded, start = fake_quantize(inputs, *self.limits()), 0
+        return ops.where(self.steps > start, rounded, inputs)
+
+    def compute_output_spec(
+        self, inputs: Any, training: bool | None = None, averaged: bool = False
+    ) -> Any:
+        """Return what comes out: the same shape and type."""
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+    def observe(self, inputs: Any) -> None:
+        """Follow the values of a training step."""
+
+    def round(self, inputs: Any) -> Any:
+        """Round values in training."""
+        return fake_quantize(inputs, *self.limits())
+
+    def limits(self) -> tuple[Any, Any]:
+        """Return the lowest and the highest value, 255 steps above it."""
+        raise NotImplementedError
+
+    def fix(self) -> None:
+        """Compute with plain numbers until `release`, as a file stores them."""
+        low, high = (float(limit) for limit in self.limits())
+        # Nothing but zeros came: any range holds them.
+        self._fixed = (low, high) if high > low else (0.0, 1.0)
+
+    def release(self) -> None:
+        """Undo `fix`."""
+        self._fixed = None
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {**super().get_config(), "delay": self.delay}
+
+
+@keras.saving.register_keras_serializable("keras_kd")
+class MovingRange(FakeQuantize):
+    """Rounds to a range that follows the smallest and largest value.
+
+    Formula:
+        `low = m * low + (1 - m) * min(batch, 0)`, `high` alike; the first
+        batch sets them.
+
+    Reference:
+        Jacob et al. 2018, arXiv:1712.05877, section 3.1.
+
+    Args:
+        momentum: `m`. Defaults to 0.99.
+        **kwargs: Of `FakeQuantize`.
+    """
+
+    def __init__(self, momentum: float = 0.99, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.momentum = momentum
+
+    def build(self, input_shape: Any) -> None:
+        """Make the range, empty at first."""
+        super().build(input_shape)
+        make = {"shape": (), "trainable": False, "aggregation": "mean"}
+        self.low = self.add_weight(name="low", initializer="zeros", **make)
+        self.high = self.add_weight(name="high", initializer="zeros", **make)
+
+    def observe(self, inputs: Any) -> None:
+        """Move the range towards the batch's."""
+        kept = ops.where(self.steps > 0, self.momentum, 0.0)
+        inputs = ops.stop_gradient(inputs)
+        for variable, found in (
+            (self.low, ops.minimum(ops.min(inputs), 0.0)),
+            (self.high, ops.maximum(ops.max(inputs), 0.0)),
+        ):
+            variable.assign(kept * variable + (1 - kept) * found)
+
+    def limits(self) -> tuple[Any, Any]:
+        """Return the range."""
+        return self.low + 0.0, self.high + 0.0
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {**super().get_config(), "momentum": self.momentum}
+
+
+@keras.saving.register_keras_serializable("keras_kd")
+class LearnedStep(FakeQuantize):
+    """Rounds to multiples of a step that training finds.
+
+    The first batch sets the step to `2 * mean(|v|) / sqrt(highest)`.
+
+    Reference:
+        Esser et al. 2020, arXiv:1902.08153 (LSQ), at 8 bits.
+
+    Args:
+        signed: Whether values below 0 are kept: -128 to 127 steps, and
+            otherwise 0 to 255.
+        **kwargs: Of `FakeQuantize`.
+    """
+
+    def __init__(self, signed: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.signed = signed
+        self._limits = (-128, 127) if signed else (0, 255)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the step, 1 until data comes."""
+        super().build(input_shape)
+        self.step = self.add_weight(
+            name="step", shape=(), initializer="ones", aggregation="mean"
+        )
+
+    def observe(self, inputs: Any) -> None:
+        """Set the step from the first batch."""
+        size = ops.mean(ops.abs(ops.stop_gradient(inputs)))
+        first = 2 * size / math.sqrt(self._limits[1])
+        first = ops.where(first > 0, first, 1.0)
+        self.step.assign(ops.where(self.steps > 0, self.step + 0.0, first))
+
+    def round(self, inputs: Any) -> Any:
+        """Round to the step, which learns from it."""
+        return learned_step(inputs, self._positive(), *self._limits)
+
+    def limits(self) -> tuple[Any, Any]:
+        """Return the outermost multiples of the step."""
+        low, high = self._limits
+        return low * self._positive(), high * self._positive()
+
+    def _positive(self) -> Any:
+        # The optimizer may step past 0.
+        return ops.maximum(self.step, 1e-8)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {**super().get_config(), "signed": self.signed}
+
+
+@keras.saving.register_keras_serializable("keras_kd")
+class FixedRange(FakeQuantize):
+    """Rounds to a range that the device prescribes.
+
+    Args:
+        low: Lowest value.
+        high: Highest value.
+        **kwargs: Of `FakeQuantize`.
+    """
+
+    def __init__(self, low: float, high: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.low = low
+        self.high = high
+
+    def limits(self) -> tuple[Any, Any]:
+        """Return the range."""
+        return self.low, self.high
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {**super().get_config(), "low": self.low, "high": self.high}
+
+
+def input_step(layer: keras.Layer) -> Any:
+    """Return the step of the grid that a layer's inputs are on.
+
+    Args:
+        layer: Layer of a Functional model.
+
+    Returns:
+        A scalar, 0 before data was seen; `None` where no `FakeQuantize` of
+        the layer's own model made the inputs.
+    """
+    nodes = layer._inbound_nodes
+    while len(nodes) == 1 and len(nodes[0].input_tensors) == 1:
+        before = nodes[0].input_tensors[0]._keras_history.operation
+        if isinstance(before, FakeQuantize):
+            low, high = before.limits()
+            return (high - low) / LEVELS
+        if isinstance(before, (keras.layers.InputLayer, keras.Function)):
+            return None
+        nodes = before._inbound_nodes
+    return None

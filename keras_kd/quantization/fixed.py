@@ -1,0 +1,83 @@
+"""A quantize-aware student with the numbers that its file will hold."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+from keras_kd.core.checks import requirement
+from keras_kd.quantization.affine import Affine
+from keras_kd.quantization.fake_quantize import FakeQuantize
+from keras_kd.quantization.kernels import QuantizedEmbedding
+from keras_kd.quantization.weighted import QuantizedKernel
+
+_WITH_CONSTANTS = (Affine, FakeQuantize, QuantizedEmbedding, QuantizedKernel)
+
+
+def is_quantize_aware(student: keras.Model) -> bool:
+    """Tell whether a model was made by `quantize_aware`.
+
+    Args:
+        student: Any Keras model.
+
+    Example:
+    >>> import keras_kd
+    >>> student = keras_kd.students.mlp((4,), 3)
+    >>> aware = keras_kd.quantization.quantize_aware(student)
+    >>> [keras_kd.quantization.is_quantize_aware(m) for m in (student, aware)]
+    [False, True]
+    """
+    return any(
+        isinstance(layer, FakeQuantize) for layer in student._flatten_layers()
+    )
+
+
+@contextmanager
+def fixed_ranges(student: keras.Model) -> Iterator[None]:
+    """Let every layer compute with constants, and undo it at the end.
+
+    The LiteRT converter reads the ranges of int8 from the fake quantization
+    in a graph, which have to be constants there, and folded kernels as well.
+
+    Args:
+        student: A trained quantize-aware model, unchanged afterwards; any
+            other model stays as it is.
+
+    Raises:
+        ValueError: If it has seen no data.
+
+    Example:
+    >>> import numpy as np, keras_kd
+    >>> student = keras_kd.students.mlp((4,), 3)
+    >>> aware = keras_kd.quantization.quantize_aware(student)
+    >>> before = aware(np.ones((2, 4)), training=True)
+    >>> with keras_kd.quantization.fixed_ranges(aware):
+    ...     fixed = aware(np.ones((2, 4)))
+    >>> print(float(abs(fixed - aware(np.ones((2, 4)))).numpy().max()) < 0.1)
+    True
+    """
+    fixed: list[Any] = []
+    layers = list(student._flatten_layers())
+    ranges = [layer for layer in layers if isinstance(layer, FakeQuantize)]
+    unseen = [layer.name for layer in ranges if not int(layer.steps)]
+    if unseen:
+        raise ValueError(
+            requirement(
+                "quantize_aware",
+                "student",
+                "trained for at least one step before it is exported",
+                student,
+                f"{len(unseen)} of its {len(ranges)} ranges have seen no data "
+                f"(`{unseen[0]}`): call `fit`, without frozen layers.",
+            )
+        )
+    try:
+        for layer in layers:
+            if isinstance(layer, _WITH_CONSTANTS):
+                fixed.append(layer)
+                layer.fix()
+        yield
+    finally:
+        for layer in fixed:
+            layer.release()

@@ -1,0 +1,106 @@
+"""The student's graph: who makes, who takes, and what runs as one operator."""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from keras_kd.quantization.kinds import is_fused
+from keras_kd.quantization.kinds import kind_of
+from keras_kd.quantization.kinds import takes_relu
+
+
+class Graph:
+    """One Functional model, its nested ones not entered.
+
+    Args:
+        model: A Functional model.
+
+    Attributes:
+        kinds: Kind by the id of an operation, see `kind_of`.
+        folded: The `BatchNormalization` by the id of the layer that takes it
+            in.
+        raw: Ids of operations that run in one with the operation before:
+            nothing is rounded in between.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self.nodes = [
+            node
+            for depth in sorted(model._nodes_by_depth, reverse=True)
+            for node in model._nodes_by_depth[depth]
+            if not node.is_input
+        ]
+        self.operations: dict[int, Any] = {}
+        self.kinds: dict[int, str] = {}
+        self._calls: dict[int, list[Any]] = {}
+        self._takers: dict[int, int] = {}
+        for node in self.nodes:
+            key = id(node.operation)
+            self.operations[key] = node.operation
+            self.kinds[key] = kind_of(node.operation, node.arguments)
+            self._calls.setdefault(key, []).append(node)
+            for tensor in node.input_tensors:
+                self._count(tensor)
+        for tensor in model.outputs:
+            self._count(tensor)
+        self.folded: dict[int, Any] = {}
+        self.raw: set[int] = set()
+        for node in self.nodes:
+            self._fuse(node)
+
+    def is_inference(self, operation: Any) -> bool:
+        """Tell whether a layer is called with `training=False` for good."""
+        (node,) = self._calls[id(operation)]
+        return node.arguments.kwargs.get("training") is False
+
+    def _count(self, tensor: Any) -> None:
+        self._takers[id(tensor)] = self._takers.get(id(tensor), 0) + 1
+
+    def _fuse(self, node: Any) -> None:
+        """Decide whether an operation runs in one with the one before."""
+        operation = node.operation
+        key, kind = id(operation), self.kinds[id(operation)]
+        tensors = node.input_tensors
+        if len(self._calls[key]) > 1 or len(tensors) != 1:
+            return
+        before = tensors[0]._keras_history.operation
+        alone = (
+            id(before) in self.kinds
+            and len(self._calls[id(before)]) == 1
+            and self._takers[id(tensors[0])] == 1
+        )
+        if not alone or not self._takes(before):
+            return
+        if is_fused(operation, kind):
+            self.raw.add(key)
+        elif (
+            kind == "affine"
+            and isinstance(operation, layers.BatchNormalization)
+            and self.kinds[id(before)] == "kernel"
+            and id(before) not in self.folded
+        ):
+            self.folded[id(before)] = operation
+            self.raw.add(key)
+
+    def _takes(self, before: Any) -> bool:
+        kind = self.kinds[id(before)]
+        if id(before) in self.raw and kind == "activation":
+            return False
+        return takes_relu(before, kind)
+
+
+def view(model: keras.Model, name: str | None = None) -> keras.Model:
+    """Return a Functional model on the same tensors, never compiled."""
+    if isinstance(model, keras.Sequential):
+        inputs, outputs = model.inputs[0], model.outputs[0]
+    else:
+        inputs, outputs = model.input, model.output
+    return keras.Model(inputs, outputs, name=name or model.name)
+
+
+def is_graph(model: Any) -> bool:
+    """Tell whether the layers of a model and their order are known."""
+    known = isinstance(model, (keras.Sequential, keras.Function))
+    # A class of the user's own may do anything in its `call`.
+    return known and type(model).call.__module__.startswith("keras.")

@@ -1,0 +1,108 @@
+"""One layer of the student, made again for int8."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers
+
+from keras_kd.quantization.activations import FUSED
+from keras_kd.quantization.activations import QuantizedActivation
+from keras_kd.quantization.activations import activation_of
+from keras_kd.quantization.activations import function_name
+from keras_kd.quantization.affine import AFFINE
+from keras_kd.quantization.graph import Graph
+from keras_kd.quantization.kernels import KERNELS
+from keras_kd.quantization.kernels import QuantizedEmbedding
+from keras_kd.quantization.kinds import rescaling_of
+
+# Activations that are several operators in int8.
+_COMPOSED = ("hard_sigmoid", "silu")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to quantize.
+
+    Args:
+        per_channel: Whether convolutions have a step a channel.
+        learned: Whether activations learn their steps.
+        delay: Training steps before anything is rounded in training.
+        momentum: Of the moving ranges.
+    """
+
+    per_channel: bool
+    learned: bool
+    delay: int
+    momentum: float
+
+
+def remade(operation: Any, graph: Graph, settings: Settings) -> Any:
+    """Return a new layer that does what an operation does, in int8.
+
+    Args:
+        operation: Layer or operation of the student.
+        graph: The student's graph.
+        settings: How to quantize.
+    """
+    kind = graph.kinds[id(operation)]
+    config = operation.get_config()
+    if kind == "kernel":
+        return _kernel(operation, config, graph, settings)
+    if kind == "embedding":
+        return QuantizedEmbedding.from_config(config)
+    if kind == "constant":
+        return rescaling_of(operation, operation._inbound_nodes[0].arguments)
+    if kind == "affine":
+        # A folded normalization leaves its name.
+        if id(operation) in graph.raw:
+            return layers.Identity(name=operation.name)
+        return AFFINE[type(operation)].from_config(config)
+    if kind == "activation" and activation_of(operation) in _COMPOSED:
+        return activation_layer(str(activation_of(operation)), operation.name)
+    return type(operation).from_config(config)
+
+
+def activation_layer(activation: str, name: str) -> Any:
+    """Return the layer of an activation that is an operator of its own."""
+    made = QuantizedActivation if activation in _COMPOSED else layers.Activation
+    return made(activation, name=name)
+
+
+def copy_weights(operation: Any, layer: Any, graph: Graph) -> None:
+    """Give a new layer the weights of the student's."""
+    if graph.kinds[id(operation)] == "kernel":
+        layer.kernel.assign(operation.kernel)
+        if operation.use_bias:
+            layer.bias.assign(operation.bias)
+        norm = graph.folded.get(id(operation))
+        if norm is not None:
+            layer.norm.set_weights(norm.get_weights())
+    elif isinstance(operation, keras.Layer) and layer.weights:
+        layer.set_weights(operation.get_weights())
+        if isinstance(layer, layers.Normalization):
+            layer.finalize_state()
+
+
+def _kernel(
+    operation: Any, config: dict[str, Any], graph: Graph, settings: Settings
+) -> Any:
+    """Return a layer with 8-bit weights, its normalization folded in."""
+    norm = graph.folded.get(id(operation))
+    if norm is not None:
+        frozen = graph.is_inference(norm)
+        norm = type(norm).from_config(norm.get_config())
+        norm.trainable = norm.trainable and not frozen
+    if function_name(operation.activation) not in FUSED:
+        config |= {"activation": None, "name": f"{operation.name}_linear"}
+    # A low-rank adapter is part of the kernel that is copied.
+    config.pop("lora_rank", None)
+    config.pop("lora_alpha", None)
+    return KERNELS[type(operation)].from_config(
+        config
+        | {
+            "norm": norm,
+            "per_channel": settings.per_channel,
+            "delay": settings.delay,
+        }
+    )

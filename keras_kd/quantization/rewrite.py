@@ -1,0 +1,256 @@
+"""A model made again with its int8 arithmetic simulated."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers
+
+from keras_kd.quantization.activations import FIXED
+from keras_kd.quantization.activations import FUSED
+from keras_kd.quantization.activations import activation_of
+from keras_kd.quantization.activations import function_name
+from keras_kd.quantization.fake_quantize import FakeQuantize
+from keras_kd.quantization.fake_quantize import FixedRange
+from keras_kd.quantization.fake_quantize import LearnedStep
+from keras_kd.quantization.fake_quantize import MovingRange
+from keras_kd.quantization.graph import Graph
+from keras_kd.quantization.graph import view
+from keras_kd.quantization.remake import Settings
+from keras_kd.quantization.remake import activation_layer
+from keras_kd.quantization.remake import copy_weights
+from keras_kd.quantization.remake import remade
+
+_NOT_NEGATIVE = {"relu", "relu6", "sigmoid", "softmax", "hard_sigmoid"}
+# Results that are not negative where no input is.
+_SIGN_KEEPING = {"arithmetic", "average", "keep"}
+
+
+@dataclass
+class _Known:
+    """What is known of a tensor of the new model.
+
+    Args:
+        tensor: The tensor, kept so that its id stays its own.
+        name: Of the operation that made it.
+        on_grid: Whether its values are rounded.
+        quantizer: The layer that rounded them, where it is in this model.
+        is_float: Whether an operation without int8 made it.
+        fixed: The range that the device prescribes.
+        negative: Whether values below 0 occur.
+        rounded: Its rounded copy, once there is one.
+    """
+
+    tensor: Any
+    name: str
+    on_grid: bool = False
+    quantizer: FakeQuantize | None = None
+    is_float: bool = False
+    fixed: tuple[float, float] | None = None
+    negative: bool = True
+    rounded: Any = None
+    is_end: bool = False
+
+
+class Rewriter:
+    """Replays a student's graph with layers that simulate int8.
+
+    Args:
+        settings: How to quantize.
+
+    Attributes:
+        left_float: Layers that int8 does not have, by name.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.left_float: list[str] = []
+
+    def model(self, source: keras.Model, outermost: bool = True) -> keras.Model:
+        """Make a model again; weights are copied."""
+        replayed = view(source)
+        replay = _Replay(self, Graph(replayed), outermost)
+        inputs = []
+        for tensor in replayed.inputs:
+            config = tensor._keras_history.operation.get_config()
+            made = layers.InputLayer.from_config(config).output
+            replay.note(
+                made, config["name"], on_grid=not outermost, is_end=True
+            )
+            inputs.append(made)
+        clone = keras.models.clone_model(
+            replayed,
+            input_tensors=keras.tree.pack_sequence_as(replayed.input, inputs),
+            clone_function=lambda operation: operation,
+            call_function=replay.call,
+        )
+        outputs = keras.tree.map_structure(replay.as_output, clone.output)
+        return keras.Model(clone.input, outputs, name=source.name)
+
+    @property
+    def settings(self) -> Settings:
+        """How to quantize."""
+        return self._settings
+
+
+class _Replay:
+    """The tensors of one new model while it is made."""
+
+    def __init__(self, rewriter: Rewriter, graph: Graph, outer: bool) -> None:
+        self._rewriter = rewriter
+        self._settings = rewriter.settings
+        self._graph = graph
+        self._outer = outer
+        self._known: dict[int, _Known] = {}
+        self._made: dict[int, Any] = {}
+
+    def note(self, tensor: Any, name: str, **facts: Any) -> None:
+        """Remember what is known of a tensor."""
+        self._known[id(tensor)] = _Known(tensor, name, **facts)
+
+    def call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
+        """Make an operation again, on rounded inputs, and call it."""
+        kind = self._graph.kinds[id(operation)]
+        if id(operation) not in self._graph.raw:
+            args, kwargs = keras.tree.map_structure(
+                lambda leaf: self._ready(leaf, kind), (args, kwargs)
+            )
+        known = [
+            self._known[id(leaf)]
+            for leaf in keras.tree.flatten((args, kwargs))
+            if id(leaf) in self._known
+        ]
+        if kind == "nested":
+            return self._nested(operation, args, kwargs)
+        layer = self._layer(operation, kind)
+        if type(layer) is layers.Identity:
+            # In place of a normalization, which takes a mask and a mode.
+            kwargs = {}
+        if kind == "constant":
+            args = tuple(a for a in args if id(a) in self._known)
+        outputs = layer(*args, **kwargs)
+        copy_weights(operation, layer, self._graph)
+        name = operation.name
+        if (
+            kind == "kernel"
+            and function_name(operation.activation) not in FUSED
+        ):
+            return self._split(operation, outputs)
+        if kind == "average" and known[0].quantizer is not None:
+            quantizer = known[0].quantizer
+            outputs = quantizer(outputs, averaged=True)
+            self.note(outputs, name, on_grid=True, quantizer=quantizer)
+            return outputs
+        facts = self._facts(operation, kind, known)
+        for leaf in keras.tree.flatten(outputs):
+            self.note(leaf, name, **facts)
+        return outputs
+
+    def as_output(self, tensor: Any) -> Any:
+        """Return what a model gives for a tensor: rounded, as the file does.
+
+        What a softmax or sigmoid gives stays as it is: the device rounds it
+        to 1/256 by itself, and losses read the logits before it.
+        """
+        known = self._known[id(tensor)]
+        known.is_end = self._outer
+        return tensor if known.fixed and self._outer else self._rounded(known)
+
+    def _ready(self, leaf: Any, consumer: str) -> Any:
+        """Return an input of an operation, rounded where it has to be."""
+        known = self._known.get(id(leaf))
+        if known is None:
+            return leaf
+        made_float = known.is_float or (known.is_end and not known.on_grid)
+        if consumer == "float" and made_float:
+            return leaf
+        return self._rounded(known)
+
+    def _rounded(self, known: _Known) -> Any:
+        if known.on_grid or "float" not in str(known.tensor.dtype):
+            return known.tensor
+        if known.rounded is None:
+            quantizer = self._quantizer(known)
+            known.rounded = quantizer(known.tensor)
+            self.note(
+                known.rounded,
+                known.name,
+                on_grid=True,
+                quantizer=quantizer,
+                negative=known.negative,
+            )
+        return known.rounded
+
+    def _quantizer(self, known: _Known) -> FakeQuantize:
+        """Make the layer that rounds a tensor."""
+        count = sum(
+            k.name == known.name and k.on_grid for k in self._known.values()
+        )
+        name = f"{known.name}_quantized" + (f"_{count}" if count else "")
+        settings = self._settings
+        if known.fixed:
+            return FixedRange(*known.fixed, name=name, delay=settings.delay)
+        # Ranges of data and of logits are not the student's to choose.
+        if settings.learned and not known.is_end:
+            return LearnedStep(known.negative, name=name, delay=settings.delay)
+        return MovingRange(settings.momentum, name=name, delay=settings.delay)
+
+    def _nested(self, operation: Any, args: Any, kwargs: Any) -> Any:
+        if id(operation) not in self._made:
+            self._made[id(operation)] = self._rewriter.model(operation, False)
+        outputs = self._made[id(operation)](*args, **kwargs)
+        for leaf in keras.tree.flatten(outputs):
+            self.note(leaf, operation.name, on_grid=True)
+        return outputs
+
+    def _split(self, operation: Any, outputs: Any) -> Any:
+        """Round a layer's result, then apply its activation."""
+        name = f"{operation.name}_linear"
+        self.note(outputs, name)
+        rounded = self._rounded(self._known[id(outputs)])
+        activation = function_name(operation.activation)
+        # One layer for every call, beside the one that it was split from.
+        key = -id(operation)
+        if key not in self._made:
+            self._made[key] = activation_layer(activation, operation.name)
+        result = self._made[key](rounded)
+        self.note(
+            result,
+            operation.name,
+            fixed=FIXED.get(activation),
+            negative=activation not in _NOT_NEGATIVE,
+        )
+        return result
+
+    def _layer(self, operation: Any, kind: str) -> Any:
+        """Return the new layer of an operation, the same at each call."""
+        key = id(operation)
+        if key not in self._made:
+            if kind == "float" and _gives_floats(operation):
+                self._rewriter.left_float.append(operation.name)
+            self._made[key] = remade(operation, self._graph, self._settings)
+        return self._made[key]
+
+    def _facts(self, operation: Any, kind: str, known: list[_Known]) -> dict:
+        """Tell what is known of the result of an operation."""
+        if kind == "float":
+            return {"is_float": True}
+        if kind == "embedding":
+            return {"on_grid": True}
+        activation = activation_of(operation) if kind == "activation" else None
+        if kind == "kernel":
+            activation = function_name(operation.activation)
+        negative = activation not in _NOT_NEGATIVE
+        if kind in _SIGN_KEEPING and type(operation).__name__ != "Subtract":
+            negative = any(fact.negative for fact in known)
+        facts: dict[str, Any] = {"negative": negative}
+        if kind == "keep" and known and known[0].on_grid:
+            facts |= {"on_grid": True, "quantizer": known[0].quantizer}
+        if activation in FIXED:
+            facts["fixed"] = FIXED[activation]
+        return facts
+
+
+def _gives_floats(operation: Any) -> bool:
+    leaves = keras.tree.flatten(operation.output)
+    return any("float" in str(leaf.dtype) for leaf in leaves)

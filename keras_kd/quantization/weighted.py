@@ -1,0 +1,237 @@
+"""Convolutions and dense layers that compute with 8-bit weights."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_kd.quantization.arithmetic import kernel_range
+from keras_kd.quantization.arithmetic import quantize_kernel
+from keras_kd.quantization.fake_quantize import input_step
+
+
+class QuantizedKernel(keras.Layer):
+    """Mixin for a Keras layer with a `kernel` and a `bias`.
+
+    In inference: `activation(linear(x, q(w * g)) + b')`, `q` rounding to 8
+    bits, with the batch normalization that follows folded in: `g = gamma /
+    sqrt(variance + epsilon)`, `b' = beta + (b - mean) * g`. That is what the
+    file computes. In training the normalization uses the batch's statistics,
+    so that it goes on learning them.
+
+    Rounding each channel by its own largest weight commutes with a factor a
+    channel, `q(w * g) = q(w) * g`: the layer trains on `norm(linear(x,
+    q(w)))`, exactly the folded layer under the batch's statistics, in one
+    convolution. A step for the whole kernel does not commute. There the
+    layer trains on `norm(linear(x, w)) + linear(x, q(w * g) - w * g)`, the
+    rounding error of the folded kernel added to the unrounded layer, at the
+    price of a second convolution.
+
+    Reference:
+        Krishnamoorthi 2018, arXiv:1806.08342, section 3.2.2, with the same
+        aim: statistics of the batch, on a grid that does not jump with them.
+        There the kernel is scaled by `sigma_batch / sigma` before rounding
+        and the result back after it, which per channel cancels out.
+
+    Args:
+        norm: `BatchNormalization` to fold in, or its config, or None.
+        per_channel: Whether each output channel has a step of its own.
+        delay: Training steps that pass before weights are rounded in
+            training.
+        **kwargs: Of the Keras layer.
+    """
+
+    can_be_per_channel = True
+
+    def __init__(
+        self,
+        *args: Any,
+        norm: Any = None,
+        per_channel: bool = True,
+        delay: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(norm, dict):
+            norm = keras.saving.deserialize_keras_object(norm)
+        self.norm = norm
+        self.per_channel = per_channel and self.can_be_per_channel
+        self.delay = delay
+        self._fixed: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights of the layer and of its normalization."""
+        super().build(input_shape)
+        # One read from a file comes built.
+        if self.norm is not None and not self.norm.built:
+            self.norm.build(self.compute_output_shape(input_shape))
+        if self.delay:
+            self.steps = self.add_weight(
+                name="steps",
+                shape=(),
+                initializer="zeros",
+                dtype="int32",
+                trainable=False,
+                aggregation="only_first_replica",
+            )
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Compute with rounded weights.
+
+        Args:
+            inputs: As the Keras layer takes them.
+            training: Whether the normalization uses the batch.
+        """
+        if self._fixed is not None:
+            return self.in_file(inputs, *self._fixed)
+        if not training:
+            outputs = self._inferred(inputs)
+        elif self.norm is not None and self.norm.trainable:
+            outputs = self._normalized(inputs)
+        else:
+            kernel, bias = self.folded()
+            outputs = self.linear(inputs, self._delayed(kernel)) + bias
+        if training and self.delay:
+            self.steps.assign_add(1)
+        return self.activated(outputs)
+
+    def linear(self, inputs: Any, kernel: Any) -> Any:
+        """Apply a kernel, without bias and activation."""
+        raise NotImplementedError
+
+    def in_file(self, inputs: Any, kernel: Any, high: Any, bias: Any) -> Any:
+        """Compute with constants, in a form that the converter understands.
+
+        Args:
+            inputs: As the Keras layer takes them.
+            kernel: Weights, not rounded yet.
+            high: Their range.
+            bias: One number a channel.
+        """
+        outputs = self.linear(inputs, self.quantized(kernel, high)) + bias
+        return self.activated(outputs)
+
+    def activated(self, outputs: Any) -> Any:
+        """Apply the activation."""
+        return outputs if self.activation is None else self.activation(outputs)
+
+    def channels_last(self, kernel: Any) -> Any:
+        """Return a kernel with all its output channels on the last axis."""
+        return kernel
+
+    def restored(self, kernel: Any) -> Any:
+        """Undo `channels_last`."""
+        return kernel
+
+    def quantized(self, kernel: Any, high: Any) -> Any:
+        """Round a kernel to 8 bits.
+
+        Args:
+            kernel: Weights in the Keras layer's order.
+            high: Their range, see `kernel_range`.
+        """
+        # One step for all needs no order, and the file no transposition.
+        if not self.per_channel:
+            return quantize_kernel(kernel, high)
+        flat = self.channels_last(kernel)
+        return self.restored(quantize_kernel(flat, high))
+
+    def folded(self) -> tuple[Any, Any]:
+        """Return kernel and bias with the normalization in them."""
+        bias = 0.0 if self.bias is None else self.bias
+        if self.norm is None:
+            return self.kernel, bias
+        factor, offset = scale_and_offset(self.norm)
+        return self._scaled(factor), bias * factor + offset
+
+    def fix(self) -> None:
+        """Compute with constants until `release`, as a file stores them."""
+        kernel, bias = self.folded()
+        high = self._range(kernel)
+        channels = self.channels_last(kernel).shape[-1:]
+        bias = ops.broadcast_to(ops.cast(bias, "float32"), channels)
+        self._fixed = tuple(map(ops.convert_to_numpy, (kernel, high, bias)))
+
+    def release(self) -> None:
+        """Undo `fix`."""
+        self._fixed = None
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        norm = self.norm
+        if norm is not None:
+            norm = keras.saving.serialize_keras_object(norm)
+        return {
+            **super().get_config(),
+            "norm": norm,
+            "per_channel": self.per_channel,
+            "delay": self.delay,
+        }
+
+    def _inferred(self, inputs: Any) -> Any:
+        """Compute as the file does."""
+        kernel, bias = self.folded()
+        high = self._range(kernel)
+        bias = rounded_bias(self, high, bias)
+        return self.linear(inputs, self.quantized(kernel, high)) + bias
+
+    def _normalized(self, inputs: Any) -> Any:
+        """Compute with the batch's statistics, see the class."""
+        bias = 0.0 if self.bias is None else self.bias
+        if self.per_channel:
+            kernel = self._delayed(ops.convert_to_tensor(self.kernel))
+            return self.norm(self.linear(inputs, kernel) + bias, training=True)
+        folded = ops.stop_gradient(self.folded()[0])
+        error = self.linear(inputs, self._delayed(folded) - folded)
+        outputs = self.linear(inputs, self.kernel) + bias
+        return self.norm(outputs, training=True) + error
+
+    def _delayed(self, kernel: Any) -> Any:
+        """Round a kernel in training, once the delay is over."""
+        rounded = self.quantized(kernel, self._range(kernel))
+        if not self.delay:
+            return rounded
+        return ops.where(self.steps >= self.delay, rounded, kernel)
+
+    def _range(self, kernel: Any) -> Any:
+        return kernel_range(self.channels_last(kernel), self.per_channel)
+
+    def _scaled(self, factor: Any) -> Any:
+        """Return the kernel times one factor an output channel."""
+        return self.restored(self.channels_last(self.kernel) * factor)
+
+
+def rounded_bias(layer: keras.Layer, high: Any, bias: Any) -> Any:
+    """Round biases as files store them, to 32 bits.
+
+    Their step is that of the inputs times that of the weights. Half of it is
+    little, but enough to change one result in thousands by a step of the
+    outputs, and with it many in the layers after.
+
+    Args:
+        layer: Where the bias is added.
+        high: Range of the weights, 127 steps.
+        bias: Real values.
+    """
+    step = input_step(layer)
+    if step is None:
+        return bias
+    unit = ops.maximum(step * high / 127, 1e-30)
+    return ops.where(step > 0, ops.round(bias / unit) * unit, bias)
+
+
+def scale_and_offset(norm: Any) -> tuple[Any, Any]:
+    """Return what a `BatchNormalization` multiplies by and adds.
+
+    Args:
+        norm: The layer, built.
+
+    Returns:
+        Two tensors `(channels,)`, from the moving statistics.
+    """
+    factor = ops.rsqrt(norm.moving_variance + norm.epsilon)
+    if norm.scale:
+        factor = factor * norm.gamma
+    offset = -norm.moving_mean * factor
+    return factor, offset + norm.beta if norm.center else offset

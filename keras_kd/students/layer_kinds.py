@@ -1,0 +1,130 @@
+"""What kinds of layers there are, as far as their widths go."""
+
+from typing import Any
+
+import keras
+
+# Layers with weights that take their width from their input.
+FOLLOWERS = {
+    "BatchNormalization",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "GroupNormalization",
+    "LayerNormalization",
+    "LayerScale",
+    "Normalization",
+    "PReLU",
+    "RMSNormalization",
+}
+# What computes each entry from the entries at its place.
+ELEMENTWISE = {
+    "Add",
+    "Average",
+    "CustomScaleLayer",  # Addition in InceptionResNetV2.
+    "Divide",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "Subtract",
+    "TrueDivide",
+}
+# What computes a channel from that channel alone, or scales all of them.
+SAME_CHANNELS = ELEMENTWISE | {
+    "Abs",
+    "Activation",
+    "ActivityRegularization",
+    "AlphaDropout",
+    "Cast",
+    "Clip",
+    "Dropout",
+    "ELU",
+    "Elu",
+    "Exp",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Gelu",
+    "HardSigmoid",
+    "HardSilu",
+    "Identity",
+    "LeakyReLU",
+    "LeakyRelu",
+    "LogSoftmax",
+    "Masking",
+    "Negative",
+    "Power",
+    "ReLU",
+    "Relu",
+    "Relu6",
+    "Rescaling",
+    "Rsqrt",
+    "Selu",
+    "Sigmoid",
+    "Silu",
+    "Softmax",
+    "Softplus",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "Sqrt",
+    "Square",
+    "StochasticDepth",
+    "StopGradient",
+    "Tanh",
+}
+# What moves pixels, or computes them from those around them.
+SPATIAL = {
+    f"{name}{rank}D"
+    for rank in (1, 2, 3)
+    for name in (
+        "AveragePooling",
+        "Cropping",
+        "GlobalAveragePooling",
+        "GlobalMaxPooling",
+        "MaxPooling",
+        "UpSampling",
+        "ZeroPadding",
+    )
+} | {
+    "CenterCrop",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
+    "Resizing",
+}
+
+
+def is_kind(operation: Any, names: set[str]) -> bool:
+    """Tell whether an operation's class, or one it extends, is among names."""
+    return any(kind.__name__ in names for kind in type(operation).__mro__)
+
+
+def width_key(operation: Any) -> str | None:
+    """Name the entry of a layer's config that sets its output width."""
+    if not isinstance(operation, keras.layers.Layer):
+        return None
+    if isinstance(operation, keras.layers.Embedding):
+        return "output_dim"
+    for key in ("filters", "units"):
+        if isinstance(getattr(operation, key, None), int):
+            return key
+    return None
+
+
+def channel_axis(operation: Any) -> int:
+    """Axis of the channels, the batch not counted."""
+    if hasattr(operation, "data_format"):
+        return 0 if operation.data_format == "channels_first" else -1
+    axis = getattr(operation, "axis", -1)
+    axis = axis[-1] if isinstance(axis, (list, tuple)) else axis
+    return axis if axis < 0 else axis - 1
+
+
+def is_depthwise(operation: Any) -> bool:
+    """Tell whether a convolution has one group a channel."""
+    groups = getattr(operation, "groups", 1)
+    if groups == 1 or width_key(operation) is None:
+        return False
+    tensor = keras.tree.flatten(operation.input)[0]
+    return tensor.shape[1:][channel_axis(operation)] == groups

@@ -1,0 +1,36 @@
+"""Students that several files of this room quantize."""
+
+import keras
+import pytest
+
+from keras_kd import data
+from keras_kd import quantization
+from keras_kd import students
+
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def train(model, x, y, epochs, rate=1e-3):
+    model.compile(keras.optimizers.Adam(rate), LOSS, metrics=["accuracy"])
+    model.fit(x, y, batch_size=64, epochs=epochs, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """`(x_train, y_train), (x_test, y_test)`."""
+    return data.digits()
+
+
+@pytest.fixture(scope="session")
+def convnet(digits):
+    """A trained float student."""
+    keras.utils.set_random_seed(0)
+    return train(students.convnet((8, 8, 1), 10, width=0.25), *digits[0], 6)
+
+
+@pytest.fixture(scope="session")
+def aware(convnet, digits):
+    """Its quantize-aware student, one epoch on."""
+    keras.utils.set_random_seed(0)
+    return train(quantization.quantize_aware(convnet), *digits[0], 1, 1e-4)
