@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import os
 
 import keras
 import numpy as np
@@ -71,8 +72,18 @@ def test_all_classifiers_are_found():
     assert {*SMALLEST, "DenseNet121", "NASNetLarge"} <= {*NAMES}
 
 
+def named(name):
+    """The larger members of a family take ten minutes together."""
+    reason = "a larger network of a family: set KERAS_KD_APPLICATIONS=all"
+    asked = os.environ.get("KERAS_KD_APPLICATIONS") == "all"
+    larger = pytest.mark.skipif(
+        name not in SMALLEST and not asked, reason=reason
+    )
+    return pytest.param(name, marks=larger)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", map(named, NAMES))
 def test_it_shrinks(name):
     teacher = application(name)
     student = shrink(teacher, width=0.25, initialize="teacher")
