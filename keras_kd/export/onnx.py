@@ -1,5 +1,6 @@
 """Export to the ONNX format."""
 
+import importlib
 import os
 import re
 import warnings
@@ -103,6 +104,10 @@ def onnx(
 def _write(student: keras.Model, path: Path, signature: Signature) -> None:
     """Write the file with the signature's names, unchecked."""
     specs = signature.in_float32().tensor_specs(None)
+    # Numbers what it inserts from wherever its last file ended, and sorts
+    # nodes by their names: `a__10` comes before `a__9`.
+    tf2onnx_utils: Any = importlib.import_module("tf2onnx.utils")
+    tf2onnx_utils.INTERNAL_NAME = 1
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning)

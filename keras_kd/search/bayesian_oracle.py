@@ -12,6 +12,9 @@ from keras_kd.search.search_oracle import SearchOracle
 
 # Random points of the space, of which the best one is proposed.
 _POINTS = 2000
+# What takes all of the budget fits, and its cost is known to so much: half a
+# percent.
+_DOUBT = 0.005
 
 
 class BayesianOracle(SearchOracle):
@@ -77,9 +80,9 @@ class BayesianOracle(SearchOracle):
         if over.any():
             costs = self._make_gpr().fit(places, [*map(self._log_cost, done)])
             expected = costs.predict(points)
-            if over.all() or expected.min() > 0:
+            if over.all() or expected.min() > _DOUBT:
                 return expected
-            bound[expected > 0] = math.inf
+            bound[expected > _DOUBT] = math.inf
         return bound
 
     def _learn(self, places: np.ndarray, losses: np.ndarray) -> None:

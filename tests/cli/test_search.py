@@ -204,6 +204,7 @@ def test_it_goes_on_and_leaves_the_best_file(interrupted):
         "setting.json",
         "student.keras",
         "student_float32.tflite",
+        "student_float32.tflite.json",
         "teacher_cache",
         "trials",
     ]
