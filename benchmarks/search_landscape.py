@@ -129,7 +129,7 @@ def search(
         cells = {landscape.cell(found.values) for found in tuner.results}
     keras.backend.clear_session()
     return {
-        "values": {name: best.values[name] for name in AXES},
+        "values": {name: round(best.values[name], 4) for name in AXES},
         "regret": round(landscape.regret(best.values), 3),
         "size_bytes": best.size_bytes,
         "trials": len(statuses),
