@@ -32,14 +32,7 @@ class FakeQuantize(keras.layers.Identity):
 
     def build(self, input_shape: Any) -> None:
         """Make the counter of training steps."""
-        self.steps = self.add_weight(
-            name="steps",
-            shape=(),
-            initializer="zeros",
-            dtype="int32",
-            trainable=False,
-            aggregation="only_first_replica",
-        )
+        self.steps = step_counter(self)
 
     def call(
         self, inputs: Any, training: bool | None = None, averaged: bool = False
@@ -240,3 +233,15 @@ def input_step(layer: keras.Layer) -> Any:
             return None
         nodes = before._inbound_nodes
     return None
+
+
+def step_counter(layer: keras.Layer) -> keras.Variable:
+    """Add the counter of a layer's training steps."""
+    return layer.add_weight(
+        name="steps",
+        shape=(),
+        initializer="zeros",
+        dtype="int32",
+        trainable=False,
+        aggregation="only_first_replica",
+    )

@@ -9,9 +9,9 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
+from keras_kd.core.graphs import is_graph
 from keras_kd.core.layer_paths import walk
 from keras_kd.quantization.fixed import is_quantize_aware
-from keras_kd.quantization.graph import is_graph
 from keras_kd.quantization.rewrite import Rewriter
 from keras_kd.quantization.rewrite import Settings
 

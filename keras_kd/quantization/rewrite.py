@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from keras_kd.core.graphs import view
 from keras_kd.quantization.activations import FIXED
 from keras_kd.quantization.activations import FUSED
 from keras_kd.quantization.activations import activation_of
@@ -15,7 +16,6 @@ from keras_kd.quantization.fake_quantize import FixedRange
 from keras_kd.quantization.fake_quantize import LearnedStep
 from keras_kd.quantization.fake_quantize import MovingRange
 from keras_kd.quantization.graph import Graph
-from keras_kd.quantization.graph import view
 from keras_kd.quantization.remake import Settings
 from keras_kd.quantization.remake import activation_layer
 from keras_kd.quantization.remake import copy_weights

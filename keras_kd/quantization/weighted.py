@@ -9,6 +9,7 @@ from keras import ops
 from keras_kd.quantization.arithmetic import kernel_range
 from keras_kd.quantization.arithmetic import quantize_kernel
 from keras_kd.quantization.fake_quantize import input_step
+from keras_kd.quantization.fake_quantize import step_counter
 
 
 class QuantizedKernel(keras.Layer):
@@ -67,14 +68,7 @@ class QuantizedKernel(keras.Layer):
         if self.norm is not None and not self.norm.built:
             self.norm.build(self.compute_output_shape(input_shape))
         if self.delay:
-            self.steps = self.add_weight(
-                name="steps",
-                shape=(),
-                initializer="zeros",
-                dtype="int32",
-                trainable=False,
-                aggregation="only_first_replica",
-            )
+            self.steps = step_counter(self)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Compute with rounded weights.

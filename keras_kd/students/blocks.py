@@ -81,6 +81,40 @@ def divisible(count: float, multiple: int = 8) -> int:
     return rounded + multiple if rounded < 0.9 * count else rounded
 
 
+def blocks_per_stage(
+    subject: str, depth: Any, others: int, published: str
+) -> int:
+    """How many blocks of two convolutions each of three stages has.
+
+    Args:
+        subject: Name of the family.
+        depth: Layers with weights, as the family counts them.
+        others: Those outside the blocks.
+        published: Depths of the papers, for the error.
+
+    Raises:
+        TypeError: If `depth` is no integer.
+        ValueError: If it is not `6 n + others`, with at least one block.
+
+    >>> blocks_per_stage("resnet", 20, 2, "8, 14, 20")
+    3
+    """
+    check_integer(subject, "depth", depth, low=6 + others)
+    blocks, rest = divmod(depth - others, 6)
+    if rest:
+        below = depth - rest
+        raise ValueError(
+            requirement(
+                subject,
+                "depth",
+                f"6 n + {others}: {published}, ...",
+                depth,
+                f"The nearest are {below} and {below + 6}.",
+            )
+        )
+    return blocks
+
+
 def check_rate(subject: str, argument: str, rate: Any) -> None:
     """Refuse a dropout rate outside [0, 1)."""
     if check_number(subject, argument, rate, low=0, high=1) == 1:

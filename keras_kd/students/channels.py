@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_kd.core.graphs import is_graph
+from keras_kd.core.graphs import view
 from keras_kd.students.graph import calls
-from keras_kd.students.graph import is_graph
-from keras_kd.students.graph import view
 from keras_kd.students.labels import WHOLE
 from keras_kd.students.labels import Labels
 from keras_kd.students.labels import Numbers

@@ -5,9 +5,9 @@ from math import floor
 import keras
 
 from keras_kd.core.checks import requirement
-from keras_kd.students.graph import is_graph
+from keras_kd.core.graphs import is_graph
+from keras_kd.core.graphs import view
 from keras_kd.students.graph import removable_runs
-from keras_kd.students.graph import view
 
 
 def removed_blocks(

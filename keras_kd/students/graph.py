@@ -8,6 +8,8 @@ from typing import Any
 import keras
 
 from keras_kd.core.checks import requirement
+from keras_kd.core.graphs import is_graph
+from keras_kd.core.graphs import view
 from keras_kd.students.layer_kinds import width_key
 
 # Activations whose result is a probability or its logarithm.
@@ -53,13 +55,6 @@ _AFTER_BLOCK = {
 }
 
 
-def is_graph(model: Any) -> bool:
-    """Tell whether the layers of a model and their order are known."""
-    known = isinstance(model, (keras.Sequential, keras.Function))
-    # A class of the user's own may do anything in its `call`.
-    return known and type(model).call.__module__.startswith("keras.")
-
-
 def operations(model: keras.Model) -> Iterator[Any]:
     """Yield the operations of a model, those of nested models in place."""
     for operation in view(model).operations:
@@ -67,15 +62,6 @@ def operations(model: keras.Model) -> Iterator[Any]:
             yield from operations(operation)
         else:
             yield operation
-
-
-def view(model: keras.Model, name: str | None = None) -> keras.Model:
-    """A Functional model on the same tensors, also for a Sequential one."""
-    if isinstance(model, keras.Sequential):
-        inputs, outputs = model.inputs[0], model.outputs[0]
-    else:
-        inputs, outputs = model.input, model.output
-    return keras.Model(inputs, outputs, name=name or model.name)
 
 
 def calls(

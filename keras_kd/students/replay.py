@@ -5,8 +5,8 @@ from typing import Any
 import keras
 
 from keras_kd.core.checks import requirement
-from keras_kd.students.graph import is_graph
-from keras_kd.students.graph import view
+from keras_kd.core.graphs import is_graph
+from keras_kd.core.graphs import view
 from keras_kd.students.inherit import inherit
 from keras_kd.students.recipe import Plan
 from keras_kd.students.recipe import copy_state

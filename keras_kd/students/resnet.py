@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from keras_kd.core.checks import check_integer
-from keras_kd.core.checks import requirement
+from keras_kd.students.blocks import blocks_per_stage
 from keras_kd.students.blocks import check_family
 from keras_kd.students.blocks import conv_norm
 from keras_kd.students.blocks import scaled
@@ -65,24 +64,13 @@ def resnet(
     ('resnet8x4', 1233540)
     """
     shape = check_family("students.resnet", input_shape, num_classes, width)
-    check_integer("students.resnet", "depth", depth, low=8)
-    if (depth - 2) % 6:
-        below = depth - (depth - 2) % 6
-        raise ValueError(
-            requirement(
-                "students.resnet",
-                "depth",
-                "6 n + 2: 8, 14, 20, 32, 44, 56, 110, ...",
-                depth,
-                f"The nearest are {below} and {below + 6}.",
-            )
-        )
+    published = "8, 14, 20, 32, 44, 56, 110"
+    blocks = blocks_per_stage("students.resnet", depth, 2, published)
 
     first = scaled(16, width)
     inputs = keras.Input(shape, name="input")
     x = conv_norm(inputs, min(first, max(16, first // 2)), "stem", relu="stem")
     for stage in (1, 2, 3):
-        blocks = (depth - 2) // 6
         for block in range(1, blocks + 1):
             x = _block(
                 x,

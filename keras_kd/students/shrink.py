@@ -10,10 +10,10 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
+from keras_kd.core.graphs import is_graph
 from keras_kd.students.channels import Channels
 from keras_kd.students.depth import removed_blocks
 from keras_kd.students.graph import head_path
-from keras_kd.students.graph import is_graph
 from keras_kd.students.graph import operations
 from keras_kd.students.inherit import importance
 from keras_kd.students.layer_kinds import width_key

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from keras_kd.core.checks import check_integer
-from keras_kd.core.checks import requirement
+from keras_kd.students.blocks import blocks_per_stage
 from keras_kd.students.blocks import check_family
 from keras_kd.students.blocks import convolution
 from keras_kd.students.blocks import normalized
@@ -67,22 +66,11 @@ def wide_resnet(
     ('wide_resnet16x2', 703284)
     """
     shape = check_family(_SUBJECT, input_shape, num_classes, width)
-    check_integer(_SUBJECT, "depth", depth, low=10)
-    if (depth - 4) % 6:
-        below = depth - (depth - 4) % 6
-        raise ValueError(
-            requirement(
-                _SUBJECT,
-                "depth",
-                "6 n + 4: 10, 16, 22, 28, 34, 40, ...",
-                depth,
-                f"The nearest are {below} and {below + 6}.",
-            )
-        )
+    published = "10, 16, 22, 28, 34, 40"
+    blocks = blocks_per_stage(_SUBJECT, depth, 4, published)
 
     inputs = keras.Input(shape, name="input")
     x = convolution(inputs, 16, "stem")
-    blocks = (depth - 4) // 6
     for stage in (1, 2, 3):
         for block in range(1, blocks + 1):
             x = _block(
