@@ -102,6 +102,20 @@ def oracle(name, max_trials=14, budget=BUDGET, seed=3, **kwargs):
     )
 
 
+def tuner(name="random", folder=None, max_trials=6, **kwargs):
+    return CheapTuner(oracle(name, max_trials, **kwargs), folder)
+
+
+def search(oracle, folder):
+    searched = CheapTuner(oracle, folder)
+    searched.search(verbose=0)
+    return searched
+
+
+def values(oracle):
+    return [trial.hyperparameters.values for trial in oracle.trials.values()]
+
+
 def outcome(made):
     """Return all that a search came to, in its order."""
     return [
@@ -154,13 +168,13 @@ def _hurry():
 def main(folder, name, max_trials, pause=0.0, size_bytes=500):
     _hurry()
     budget = Budget(size_bytes=size_bytes)
-    tuner = CheapTuner(oracle(name, max_trials, budget), folder)
-    tuner.pause = pause
-    tuner.search(verbose=0)
-    best = [trial.trial_id for trial in tuner.oracle.get_best_trials(3)]
-    (Path(folder) / f"{tuner.tuner_id}.best").write_text(json.dumps(best))
+    made = tuner(name, folder, max_trials, budget=budget)
+    made.pause = pause
+    made.search(verbose=0)
+    best = [trial.trial_id for trial in made.oracle.get_best_trials(3)]
+    (Path(folder) / f"{made.tuner_id}.best").write_text(json.dumps(best))
     if not cluster.is_worker():
-        found = outcome(tuner.oracle)
+        found = outcome(made.oracle)
         (Path(folder) / "outcome.json").write_text(json.dumps(found))
 
 
@@ -170,7 +184,7 @@ def train_students(folder):
     # The teacher has to be the same in every process.
     keras.utils.set_random_seed(0)
     x, y = small_searches.data()
-    tuner = small_searches.make_tuner(
+    made = small_searches.make_tuner(
         folder,
         build=lambda width: small_searches.dense(
             round(16 * width), dropout=0.4
@@ -179,7 +193,7 @@ def train_students(folder):
         max_trials=3,
     )
     pipeline = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
-    tuner.search(pipeline, validation_data=(x, y), epochs=3, verbose=0)
+    made.search(pipeline, validation_data=(x, y), epochs=3, verbose=0)
     if not cluster.is_worker():
-        found = json.dumps(outcome(tuner.oracle))
+        found = json.dumps(outcome(made.oracle))
         (Path(folder) / "outcome.json").write_text(found)

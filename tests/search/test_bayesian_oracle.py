@@ -16,16 +16,12 @@ def small_space():
     return hps
 
 
-def search(oracle, folder):
-    cheap_search.CheapTuner(oracle, folder).search(verbose=0)
-    return [t.hyperparameters.values for t in oracle.trials.values()]
-
-
 def test_a_small_space_is_tried_in_full_and_nothing_twice(tmp_path):
     oracle = cheap_search.oracle(
         "bayesian", 40, hyperparameters=small_space(), num_initial_points=3
     )
-    values = search(oracle, tmp_path)
+    cheap_search.search(oracle, tmp_path)
+    values = cheap_search.values(oracle)
     tried = [(v["alpha"], v["width"]) for v in values]
     assert len(set(tried)) == len(tried) == 12
 
@@ -34,7 +30,8 @@ def test_what_fits_is_tried_first(tmp_path):
     oracle = cheap_search.oracle(
         "bayesian", 12, hyperparameters=small_space(), num_initial_points=6
     )
-    fits = [v["width"] <= 0.5 for v in search(oracle, tmp_path)]
+    cheap_search.search(oracle, tmp_path)
+    fits = [v["width"] <= 0.5 for v in cheap_search.values(oracle)]
     left = 6 - sum(fits[:6])
     assert all(fits[6 : 6 + left])
     assert not any(fits[6 + left :])
@@ -43,7 +40,7 @@ def test_what_fits_is_tried_first(tmp_path):
 @pytest.mark.parametrize("seed", [3, 1003, 2003])
 def test_the_best_student_that_fits_is_found(seed, tmp_path):
     oracle = cheap_search.oracle("bayesian", 25, seed=seed)
-    search(oracle, tmp_path)
+    cheap_search.search(oracle, tmp_path)
     best = oracle.get_best_trials()[0]
     exact = cheap_search.accuracy(
         {"alpha": 0.7, "width": 0.5, "temperature": 5.0}
@@ -73,7 +70,7 @@ def test_a_running_trial_is_not_proposed_to_another_worker(tmp_path):
 
 def test_costs_are_learned_in_relation_to_their_limit(tmp_path):
     oracle = cheap_search.oracle("bayesian", 10)
-    search(oracle, tmp_path)
+    cheap_search.search(oracle, tmp_path)
     for trial in oracle.trials.values():
         width = trial.hyperparameters.values["width"]
         exact = np.log(cheap_search.BYTES * width / 500)

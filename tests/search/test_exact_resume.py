@@ -18,19 +18,6 @@ NAMES = list(ORACLES)
 TRIALS = 11
 
 
-def made(name="random", folder=None, **kwargs):
-    oracle = cheap_search.oracle(name, kwargs.pop("max_trials", 6), **kwargs)
-    return cheap_search.CheapTuner(oracle, folder)
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A search of five trials that ended, of six."""
-    folder = tmp_path_factory.mktemp("search")
-    made(folder=folder, max_trials=5).search(verbose=0)
-    return folder
-
-
 @pytest.fixture
 def copied(project, tmp_path):
     """A copy of it to damage."""
@@ -65,7 +52,7 @@ def test_generators_go_on_where_they_were(generator):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_search_killed_in_every_trial_is_the_same_search(name, tmp_path):
-    tuner = made(name, tmp_path / "whole", max_trials=TRIALS)
+    tuner = cheap_search.tuner(name, tmp_path / "whole", max_trials=TRIALS)
     tuner.search(verbose=0)
     for number in range(100):
         oracle = cheap_search.oracle(name, TRIALS)
@@ -89,7 +76,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("name", ["random", "grid"])
 def test_killed_before_every_single_rename(name, tmp_path, monkeypatch):
-    tuner = made(name, tmp_path / "whole", max_trials=4)
+    tuner = cheap_search.tuner(name, tmp_path / "whole", max_trials=4)
     tuner.search(verbose=0)
     replace = os.replace
     left = 0
@@ -106,7 +93,7 @@ def test_killed_before_every_single_rename(name, tmp_path, monkeypatch):
         left = allowed
         monkeypatch.setattr(os, "replace", fragile)
         try:
-            made(name, folder, max_trials=4).search(verbose=0)
+            cheap_search.tuner(name, folder, max_trials=4).search(verbose=0)
             break
         except Killed:
             monkeypatch.setattr(os, "replace", replace)
@@ -119,11 +106,11 @@ def test_killed_before_every_single_rename(name, tmp_path, monkeypatch):
 
 
 def test_a_damaged_trial_file_is_named_and_the_search_kept(copied):
-    before = cheap_search.outcome(made(folder=copied).oracle)
+    before = cheap_search.outcome(cheap_search.tuner(folder=copied).oracle)
     damaged = copied / "kd" / "trial_2" / "trial.json"
     damaged.write_text(damaged.read_text()[:40])
     with pytest.warns(UserWarning, match="1 damaged trial file.*trial_2"):
-        tuner = made(folder=copied)
+        tuner = cheap_search.tuner(folder=copied)
     assert cheap_search.outcome(tuner.oracle) == before
     assert not damaged.exists()
     assert (damaged.parent / "trial.json.corrupt").exists()
@@ -132,11 +119,11 @@ def test_a_damaged_trial_file_is_named_and_the_search_kept(copied):
 
 
 def test_from_the_state_before_the_last_trial_is_done_again(copied, project):
-    whole = made(folder=project).oracle
+    whole = cheap_search.tuner(folder=project).oracle
     path = copied / "kd" / "oracle.json"
     path.write_text("")
     with pytest.warns(UserWarning, match="state before it"):
-        tuner = made(folder=copied, max_trials=5)
+        tuner = cheap_search.tuner(folder=copied, max_trials=5)
     # The folder has checkpoints of trial 4; its values are the same.
     kept = copied / "kd" / "trial_4" / "checkpoint"
     kept.touch()
@@ -151,7 +138,7 @@ def test_remains_of_another_trial_are_cleared(copied):
     content = state.read_json(copied / "kd" / "trial_4" / "trial.json")
     (remains / "trial.json").write_text(json.dumps(content))
     (remains / "checkpoint").touch()
-    made(folder=copied).search(verbose=0)
+    cheap_search.tuner(folder=copied).search(verbose=0)
     assert not (remains / "checkpoint").exists()
     values = state.read_json(remains / "trial.json")["hyperparameters"]
     assert values != content["hyperparameters"]

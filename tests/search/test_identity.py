@@ -12,19 +12,6 @@ from keras_kd.search.oracle import make_oracle
 NAMES = list(ORACLES)
 
 
-def made(name="random", folder=None, **kwargs):
-    oracle = cheap_search.oracle(name, kwargs.pop("max_trials", 6), **kwargs)
-    return cheap_search.CheapTuner(oracle, folder)
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A search of five trials that ended, of six."""
-    folder = tmp_path_factory.mktemp("search")
-    made(folder=folder, max_trials=5).search(verbose=0)
-    return folder
-
-
 def space(**changes):
     hps = keras_tuner.HyperParameters()
     for hp in cheap_search.space().space:
@@ -53,15 +40,15 @@ def space(**changes):
 )
 def test_another_search_is_refused(project, changes, match):
     with pytest.raises(ValueError, match=f"begun with other.*{match}"):
-        made(folder=project, **changes)
+        cheap_search.tuner(folder=project, **changes)
 
 
 def test_what_an_oracle_was_made_with_counts(tmp_path):
-    tuner = made("bayesian", tmp_path, max_trials=2, beta=1.0)
+    tuner = cheap_search.tuner("bayesian", tmp_path, max_trials=2, beta=1.0)
     tuner.search(verbose=0)
     with pytest.raises(ValueError, match="beta: was 1.0, is 2.6"):
-        made("bayesian", tmp_path)
-    made("bayesian", tmp_path, beta=1.0, max_retries_per_trial=2)
+        cheap_search.tuner("bayesian", tmp_path)
+    cheap_search.tuner("bayesian", tmp_path, beta=1.0, max_retries_per_trial=2)
 
 
 def test_another_objective_is_refused(project):
@@ -79,10 +66,12 @@ def test_another_objective_is_refused(project):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_new_hyperparameters_and_more_trials_are_taken_in(name, tmp_path):
-    made(name, tmp_path, max_trials=3).search(verbose=0)
+    cheap_search.tuner(name, tmp_path, max_trials=3).search(verbose=0)
     larger = cheap_search.space()
     larger.Int("depth", 1, 3)
-    tuner = made(name, tmp_path, max_trials=8, hyperparameters=larger)
+    tuner = cheap_search.tuner(
+        name, tmp_path, max_trials=8, hyperparameters=larger
+    )
     tuner.search(verbose=0)
     values = [t.hyperparameters.values for t in tuner.oracle.trials.values()]
     assert len(values) == 8
@@ -99,7 +88,7 @@ def test_a_hyperparameter_that_is_gone_is_refused(project):
 
 
 def test_a_hyperparameter_that_a_trial_brought_is_not_missed(tmp_path):
-    tuner = made(folder=tmp_path, max_trials=2)
+    tuner = cheap_search.tuner(folder=tmp_path, max_trials=2)
     run = tuner.run_trial
 
     def declaring(trial, **kwargs):
@@ -123,13 +112,13 @@ def test_a_project_of_keras_tuners_own_is_refused(tmp_path):
     plain._set_project_dir(tmp_path, "kd")
     plain.save()
     with pytest.raises(RuntimeError, match="not made by `StudentTuner`"):
-        made(folder=tmp_path)
+        cheap_search.tuner(folder=tmp_path)
 
 
 def test_the_drawn_seed_is_kept(tmp_path):
-    tuner = made(folder=tmp_path, seed=None, max_trials=2)
+    tuner = cheap_search.tuner(folder=tmp_path, seed=None, max_trials=2)
     tuner.search(verbose=0)
-    again = made(folder=tmp_path, seed=None)
+    again = cheap_search.tuner(folder=tmp_path, seed=None)
     assert again.oracle.seed == tuner.oracle.seed
     assert state.read_json(tmp_path / "kd" / "search.json")["seed"] == (
         tuner.oracle.seed

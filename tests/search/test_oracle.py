@@ -14,16 +14,6 @@ from keras_kd.search.oracle import make_oracle
 NAMES = list(ORACLES)
 
 
-def search(oracle, folder):
-    tuner = cheap_search.CheapTuner(oracle, folder)
-    tuner.search(verbose=0)
-    return tuner
-
-
-def values(oracle):
-    return [trial.hyperparameters.values for trial in oracle.trials.values()]
-
-
 class PlainTuner(keras_tuner.Tuner):
     def run_trial(self, trial, *args, **kwargs):
         found = trial.hyperparameters.values
@@ -43,8 +33,8 @@ def test_without_a_budget_the_proposals_are_keras_tuners(name, tmp_path):
     plain.max_trials = 5
     made = cheap_search.oracle(name, 5, budget=None, **arguments)
     PlainTuner(oracle=plain, directory=tmp_path / "plain").search(verbose=0)
-    search(made, tmp_path / "ours")
-    assert values(made) == values(plain)
+    cheap_search.search(made, tmp_path / "ours")
+    assert cheap_search.values(made) == cheap_search.values(plain)
     assert [t.score for t in made.trials.values()] == [
         t.score for t in plain.trials.values()
     ]
@@ -64,7 +54,7 @@ def test_a_score_that_is_no_number_is_a_failure(metric, tmp_path):
     assert [t.status for t in oracle.trials.values()] == ["FAILED"] * 3
     # Repaired, it goes on; the failures stay on record.
     again = cheap_search.oracle("random")
-    search(again, tmp_path)
+    cheap_search.search(again, tmp_path)
     assert len(again.trials) == 14
     assert [t.status for t in again.trials.values()][:4] == [
         *["FAILED"] * 3,
@@ -163,8 +153,8 @@ def test_hyperband_trains_as_long_as_the_search_says(tmp_path):
 
     oracle = made()
     oracle.set_epochs(5)
-    search(oracle, tmp_path)
-    epochs = {v["tuner/epochs"] for v in values(oracle)}
+    cheap_search.search(oracle, tmp_path)
+    epochs = {v["tuner/epochs"] for v in cheap_search.values(oracle)}
     # Factor 3: 5 epochs, and a third of it, rounded up.
     assert epochs == {5, 2}
     again = made()
@@ -187,8 +177,8 @@ def test_an_oracle_of_ones_own(tmp_path):
     oracle = cheap_search.oracle(own)
     assert oracle is own
     assert isinstance(oracle, Halves)
-    search(oracle, tmp_path)
-    assert [v["width"] for v in values(oracle)] == [0.5, 0.5]
+    cheap_search.search(oracle, tmp_path)
+    assert [v["width"] for v in cheap_search.values(oracle)] == [0.5, 0.5]
     with pytest.raises(ValueError, match="takes none of its arguments.*beta"):
         cheap_search.oracle(own, beta=3.0)
 

@@ -11,19 +11,9 @@ from keras_kd.search.oracle import ORACLES
 NAMES = list(ORACLES)
 
 
-def search(oracle, folder):
-    tuner = cheap_search.CheapTuner(oracle, folder)
-    tuner.search(verbose=0)
-    return tuner
-
-
-def values(oracle):
-    return [trial.hyperparameters.values for trial in oracle.trials.values()]
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_students_over_budget_are_complete_but_never_the_best(name, tmp_path):
-    made = search(cheap_search.oracle(name, 11), tmp_path).oracle
+    made = cheap_search.search(cheap_search.oracle(name, 11), tmp_path).oracle
     trials = list(made.trials.values())
     # Hyperband's rounds for 6 epochs are 10 trials.
     assert len(trials) == (10 if name == "hyperband" else 11)
@@ -50,19 +40,21 @@ def test_students_over_budget_are_complete_but_never_the_best(name, tmp_path):
 @pytest.mark.slow
 def test_bayesian_search_learns_to_stay_within_the_budget(tmp_path):
     oracle = cheap_search.oracle("bayesian", 16, num_initial_points=8)
-    made = search(oracle, tmp_path).oracle
+    made = cheap_search.search(oracle, tmp_path).oracle
     # By chance a half is over.
-    proposed = [v["width"] > 0.5 for v in values(made)[8:]]
+    proposed = [v["width"] > 0.5 for v in cheap_search.values(made)[8:]]
     assert sum(proposed) <= 2
     assert made.get_best_trials()[0].hyperparameters.values["width"] >= 0.375
 
 
 def test_hyperband_promotes_no_student_over_budget_while_one_fits(tmp_path):
-    made = search(
+    made = cheap_search.search(
         cheap_search.oracle("hyperband", 40, max_epochs=9), tmp_path
     ).oracle
     promoted = {
-        v["tuner/trial_id"]: v for v in values(made) if "tuner/trial_id" in v
+        v["tuner/trial_id"]: v
+        for v in cheap_search.values(made)
+        if "tuner/trial_id" in v
     }
     assert promoted
     for of in promoted.values():
@@ -89,31 +81,33 @@ def test_a_budget_nothing_can_meet_is_said_after_the_first_round(
         match=r"all 10 of the first round.*width=0.0625: size_bytes 62.5 is "
         r"above the budget's 50 \(25 % over\).*Raise the budget",
     ) as caught:
-        search(oracle, tmp_path)
+        cheap_search.search(oracle, tmp_path)
     assert caught.value.measurement.size_bytes == 62
     assert caught.value.violation == pytest.approx(0.25)
     assert len(oracle.trials) == 10
     # The third trial looks for the smallest student there is.
-    assert values(oracle)[2]["width"] == 0.0625
+    assert cheap_search.values(oracle)[2]["width"] == 0.0625
     again = cheap_search.oracle(name, 40, budget=Budget(size_bytes=50))
     with pytest.raises(OverBudgetError, match="all 10 of the first round"):
-        search(again, tmp_path)
+        cheap_search.search(again, tmp_path)
     assert len(again.trials) == 10
 
 
 def test_grid_search_tries_everything_before_it_gives_up(tmp_path):
     oracle = cheap_search.oracle("grid", 17, budget=Budget(size_bytes=50))
     with pytest.raises(OverBudgetError, match="all 17 of the search"):
-        search(oracle, tmp_path)
+        cheap_search.search(oracle, tmp_path)
 
 
 def test_a_budget_that_only_the_smallest_meets_is_met(tmp_path):
     oracle = cheap_search.oracle("random", 12, budget=Budget(size_bytes=63))
-    search(oracle, tmp_path)
+    cheap_search.search(oracle, tmp_path)
     best = oracle.get_best_trials()[0].hyperparameters.values
     assert best["width"] == 0.0625
     # What does not shape the student stays as it was drawn.
-    assert best["alpha"] in [v["alpha"] for v in values(oracle)[:2]]
+    assert best["alpha"] in [
+        v["alpha"] for v in cheap_search.values(oracle)[:2]
+    ]
 
 
 def test_a_student_over_budget_does_not_interrupt_a_row_of_failures(tmp_path):
