@@ -17,7 +17,7 @@ from keras_kd.export.recurrent import check_unrollable
 from keras_kd.export.recurrent import recurrent_layers
 from keras_kd.export.recurrent import unrolled
 from keras_kd.export.signature import read_signature
-from keras_kd.export.trace import write_saved_model
+from keras_kd.export.trace import write_frozen
 from keras_kd.quantization import fixed_ranges
 from keras_kd.quantization import is_quantize_aware
 
@@ -117,4 +117,4 @@ def _write(
     # What is in front of the student may compute in float16, too.
     with float32_arithmetic(model):
         signature = read_signature(model, subject).in_float32()
-        write_saved_model(model, path, signature, batch_size, subject)
+        write_frozen(model, path, signature, batch_size, subject)

@@ -89,4 +89,6 @@ def test_a_segfault_of_the_real_export_leaves_nothing(
         export.tflite(tiny, path, kind, calibration=x)
     assert path.read_bytes() == b"the older file"
     assert [p.name for p in path.parent.iterdir()] == ["x.tflite"]
-    assert not list(scratch.iterdir())
+    # Autograph's own module is there until the process ends, once for all.
+    left = [p.name for p in scratch.iterdir()]
+    assert not [name for name in left if "autograph" not in name]
