@@ -102,7 +102,7 @@ def _graph(model: Any) -> list[Any]:
             number = order[id(node.operation)]
             if not node.is_input:
                 fed = keras.tree.map_structure(
-                    lambda leaf: places.get(id(leaf), _plain(leaf)),
+                    lambda leaf: places.get(id(leaf)) or _plain(leaf),
                     [list(node.arguments.args), node.arguments.kwargs],
                 )
                 content.append([number, fed])
