@@ -9,7 +9,7 @@ its verification takes: a resnet of 20 layers, 1 MB in float32, to int8, in a
 fresh process and again in the same one. Writes
 `benchmarks/results/device_files.json`.
 
-    python benchmarks/device_files.py [--quick] [--rounds 5] [FAMILY ...]
+    python benchmarks/device_files.py [--quick] [--rounds 3] [FAMILY ...]
 """
 
 import argparse
@@ -170,7 +170,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("families", nargs="*", default=matrix_rows.FAMILIES)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="writes nothing")
     parser.add_argument("--time-export", action="store_true")
     given = parser.parse_args()

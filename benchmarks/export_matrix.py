@@ -93,10 +93,7 @@ def write(rows: dict[str, Any]) -> Path:
         }
         for group, names in GROUPS.items()
     }
-    counts = {
-        group: f"{sum(map(passed, found.values()))} of {len(found)}"
-        for group, found in rows.items()
-    }
+    counts = {group: counted(found) for group, found in rows.items()}
     what = " ".join(__doc__.split("\n\n")[1].split())
     path = record.write(TITLE, {"what": what, "passed": counts, **rows})
     text = [f"# {__doc__.splitlines()[0]}", "", what, ""]
@@ -109,6 +106,19 @@ def write(rows: dict[str, Any]) -> Path:
         text += reasons(found)
     path.with_suffix(".md").write_text("\n".join(text).rstrip() + "\n")
     return path
+
+
+def counted(rows: dict[str, Any]) -> dict[str, str]:
+    """Return how many files of each kind were made and passed."""
+    counts = {"rows": str(len(rows))}
+    for kind in matrix_rows.KINDS:
+        cells = [row.get("files", {}).get(kind) for row in rows.values()]
+        found = [cell for cell in cells if cell]
+        made = sum("bytes" in cell for cell in found)
+        right = sum(cell["passed"] for cell in found)
+        if found:
+            counts[kind] = f"{made} of {len(found)} made, {right} passed"
+    return counts
 
 
 def _has(rows: dict[str, Any], kind: str) -> bool:
@@ -172,18 +182,18 @@ def main() -> None:
     if given.in_process:
         print(json.dumps(in_process(given.rows[0])))
         return
-    rows = older()
     names = [n for row in given.rows or GROUPS for n in GROUPS.get(row, [row])]
     for name in names:
         group = next(g for g, members in GROUPS.items() if name in members)
-        if name in rows[group] and not given.again:
+        if name in older()[group] and not given.again:
             continue
-        rows[group][name] = measured(name)
-        row = rows[group][name]
+        row = measured(name)
         verdict = "pass" if passed(row) else row.get("failed", "a file fails")
         print(f"{name:20} {row['wall_seconds']:5} s  {verdict}", flush=True)
+        rows = older()  # another run may have written meanwhile
+        rows[group][name] = row
         write(rows)
-    print(f"written: {write(rows).name}")
+    print(f"written: {write(older()).name}")
 
 
 if __name__ == "__main__":
