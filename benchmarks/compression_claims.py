@@ -53,8 +53,8 @@ class Setting(NamedTuple):
 
 
 SETTINGS = {
-    "mnist": Setting(3, 5, 8, (16, 32, 64)),
-    "cifar10_jpeg": Setting(6, 12, 20, (22, 44, 88)),
+    "mnist": Setting(3, 9, 9, (16, 32, 64)),
+    "cifar10_jpeg": Setting(6, 18, 18, (22, 44, 88)),
 }
 
 
