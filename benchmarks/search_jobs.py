@@ -17,14 +17,8 @@ import keras_kd
 
 # KerasTuner takes a seed of 0 for none.
 TRIALS, SEED = 12, 1
-IMAGES, HELD_OUT, BATCH, SIDE, EPOCHS = 3200, 320, 64, 28, 10
-TEACHER_FILTERS, STUDENT_FILTERS = 116, 8
+IMAGES, HELD_OUT, BATCH, SIDE = 3200, 320, 64, 28
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def make_student(width: float) -> keras.Model:
-    """The convnet of 4 to 8 filters."""
-    return convnet(round(STUDENT_FILTERS * width), "student")
 
 
 def make_space() -> keras_tuner.HyperParameters:
@@ -83,15 +77,22 @@ def timed(tuner: type) -> type:
 
 
 class Searches:
-    """The jobs that are compared, on one set of data."""
+    """The jobs that are compared, on one set of data.
 
-    def __init__(self) -> None:
-        self._train, self._held_out = make_data()
+    Args:
+        filters: Filters of the widest student.
+        teacher_filters: Filters of the teacher.
+        epochs: Epochs of a trial.
+    """
+
+    def __init__(self, filters: int, teacher_filters: int, epochs: int) -> None:
+        self._filters = filters
+        self._train, held_out = make_data()
         keras.utils.set_random_seed(0)
-        self.teacher = convnet(TEACHER_FILTERS, "teacher")
+        self.teacher = convnet(teacher_filters, "teacher")
         self._fit = {
-            "validation_data": self._held_out,
-            "epochs": EPOCHS,
+            "validation_data": held_out,
+            "epochs": epochs,
             "verbose": 0,
         }
         self._folder = tempfile.TemporaryDirectory()
@@ -101,9 +102,13 @@ class Searches:
         )
         self.values: list[dict[str, Any]] = []
 
+    def make_student(self, width: float) -> keras.Model:
+        """Return a convnet of half the filters to all."""
+        return convnet(round(self._filters * width), "student")
+
     def cost(self, rounds: int) -> float:
         """Return a teacher's forward pass in epochs of the widest student."""
-        student = compiled(make_student(1.0))
+        student = compiled(self.make_student(1.0))
         seconds = record.minima(
             {
                 "teacher": lambda: self.teacher.predict(self._train, verbose=0),
@@ -119,7 +124,7 @@ class Searches:
             clock = Clock()
             tuner = timed(keras_kd.search.StudentTuner)(
                 teacher,
-                make_student,
+                self.make_student,
                 tuner="random",
                 max_trials=TRIALS,
                 hyperparameters=make_space(),
@@ -133,7 +138,7 @@ class Searches:
         """Search with KerasTuner and `keras.distillation`."""
 
         def build(hp: Any) -> keras.Model:
-            student = make_student(hp.get("width"))
+            student = self.make_student(hp.get("width"))
             alpha, temperature = hp.get("alpha"), hp.get("temperature")
             return compiled(self._with_keras(student, alpha, temperature))
 
@@ -154,7 +159,7 @@ class Searches:
         clock = Clock()
         for values in self.values:
             keras.backend.clear_session()
-            student = compiled(make_student(values["width"]))
+            student = compiled(self.make_student(values["width"]))
             student.fit(self._train, **self._fit)
             clock.lap()
         return clock.laps
