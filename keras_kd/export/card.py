@@ -13,6 +13,7 @@ import numpy as np
 from keras_kd.core.checks import requirement
 from keras_kd.export.contents import Contents
 from keras_kd.export.metadata import embed
+from keras_kd.export.metadata import inlined
 from keras_kd.export.metadata import split
 from keras_kd.export.metadata import unpack
 
@@ -83,7 +84,7 @@ def add_card(
         quantization: What was asked for.
         contents: What else is in the file.
     """
-    content = path.read_bytes()
+    content = inlined(path.read_bytes())
     model = unpack(content)
     card = {
         "format": _FORMAT,

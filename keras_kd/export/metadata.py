@@ -28,6 +28,26 @@ def pack(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
+def inlined(content: bytes) -> bytes:
+    """Return a file's bytes with every buffer inside the flatbuffer.
+
+    ai-edge-quantizer puts the weights of larger files, from 256 kB, behind
+    it, at places that do not hold once something is added.
+
+    Args:
+        content: The bytes of a `.tflite` file; returned as they are where
+            nothing is outside.
+    """
+    model = unpack(content)
+    # A buffer that is inside has offset 0.
+    outside = [buffer for buffer in model.buffers if buffer.offset > 1]
+    for buffer in outside:
+        end = buffer.offset + buffer.size
+        buffer.data = np.frombuffer(content[buffer.offset : end], np.uint8)
+        buffer.offset = buffer.size = 0
+    return pack(model) if outside else content
+
+
 def operator_name(code: Any) -> str:
     """Return the name of an operator code."""
     from ai_edge_litert import schema_py_generated as schema

@@ -34,12 +34,25 @@ def write_saved_model(
     with _tracing(student, subject):
         archive = keras.export.ExportArchive()
         archive.track(student)
+        _unwrap(archive)
         archive.add_endpoint(
             "serve",
             _inference(student),
             input_signature=signature.tensor_specs(batch_size),
         )
         archive.write_out(str(path), verbose=False)
+
+
+def _unwrap(archive: keras.export.ExportArchive) -> None:
+    """Let the archive hold TensorFlow's variables, as its graph does.
+
+    It holds Keras's around them, and TensorFlow stores both: the folder is
+    twice the weights.
+    """
+    # No public way: `variables` has no setter.
+    for name in ("variables", "trainable_variables", "non_trainable_variables"):
+        held = [variable.value for variable in getattr(archive, name)]
+        setattr(archive._tf_trackable, name, held)
 
 
 def write_frozen(

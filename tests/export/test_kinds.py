@@ -5,6 +5,7 @@ import importlib.util
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from keras_kd import export
 from keras_kd.evaluation.litert import LiteRTModel
@@ -85,6 +86,23 @@ def test_int4_files_are_an_eighth(student, data, tmp_path):
     # What is not weights stays: some 6 kB.
     assert sizes["int4_weights"] - 6000 < sizes["float32"] / 8
     assert results["int4_weights"].accuracy >= 0.9
+
+
+@needs_quantizer
+def test_int4_weights_behind_the_flatbuffer_are_put_inside(tmp_path):
+    # The quantizer appends weights from 256 kB on; the card would move them.
+    student = keras.Sequential(
+        [keras.Input((640,)), keras.layers.Dense(1024, use_bias=False)]
+    )
+    path = tmp_path / "student.tflite"
+    result = export.tflite(student, path, "int4_weights")
+    assert result.weight_dtypes == {"int4": 640 * 1024}
+    assert result.size_bytes > 640 * 1024 / 2
+    model = schema.Model.GetRootAs(path.read_bytes())
+    held = [model.Buffers(i) for i in range(model.BuffersLength())]
+    assert not any(buffer.Offset() or buffer.Size() for buffer in held)
+    assert sum(b.DataLength() for b in held) > 640 * 1024 / 2
+    assert export.read_card(path)["quantization"] == "int4_weights"
 
 
 def test_int4_weights_without_the_extra(tiny, tmp_path, monkeypatch):

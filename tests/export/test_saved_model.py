@@ -26,6 +26,15 @@ def test_the_folder_does_what_the_student_does(student, data, tmp_path):
     np.testing.assert_allclose(served, expected, atol=1e-5)
 
 
+def test_each_weight_is_stored_once(student, tmp_path):
+    export.saved_model(student, tmp_path / "model", verify=False)
+    found = tf.train.load_checkpoint(tmp_path / "model/variables/variables")
+    shapes = found.get_variable_to_shape_map()
+    del shapes["_CHECKPOINTABLE_OBJECT_GRAPH"]
+    stored = sum(int(np.prod(shape)) for shape in shapes.values())
+    assert stored == sum(weight.size for weight in student.get_weights())
+
+
 def test_an_older_saved_model_is_replaced_and_other_folders_are_not(
     tiny, tmp_path
 ):

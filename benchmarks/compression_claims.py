@@ -1,0 +1,190 @@
+"""Two claims of the field, on real images, files measured as devices run them.
+
+A student a quarter the size of its teacher, at the teacher's accuracy or
+better: both float32 files. And one hundredth of the bytes within half a
+point: the student's int8 file against the teacher's float32 file. The
+teacher is a VGG-8, trained on 10,000 images with their labels; the students
+learn from its stored logits on the same images. Accuracy is that of the
+files on all test images. Writes
+`benchmarks/results/compression_claims.json`.
+
+    python benchmarks/compression_claims.py [--datasets mnist cifar10_jpeg]
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import record
+from search_table import percent
+
+import keras_kd
+from keras_kd import export
+from keras_kd import students
+
+BATCH, IMAGES = 64, 10_000
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+QUARTER, HUNDREDTH, POINTS = 1 / 4, 1 / 100, 0.5
+
+
+class Setting(NamedTuple):
+    """How long, and how.
+
+    Attributes:
+        teacher_epochs: Epochs of the teacher.
+        quarter_epochs: Epochs of the student of a quarter.
+        hundredth_epochs: Epochs of the student of a hundredth.
+        filters: Channels of the convnet of a hundredth.
+        alpha: Weight of the distillation.
+        temperature: Its temperature.
+    """
+
+    teacher_epochs: int
+    quarter_epochs: int
+    hundredth_epochs: int
+    filters: tuple[int, ...]
+    alpha: float = 0.9
+    temperature: float = 4.0
+
+
+SETTINGS = {
+    "mnist": Setting(3, 5, 8, (16, 32, 64)),
+    "cifar10_jpeg": Setting(6, 12, 20, (22, 44, 88)),
+}
+
+
+class Bench:
+    """A data set, its teacher and what the teacher said."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.setting = SETTINGS[name]
+        self._folder = folder
+        self._data = keras_kd.data.load(
+            name, batch_size=BATCH, max_train=IMAGES
+        )
+        self.teacher = self._trained_teacher()
+        self._cache = keras_kd.TeacherCache.build(
+            folder / "cache", self.teacher, self._data.train, verbose=0
+        )
+
+    def quarter(self) -> keras.Model:
+        """Return the teacher's family at just under half its width."""
+        return self._vgg(width=0.49)
+
+    def hundredth(self) -> keras.Model:
+        """Return a convnet whose int8 file is one hundredth."""
+        return students.convnet(
+            self._data.input_shape, 10, filters=self.setting.filters
+        )
+
+    def distilled(self, student: keras.Model, epochs: int) -> keras.Model:
+        """Train a student on the stored logits."""
+        distiller = keras_kd.Distiller(
+            self._cache,
+            student,
+            alpha=self.setting.alpha,
+            temperature=self.setting.temperature,
+        )
+        distiller.compile(self._adam(epochs), loss=LOSS)
+        train = self._cache.join(self._data.train)
+        distiller.fit(train, epochs=epochs, verbose=0)
+        return student
+
+    def file(self, model: keras.Model, kind: str) -> dict[str, Any]:
+        """Export and measure the file."""
+        path = self._folder / f"{model.name}_{kind}.tflite"
+        calibration = self._data.train.take(4)
+        result = export.tflite(model, path, kind, calibration=calibration)
+        found = keras_kd.evaluate(path, self._data.test, latency=False)
+        return {
+            "bytes": result.size_bytes,
+            "accuracy": percent(found.accuracy),
+            "params": model.count_params(),
+        }
+
+    def _trained_teacher(self) -> keras.Model:
+        keras.utils.set_random_seed(0)
+        teacher = self._vgg(width=1.0)
+        epochs = self.setting.teacher_epochs
+        teacher.compile(self._adam(epochs), loss=LOSS)
+        teacher.fit(self._data.train, epochs=epochs, verbose=0)
+        return teacher
+
+    def _vgg(self, width: float) -> keras.Model:
+        return students.vgg(self._data.input_shape, 10, width=width)
+
+    def _adam(self, epochs: int) -> keras.optimizers.Optimizer:
+        steps = epochs * int(np.ceil(self._data.num_train / BATCH))
+        return keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(2e-3, steps)
+        )
+
+
+def judged(
+    found: dict[str, Any], teacher: dict[str, Any], share: float, points: float
+) -> dict[str, Any]:
+    """Add the shares, and whether a claim is met."""
+    of_bytes = found["bytes"] / teacher["bytes"]
+    lead = round(found["accuracy"] - teacher["accuracy"], 2)
+    verdict = "met" if of_bytes <= share and lead >= -points else "MISSED"
+    print(
+        f"  {of_bytes:.4f} of the bytes (at most {share}), "
+        f"{lead:+.2f} points (at least {-points:+g}): {verdict}",
+        flush=True,
+    )
+    return found | {
+        "share_of_bytes": round(of_bytes, 5),
+        "points": lead,
+        "verdict": verdict,
+    }
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Train, export, compare; print and return."""
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(name, Path(folder))
+        setting = bench.setting
+        teacher = bench.file(bench.teacher, "float32")
+        print(f"{name}: teacher {teacher}", flush=True)
+        keras.utils.set_random_seed(1)
+        student = bench.distilled(bench.quarter(), setting.quarter_epochs)
+        quarter = bench.file(student, "float32")
+        quarter = judged(quarter, teacher, QUARTER, 0.0)
+        keras.utils.set_random_seed(1)
+        student = bench.distilled(bench.hundredth(), setting.hundredth_epochs)
+        hundredth = bench.file(student, "int8")
+        hundredth = judged(hundredth, teacher, HUNDREDTH, POINTS)
+    return {
+        "setting": setting._asdict(),
+        "teacher_float32": teacher,
+        "quarter_float32": quarter,
+        "hundredth_int8": hundredth,
+        "seconds": round(time.perf_counter() - start),
+    }
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--datasets", nargs="+", default=list(SETTINGS))
+    given = parser.parse_args()
+    path = record.write(
+        "compression_claims",
+        {
+            "what": " ".join(__doc__.split("\n\n")[1].split()),
+            "datasets": {name: measure(name) for name in given.datasets},
+        },
+    )
+    print(f"written: {path.name}")
+
+
+if __name__ == "__main__":
+    main()
