@@ -1,13 +1,15 @@
-"""The known landscape of `search_landscape.py`, trained cell by cell.
+"""The known landscapes of `search_landscape.py`, trained cell by cell.
 
-Digits, 40 % wrong labels, a teacher that saw 200 of them right: neither
-labels nor teacher are to be trusted alone. Every cell of alpha, temperature
-and width is trained from the first weights of three seeds.
+Digits, in two settings: 40 % wrong labels and a teacher that saw 200 right
+ones, so that neither is to be trusted alone; and 100 labelled images, with a
+teacher that saw them all. Every cell of alpha, temperature and width is
+trained from the first weights of three seeds.
 """
 
 import tempfile
 import time
 from typing import Any
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -21,9 +23,32 @@ TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 WIDTHS = tuple(index / 8 for index in range(1, 9))
 SEEDS = 3
 AXES = {"width": WIDTHS, "alpha": ALPHAS, "temperature": TEMPERATURES}
-BATCH, EPOCHS = 64, 20
-WRONG, TAUGHT = 0.4, 200
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+class Setting(NamedTuple):
+    """What students and teacher are trained on.
+
+    Attributes:
+        images: Training images of the students, at most.
+        wrong: Share of their labels that are wrong.
+        taught: Training images of the teacher, with right labels, at most.
+        batch: Images a step.
+        epochs: Epochs of a student.
+    """
+
+    images: int
+    wrong: float
+    taught: int
+    batch: int
+    epochs: int
+
+
+# Some 400 steps each.
+SETTINGS = {
+    "40 % wrong labels": Setting(10**6, 0.4, 200, 64, 20),
+    "100 labels": Setting(100, 0.0, 10**6, 50, 200),
+}
 
 
 class Dial(keras.optimizers.schedules.LearningRateSchedule):
@@ -46,20 +71,20 @@ def make_student(width: float) -> keras.Model:
     return keras_kd.students.mlp((8, 8, 1), 10, width=width, hidden=(64,))
 
 
-def make_teacher(x: np.ndarray, y: np.ndarray) -> keras.Model:
-    """Dense, and trained on 200 right labels."""
+def make_teacher(x: np.ndarray, y: np.ndarray, taught: int) -> keras.Model:
+    """Dense, and trained on some of the right labels."""
     keras.utils.set_random_seed(0)
     teacher = keras_kd.students.mlp((8, 8, 1), 10, hidden=(256, 256))
-    few = np.random.default_rng(0).permutation(len(y))[:TAUGHT]
+    few = np.random.default_rng(0).permutation(len(y))[:taught]
     teacher.compile("adam", loss=LOSS)
     teacher.fit(x[few], y[few], epochs=60, batch_size=32, verbose=0)
     return teacher
 
 
-def spoiled(y: np.ndarray) -> np.ndarray:
-    """Return labels of which 40 % are wrong."""
+def spoiled(y: np.ndarray, share: float) -> np.ndarray:
+    """Return labels of which a share is wrong."""
     rng = np.random.default_rng(1)
-    wrong = rng.random(len(y)) < WRONG
+    wrong = rng.random(len(y)) < share
     other = (y + rng.integers(1, 10, len(y))) % 10
     return np.where(wrong, other, y).astype("int32")
 
@@ -68,9 +93,10 @@ class Row:
     """All trainings of one width, with a step that is traced once."""
 
     def __init__(
-        self, width: float, cache: Any, data: tf.data.Dataset, steps: int
+        self, width: float, cache: Any, data: tf.data.Dataset, epochs: int
     ) -> None:
-        self._data, self._steps = data.repeat(EPOCHS), steps * EPOCHS
+        self._data = data.repeat(epochs)
+        self._steps = int(self._data.cardinality())
         self._first = []
         for seed in range(SEEDS):
             keras.utils.set_random_seed(seed)
@@ -111,31 +137,39 @@ class Row:
         return round(100 * float((predicted == y).mean()), 2)
 
 
-def train_grid() -> dict[str, Any]:
-    """Train every cell; measure every width's int8 file."""
+def train_grid(name: str) -> dict[str, Any]:
+    """Train every cell of a setting; measure every width's int8 file."""
+    setting = SETTINGS[name]
     (x, y), (x_held, y_held) = keras_kd.data.digits()
-    teacher = make_teacher(x, y)
+    teacher = make_teacher(x, y, setting.taught)
     right = teacher.predict(x_held, verbose=0).argmax(-1) == y_held
-    data = tf.data.Dataset.from_tensor_slices((x, spoiled(y))).batch(BATCH)
+    x, y = x[: setting.images], spoiled(y, setting.wrong)[: setting.images]
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(setting.batch)
     found = np.zeros((len(WIDTHS), len(ALPHAS), len(TEMPERATURES), SEEDS))
     start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         cache = keras_kd.TeacherCache.build(folder, teacher, data, verbose=0)
         data = cache.join(data).unbatch().cache().shuffle(len(y), seed=0)
-        data = data.batch(BATCH, drop_remainder=True)
+        data = data.batch(setting.batch, drop_remainder=True)
+        data = data.apply(
+            tf.data.experimental.assert_cardinality(len(y) // setting.batch)
+        )
         for index, width in enumerate(WIDTHS):
-            row = Row(width, cache, data, len(y) // BATCH)
+            row = Row(width, cache, data, setting.epochs)
             for cell in np.ndindex(*found.shape[1:]):
                 row.train(ALPHAS[cell[0]], TEMPERATURES[cell[1]], cell[2])
                 found[(index, *cell)] = row.accuracy(x_held, y_held)
-            print(f"width {width}: {found[index].mean(-1).max():.2f} at best")
+            print(
+                f"width {width}: {found[index].mean(-1).max():.2f} at best",
+                flush=True,
+            )
     return {
-        "what": f"digits, {100 * WRONG:.0f} % wrong labels, {EPOCHS} epochs "
-        f"of batches of {BATCH}, accuracy in percent on {len(y_held)} held-out "
-        "images, [width][alpha][temperature][seed]",
+        "what": f"digits, {name}, {len(y)} images, {setting.epochs} epochs "
+        f"of batches of {setting.batch}, accuracy in percent on "
+        f"{len(y_held)} held-out images, [width][alpha][temperature][seed]",
         "teacher": round(100 * float(right.mean()), 2),
         "cpu_seconds": round(time.process_time() - start),
-        "axes": {name: list(values) for name, values in AXES.items()},
+        "axes": {axis: list(values) for axis, values in AXES.items()},
         "size_bytes": measure_sizes(),
         "accuracy": found.tolist(),
     }

@@ -3,7 +3,6 @@
 import gc
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,8 @@ import keras_kd
 
 # KerasTuner takes a seed of 0 for none.
 TRIALS, SEED = 12, 1
-IMAGES, HELD_OUT, BATCH, SIDE, EPOCHS = 3200, 320, 64, 28, 5
-TEACHER_FILTERS, STUDENT_FILTERS = 132, 8
+IMAGES, HELD_OUT, BATCH, SIDE = 3200, 320, 64, 28
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def make_student(width: float) -> keras.Model:
-    """The convnet of 4 to 8 filters."""
-    return convnet(round(STUDENT_FILTERS * width), "student")
 
 
 def make_space() -> keras_tuner.HyperParameters:
@@ -84,15 +77,22 @@ def timed(tuner: type) -> type:
 
 
 class Searches:
-    """The jobs that are compared, on one set of data."""
+    """The jobs that are compared, on one set of data.
 
-    def __init__(self) -> None:
-        self._train, self._held_out = make_data()
+    Args:
+        filters: Filters of the widest student.
+        teacher_filters: Filters of the teacher.
+        epochs: Epochs of a trial.
+    """
+
+    def __init__(self, filters: int, teacher_filters: int, epochs: int) -> None:
+        self._filters = filters
+        self._train, held_out = make_data()
         keras.utils.set_random_seed(0)
-        self.teacher = convnet(TEACHER_FILTERS, "teacher")
+        self.teacher = convnet(teacher_filters, "teacher")
         self._fit = {
-            "validation_data": self._held_out,
-            "epochs": EPOCHS,
+            "validation_data": held_out,
+            "epochs": epochs,
             "verbose": 0,
         }
         self._folder = tempfile.TemporaryDirectory()
@@ -102,9 +102,13 @@ class Searches:
         )
         self.values: list[dict[str, Any]] = []
 
+    def make_student(self, width: float) -> keras.Model:
+        """Return a convnet of half the filters to all."""
+        return convnet(round(self._filters * width), "student")
+
     def cost(self, rounds: int) -> float:
         """Return a teacher's forward pass in epochs of the widest student."""
-        student = compiled(make_student(1.0))
+        student = compiled(self.make_student(1.0))
         seconds = record.minima(
             {
                 "teacher": lambda: self.teacher.predict(self._train, verbose=0),
@@ -120,7 +124,7 @@ class Searches:
             clock = Clock()
             tuner = timed(keras_kd.search.StudentTuner)(
                 teacher,
-                make_student,
+                self.make_student,
                 tuner="random",
                 max_trials=TRIALS,
                 hyperparameters=make_space(),
@@ -130,13 +134,13 @@ class Searches:
             )
             return self._run(tuner, clock)
 
-    def kerastuner(self, distiller: Callable[..., keras.Model]) -> list[float]:
-        """Search with KerasTuner alone, the teacher in every step."""
+    def kerastuner(self) -> list[float]:
+        """Search with KerasTuner and `keras.distillation`."""
 
         def build(hp: Any) -> keras.Model:
-            student = make_student(hp.get("width"))
+            student = self.make_student(hp.get("width"))
             alpha, temperature = hp.get("alpha"), hp.get("temperature")
-            return compiled(distiller(student, alpha, temperature))
+            return compiled(self._with_keras(student, alpha, temperature))
 
         with tempfile.TemporaryDirectory() as folder:
             clock = Clock()
@@ -155,7 +159,7 @@ class Searches:
         clock = Clock()
         for values in self.values:
             keras.backend.clear_session()
-            student = compiled(make_student(values["width"]))
+            student = compiled(self.make_student(values["width"]))
             student.fit(self._train, **self._fit)
             clock.lap()
         return clock.laps
@@ -172,7 +176,7 @@ class Searches:
             raise RuntimeError("Two searches proposed different trials.")
         return clock.laps
 
-    def with_keras(
+    def _with_keras(
         self, student: keras.Model, alpha: float, temperature: float
     ) -> keras.Model:
         """Return the peer, its loss as the paper has it."""
@@ -183,12 +187,4 @@ class Searches:
                 temperature=temperature, loss=keras.losses.KLDivergence()
             ),
             student_loss_weight=1.0 - alpha,
-        )
-
-    def with_live(
-        self, student: keras.Model, alpha: float, temperature: float
-    ) -> keras.Model:
-        """Return our Distiller, the teacher in every step."""
-        return keras_kd.Distiller(
-            self.teacher, student, alpha=alpha, temperature=temperature
         )

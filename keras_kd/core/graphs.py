@@ -19,3 +19,13 @@ def view(model: keras.Model, name: str | None = None) -> keras.Model:
     else:
         inputs, outputs = model.input, model.output
     return keras.Model(inputs, outputs, name=name or model.name)
+
+
+def calls(model: keras.Model) -> list[Any]:
+    """Return the nodes of a Functional model in the order they are run in."""
+    return [
+        node
+        for depth in sorted(model._nodes_by_depth, reverse=True)
+        for node in model._nodes_by_depth[depth]
+        if not node.is_input
+    ]

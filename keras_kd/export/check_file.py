@@ -12,6 +12,7 @@ from keras_kd.core.errors import ExportMismatchError
 from keras_kd.core.files import size_bytes
 from keras_kd.export.comparison import Tally
 from keras_kd.export.comparison import compare
+from keras_kd.export.converted import check_floats
 from keras_kd.export.converted import open_converted
 from keras_kd.export.examples import NUM_EXAMPLES
 from keras_kd.export.examples import Examples
@@ -19,7 +20,9 @@ from keras_kd.export.examples import collect
 from keras_kd.export.examples import random_examples
 from keras_kd.export.kinds import KINDS
 from keras_kd.export.kinds import MIN_AGREEMENT
+from keras_kd.export.kinds import MIXED
 from keras_kd.export.kinds import Demands
+from keras_kd.export.kinds import made_kind
 from keras_kd.export.layer_errors import worded
 from keras_kd.export.layer_errors import worst_layers
 from keras_kd.export.opened import OpenedFile
@@ -63,7 +66,10 @@ def check_file(
     if demands.quantization is None:
         file = open_file(path, subject)
     else:
-        file = open_converted(path, signature, demands.quantization, subject)
+        kind = made_kind(student, demands.quantization)
+        file = open_converted(path, signature, kind, subject)
+        if kind == MIXED:
+            check_floats(file, student, subject)
     tolerance = demands.tolerance
     share = _default(file, student) if tolerance is None else tolerance
     if dataset is False:

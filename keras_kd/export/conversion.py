@@ -12,6 +12,7 @@ from keras_kd.export.child import Running
 from keras_kd.export.child import convert_all
 from keras_kd.export.contents import Contents
 from keras_kd.export.kinds import CALIBRATED
+from keras_kd.export.kinds import made_kind
 from keras_kd.export.precision import float32_arithmetic
 from keras_kd.export.recurrent import check_unrollable
 from keras_kd.export.recurrent import recurrent_layers
@@ -52,6 +53,7 @@ def convert_student(
         RuntimeError: If the converter refuses, crashes or takes too long.
     """
     check_kinds(student, files, subject)
+    files = {made_kind(student, key): path for key, path in files.items()}
     folder = next(iter(files.values())).parent
     if is_quantize_aware(student):
         calibration = None  # the graph holds the ranges

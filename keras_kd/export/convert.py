@@ -50,7 +50,8 @@ def convert(
     Args:
         saved_model: The folder.
         quantization: `"float32"`, `"float16"`, `"dynamic_range"`, `"int8"`,
-            `"int16x8"` or `"int4_weights"`.
+            `"int16x8"`, `"int4_weights"`, or `"mixed_int8"`: what fake
+            quantization in the graph says, and the rest in float32.
         calibration: Examples by input name; used for `"int8"` and
             `"int16x8"`. Empty where the graph itself holds the ranges, in
             fake quantization.

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import keras
+
 from keras_kd.core.errors import ExportMismatchError
 from keras_kd.export.kinds import KINDS
+from keras_kd.export.kinds import MIXED
 from keras_kd.export.opened import OpenedFile
 from keras_kd.export.opened import open_file
 from keras_kd.export.signature import Signature
+from keras_kd.quantization import num_float_weights
 
 _ADVICE = {
     "dynamic_range": "Layers of fewer than 1,024 weights stay float, and this "
@@ -15,6 +19,7 @@ _ADVICE = {
     "can round. Use 'dynamic_range'.",
     "int8": "Check the calibration data.",
     "int16x8": "Check the calibration data.",
+    MIXED: "Use `first_last='int8'`.",
 }
 
 
@@ -53,10 +58,28 @@ def open_converted(
     return file
 
 
+def check_floats(file: OpenedFile, student: keras.Model, subject: str) -> None:
+    """Check that a mixed file has the student's float layers in float32.
+
+    The converter makes int8 of any layer between known ranges.
+
+    Raises:
+        ExportMismatchError: If it has fewer float weights than they.
+    """
+    expected = num_float_weights(student)
+    found = file.weight_dtypes.get("float32", 0)
+    if found < expected:
+        raise ExportMismatchError(
+            f"`{subject}`: {expected:,} weights of `{student.name}` were to "
+            f"stay in float32, and the converter left {found:,}. "
+            f"{_ADVICE[MIXED]}"
+        )
+
+
 def _check_ends(
     file: OpenedFile, signature: Signature, wanted: str, subject: str
 ) -> None:
-    """Check that real inputs and all outputs are stored whole numbers."""
+    """Check the type of real inputs and of all outputs."""
     real = {spec.name for spec in signature.specs if "float" in spec.dtype}
     ends = [dtype for name, dtype in file.inputs.items() if name in real]
     ends += file.outputs.values()

@@ -2,11 +2,19 @@
 
 from dataclasses import dataclass
 
+import keras
+
+from keras_kd.quantization import has_float_ends
+
 _INTEGER_ADVICE = (
     "What usually helps: calibration data preprocessed as in training, more "
     "of it, {next}, or training with `keras_kd.quantization.quantize_aware`."
 )
 _REAL_ADVICE = "Look for layers that depend on the batch or on chance."
+
+
+# Not one to ask for: what "int8" means for some students, see `made_kind`.
+MIXED = "mixed_int8"
 
 
 @dataclass(frozen=True)
@@ -19,7 +27,7 @@ class Kind:
         advice: What to try where a file does not pass.
         rounds: Whether weights or activations are rounded to so few bits
             that classes may change.
-        ends: Type of real inputs and outputs, where they are whole numbers.
+        ends: Type that real inputs and outputs must have, if it matters.
     """
 
     tolerance: float
@@ -44,6 +52,13 @@ KINDS = {
         _INTEGER_ADVICE.format(next="'int16x8'"),
         rounds=True,
         ends="int8",
+    ),
+    # int8 between a first and a last layer in float32.
+    MIXED: Kind(
+        0.2,
+        _INTEGER_ADVICE.format(next="'float16'"),
+        rounds=True,
+        ends="float32",
     ),
     "int16x8": Kind(
         0.1,
@@ -83,3 +98,18 @@ class Demands:
     tolerance: float | None = None
     max_accuracy_loss: float | None = None
     quantization: str | None = None
+
+
+def made_kind(student: keras.Model, quantization: str) -> str:
+    """Return the kind of file that a student becomes.
+
+    Args:
+        student: The model.
+        quantization: What was asked for.
+
+    Returns:
+        `quantization`, but `MIXED` instead of `"int8"` for a student whose
+        first and last layers were asked to stay in float32.
+    """
+    mixed = quantization == "int8" and has_float_ends(student)
+    return MIXED if mixed else quantization

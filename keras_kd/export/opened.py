@@ -12,6 +12,7 @@ import numpy as np
 from keras_kd.core.checks import requirement
 from keras_kd.core.imports import optional
 from keras_kd.evaluation.litert import LiteRTModel
+from keras_kd.export.kinds import MIXED
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -90,6 +91,9 @@ def _kind(model: LiteRTModel) -> str:
     if any(detail.scale for detail in ends):
         wide = any(detail.dtype == "int16" for detail in ends)
         return "int16x8" if wide else "int8"
+    # Real numbers become whole ones on the way, or biases are such.
+    if "QUANTIZE" in model.operators or "int32" in model.weight_dtypes:
+        return MIXED
     for dtype, kind in _BY_WEIGHTS.items():
         if dtype in model.weight_dtypes:
             return kind

@@ -13,7 +13,8 @@ class Verification:
     Args:
         path: The file or folder.
         kind: `"saved_model"`, `"onnx"`, `"float32"`, `"float16"`,
-            `"dynamic_range"`, `"int8"`, `"int16x8"` or `"int4_weights"`,
+            `"dynamic_range"`, `"int8"`, `"int16x8"`, `"int4_weights"` or
+            `"mixed_int8"` (int8 between first and last layers in float32),
             found in the file.
         num_examples: Examples compared; 0 where nothing was.
         max_abs_difference: Largest difference between an output of the file

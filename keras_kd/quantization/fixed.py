@@ -1,5 +1,6 @@
 """A quantize-aware student with the numbers that its file will hold."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,6 +9,7 @@ import keras
 
 from keras_kd.core.checks import requirement
 from keras_kd.quantization.affine import Affine
+from keras_kd.quantization.ends import FloatEnd
 from keras_kd.quantization.fake_quantize import FakeQuantize
 from keras_kd.quantization.kernels import QuantizedEmbedding
 from keras_kd.quantization.weighted import QuantizedKernel
@@ -30,6 +32,50 @@ def is_quantize_aware(student: keras.Model) -> bool:
     """
     return any(
         isinstance(layer, FakeQuantize) for layer in student._flatten_layers()
+    )
+
+
+def has_float_ends(student: keras.Model) -> bool:
+    """Tell whether a model was made with `first_last="float"`.
+
+    Args:
+        student: Any Keras model.
+
+    Example:
+    >>> import keras_kd
+    >>> student = keras_kd.students.convnet((8, 8, 1), 3, width=0.25)
+    >>> aware = keras_kd.quantization.quantize_aware(
+    ...     student, first_last="float"
+    ... )
+    >>> [keras_kd.quantization.has_float_ends(m) for m in (student, aware)]
+    [False, True]
+    """
+    return any(
+        isinstance(layer, FloatEnd) for layer in student._flatten_layers()
+    )
+
+
+def num_float_weights(student: keras.Model) -> int:
+    """Count the weights, without biases, of layers that stay in float32.
+
+    Args:
+        student: A model made by `quantize_aware`.
+
+    Example:
+    >>> import keras_kd
+    >>> student = keras_kd.students.mlp((4,), 3, hidden=(6, 5))
+    >>> aware = keras_kd.quantization.quantize_aware(
+    ...     student, first_last="float"
+    ... )
+    >>> keras_kd.quantization.num_float_weights(aware)  # 4 * 6 + 5 * 3
+    39
+    """
+    return sum(
+        math.prod(weight.shape)
+        for layer in student._flatten_layers(include_self=False)
+        if not isinstance(layer, (keras.Model, *_WITH_CONSTANTS))
+        for weight in layer._trainable_variables
+        if len(weight.shape) > 1
     )
 
 

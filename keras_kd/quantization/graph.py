@@ -1,10 +1,12 @@
 """The student's graph: who makes, who takes, and what runs as one operator."""
 
+from collections.abc import Set
 from typing import Any
 
 import keras
 from keras import layers
 
+from keras_kd.core.graphs import calls
 from keras_kd.quantization.kinds import is_fused
 from keras_kd.quantization.kinds import kind_of
 from keras_kd.quantization.kinds import takes_relu
@@ -15,6 +17,7 @@ class Graph:
 
     Args:
         model: A Functional model.
+        kept: Ids of operations that stay in float32.
 
     Attributes:
         kinds: Kind by the id of an operation, see `kind_of`.
@@ -24,13 +27,8 @@ class Graph:
             nothing is rounded in between.
     """
 
-    def __init__(self, model: keras.Model) -> None:
-        self.nodes = [
-            node
-            for depth in sorted(model._nodes_by_depth, reverse=True)
-            for node in model._nodes_by_depth[depth]
-            if not node.is_input
-        ]
+    def __init__(self, model: keras.Model, kept: Set[int]) -> None:
+        self.nodes = calls(model)
         self.operations: dict[int, Any] = {}
         self.kinds: dict[int, str] = {}
         self._calls: dict[int, list[Any]] = {}
@@ -38,7 +36,9 @@ class Graph:
         for node in self.nodes:
             key = id(node.operation)
             self.operations[key] = node.operation
-            self.kinds[key] = kind_of(node.operation, node.arguments)
+            kind = kind_of(node.operation, node.arguments)
+            stays = key in kept and kind != "nested"
+            self.kinds[key] = "float" if stays else kind
             self._calls.setdefault(key, []).append(node)
             for tensor in node.input_tensors:
                 self._count(tensor)

@@ -11,13 +11,16 @@ from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.layer_paths import walk
+from keras_kd.quantization.ends import first_and_last
 from keras_kd.quantization.fixed import is_quantize_aware
 from keras_kd.quantization.rewrite import Rewriter
 from keras_kd.quantization.rewrite import Settings
+from keras_kd.quantization.weighted import QuantizedKernel
 
 _SUBJECT = "quantize_aware"
 _WEIGHTS = ("per_channel", "per_tensor")
 _ACTIVATIONS = ("moving_range", "learned_step")
+_FIRST_LAST = ("int8", "float")
 
 
 def quantize_aware(
@@ -25,6 +28,7 @@ def quantize_aware(
     *,
     weights: str = "per_channel",
     activations: str = "moving_range",
+    first_last: str = "int8",
     delay: int = 0,
     momentum: float = 0.99,
 ) -> keras.Model:
@@ -68,6 +72,15 @@ def quantize_aware(
             value; `"learned_step"` trains the step of each activation with
             the weights, which clips rare large values. Inputs and outputs
             have moving ranges either way.
+        first_last: `"int8"` quantizes the first and the last layers as all
+            others. `"float"` keeps them in float32, in the file too, which
+            then takes and gives float32 (its `Verification` calls it
+            `"mixed_int8"`): the inputs and the logits are not rounded
+            either. For devices that compute both; integer-only ones cannot
+            run it. First are the layers with weights that no other one comes
+            before, with their normalization and activation; last are those
+            whose results reach an output without another one. Embeddings
+            stay in 8 bits, where rounding the rows is rounding the results.
         delay: Training steps before anything is rounded in training; ranges
             follow the data from the first. 0 suits a trained student.
         momentum: How much of a moving range stays at each step, at least 0
@@ -80,9 +93,9 @@ def quantize_aware(
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: If an argument is outside its range; if the student is
-            subclassed, not built, of mixed precision, or quantize-aware
-            already.
+        ValueError: If an argument is outside its range; if `first_last`
+            leaves no layer for int8; if the student is subclassed, not
+            built, of mixed precision, or quantize-aware already.
 
     Example:
     >>> import keras_kd
@@ -93,6 +106,7 @@ def quantize_aware(
     """
     check_choice(_SUBJECT, "weights", weights, _WEIGHTS)
     check_choice(_SUBJECT, "activations", activations, _ACTIVATIONS)
+    check_choice(_SUBJECT, "first_last", first_last, _FIRST_LAST)
     check_integer(_SUBJECT, "delay", delay, low=0)
     momentum = check_number(_SUBJECT, "momentum", momentum, low=0)
     if momentum >= 1:
@@ -105,11 +119,22 @@ def quantize_aware(
         delay=delay,
         momentum=momentum,
     )
-    rewriter = Rewriter(settings)
+    kept = first_and_last(student) if first_last == "float" else set()
+    rewriter = Rewriter(settings, kept)
     model = rewriter.model(student)
+    if kept and not _has_int8_weights(model):
+        expected = "'int8' for a student that has no layers in between"
+        raise ValueError(
+            requirement(_SUBJECT, "first_last", expected, first_last)
+        )
     if rewriter.left_float:
         _warn(student, rewriter.left_float)
     return model
+
+
+def _has_int8_weights(model: keras.Model) -> bool:
+    inner = model._flatten_layers()
+    return any(isinstance(layer, QuantizedKernel) for layer in inner)
 
 
 def _check_student(student: Any) -> None:

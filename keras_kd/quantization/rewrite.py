@@ -1,5 +1,6 @@
 """A model made again with its int8 arithmetic simulated."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from keras_kd.quantization.activations import FIXED
 from keras_kd.quantization.activations import FUSED
 from keras_kd.quantization.activations import activation_of
 from keras_kd.quantization.activations import function_name
+from keras_kd.quantization.ends import FloatEnd
 from keras_kd.quantization.fake_quantize import FakeQuantize
 from keras_kd.quantization.fake_quantize import FixedRange
 from keras_kd.quantization.fake_quantize import LearnedStep
@@ -57,25 +59,37 @@ class Rewriter:
 
     Args:
         settings: How to quantize.
+        kept: Ids of operations that stay in float32, see `first_and_last`.
 
     Attributes:
         left_float: Layers that int8 does not have, by name.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, kept: Set[int]) -> None:
         self._settings = settings
+        self.kept = kept
         self.left_float: list[str] = []
 
     def model(self, source: keras.Model, outermost: bool = True) -> keras.Model:
         """Make a model again; weights are copied."""
         replayed = view(source)
-        replay = _Replay(self, Graph(replayed), outermost)
+        replay = _Replay(
+            self,
+            Graph(replayed, self.kept),
+            outermost,
+            bool(self.kept) if outermost else id(source) in self.kept,
+        )
+        real = self.takes_real(source) and not outermost
         inputs = []
         for tensor in replayed.inputs:
             config = tensor._keras_history.operation.get_config()
             made = layers.InputLayer.from_config(config).output
             replay.note(
-                made, config["name"], on_grid=not outermost, is_end=True
+                made,
+                config["name"],
+                on_grid=not outermost and not real,
+                is_float=real,
+                is_end=True,
             )
             inputs.append(made)
         clone = keras.models.clone_model(
@@ -87,6 +101,11 @@ class Rewriter:
         outputs = keras.tree.map_structure(replay.as_output, clone.output)
         return keras.Model(clone.input, outputs, name=source.name)
 
+    def takes_real(self, source: keras.Model) -> bool:
+        """Tell whether the inputs of a nested model may be unrounded."""
+        inputs = view(source).inputs
+        return all(id(t._keras_history.operation) in self.kept for t in inputs)
+
     @property
     def settings(self) -> Settings:
         """How to quantize."""
@@ -96,13 +115,17 @@ class Rewriter:
 class _Replay:
     """The tensors of one new model while it is made."""
 
-    def __init__(self, rewriter: Rewriter, graph: Graph, outer: bool) -> None:
+    def __init__(
+        self, rewriter: Rewriter, graph: Graph, outer: bool, float_end: bool
+    ) -> None:
         self._rewriter = rewriter
         self._settings = rewriter.settings
         self._graph = graph
         self._outer = outer
+        self._float_end = float_end
         self._known: dict[int, _Known] = {}
         self._made: dict[int, Any] = {}
+        self._marks: dict[str, FloatEnd] = {}
 
     def note(self, tensor: Any, name: str, **facts: Any) -> None:
         """Remember what is known of a tensor."""
@@ -111,9 +134,12 @@ class _Replay:
     def call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
         """Make an operation again, on rounded inputs, and call it."""
         kind = self._graph.kinds[id(operation)]
+        consumer = kind
+        if kind == "nested" and self._rewriter.takes_real(operation):
+            consumer = "float"
         if id(operation) not in self._graph.raw:
             args, kwargs = keras.tree.map_structure(
-                lambda leaf: self._ready(leaf, kind), (args, kwargs)
+                lambda leaf: self._ready(leaf, consumer), (args, kwargs)
             )
         known = [
             self._known[id(leaf)]
@@ -154,6 +180,8 @@ class _Replay:
         """
         known = self._known[id(tensor)]
         known.is_end = self._outer
+        if self._float_end:
+            return self._marked(known) if self._outer else tensor
         return tensor if known.fixed and self._outer else self._rounded(known)
 
     def _ready(self, leaf: Any, consumer: str) -> Any:
@@ -199,9 +227,18 @@ class _Replay:
         if id(operation) not in self._made:
             self._made[id(operation)] = self._rewriter.model(operation, False)
         outputs = self._made[id(operation)](*args, **kwargs)
+        is_float = id(operation) in self._rewriter.kept
         for leaf in keras.tree.flatten(outputs):
-            self.note(leaf, operation.name, on_grid=True)
+            self.note(
+                leaf, operation.name, on_grid=not is_float, is_float=is_float
+            )
         return outputs
+
+    def _marked(self, known: _Known) -> Any:
+        name = f"{known.name}_float"
+        if name not in self._marks:
+            self._marks[name] = FloatEnd(name=name)
+        return self._marks[name](known.tensor)
 
     def _split(self, operation: Any, outputs: Any) -> Any:
         """Round a layer's result, then apply its activation."""
@@ -226,7 +263,8 @@ class _Replay:
         """Return the new layer of an operation, the same at each call."""
         key = id(operation)
         if key not in self._made:
-            if kind == "float" and _gives_floats(operation):
+            kept = key in self._rewriter.kept
+            if kind == "float" and not kept and _gives_floats(operation):
                 self._rewriter.left_float.append(operation.name)
             self._made[key] = remade(operation, self._graph, self._settings)
         return self._made[key]

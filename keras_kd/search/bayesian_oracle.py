@@ -1,11 +1,13 @@
 """Bayesian search that proposes what is new and is expected to fit."""
 
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import threadpoolctl
+from sklearn.exceptions import ConvergenceWarning
 
 from keras_kd.search import scoring
 from keras_kd.search.search_oracle import SearchOracle
@@ -45,7 +47,10 @@ class BayesianOracle(SearchOracle):
         done = [t for t in self.trials.values() if t.status == "COMPLETED"]
         if len(done) < first or not dimensions:
             return super()._propose(trial_id)
-        with threadpoolctl.threadpool_limits(1):
+        with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
+            # A kernel at its bounds is good enough to propose by, and nothing
+            # that a user of the search could change.
+            warnings.simplefilter("ignore", ConvergenceWarning)
             untried = self._untried()
             if not untried:
                 return self._random_populate_space()

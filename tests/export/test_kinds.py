@@ -11,6 +11,7 @@ from keras_kd import export
 from keras_kd.evaluation.litert import LiteRTModel
 from keras_kd.export.kinds import CALIBRATED
 from keras_kd.export.kinds import KINDS
+from keras_kd.export.kinds import MIXED
 from keras_kd.export.kinds import QUANTIZATIONS
 
 pytestmark = pytest.mark.export
@@ -113,7 +114,11 @@ def test_int4_weights_without_the_extra(tiny, tmp_path, monkeypatch):
 
 
 def test_every_kind_says_what_it_takes():
-    assert set(QUANTIZATIONS) == set(KINDS) - {"saved_model", "onnx"}
+    assert set(QUANTIZATIONS) == set(KINDS) - {
+        "saved_model",
+        "onnx",
+        MIXED,
+    }
     assert CALIBRATED == ("int8", "int16x8")
     order = ["float32", "float16", "int16x8", "int8", "int4_weights"]
     shares = [KINDS[kind].tolerance for kind in order]

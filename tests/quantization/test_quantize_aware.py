@@ -229,6 +229,8 @@ def test_constants_need_data(convnet):
 def test_what_the_package_offers():
     assert quantization.__all__ == [
         "fixed_ranges",
+        "has_float_ends",
         "is_quantize_aware",
+        "num_float_weights",
         "quantize_aware",
     ]
