@@ -98,7 +98,13 @@ def write_frozen(
             )
 
         tf.saved_model.save(
-            tf.Module(), str(path), signatures=serve.get_concrete_function()
+            tf.Module(),
+            str(path),
+            signatures=serve.get_concrete_function(),
+            # The gradient of swish holds a tensor of the first trace.
+            options=tf.saved_model.SaveOptions(
+                experimental_custom_gradients=False
+            ),
         )
 
 

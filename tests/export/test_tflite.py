@@ -145,6 +145,15 @@ def test_int8_of_tiny_layers_is_int8(tiny, tmp_path):
     assert result.input_dtype == result.output_dtype == "int8"
 
 
+def test_an_activation_with_a_gradient_of_its_own(tmp_path):
+    student = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(3, activation="swish")]
+    )
+    result = export.tflite(student, tmp_path / "x.tflite")
+    assert result.passed
+    assert result.operators["LOGISTIC"] == 1
+
+
 def test_float64_students_are_exported_in_float32(tmp_path):
     keras.utils.set_random_seed(0)
     dtype = "float64"
