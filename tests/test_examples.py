@@ -102,6 +102,15 @@ def test_shrink_any_model():
     assert mean(results["random"]) > 0.3
 
 
+@pytest.mark.slow
+def test_quantize_aware_distillation():
+    results = run("quantize_aware_distillation")
+    aware = mean(results["quantize_aware"])
+    assert aware >= mean(results["after_training"])
+    assert aware > mean(results["float"]) - 0.01
+    assert min(results["agreement"]) > 0.99
+
+
 def test_every_example_has_a_test():
     tests = {name.removeprefix("test_") for name in globals()}
     assert {path.stem for path in EXAMPLES} <= tests

@@ -3,12 +3,17 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_kd import export
 
 pytestmark = pytest.mark.export
 
 GOOD = np.random.default_rng(0).random((20, 3))
+
+
+def _pipeline(array):
+    return tf.data.Dataset.from_tensor_slices(array)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +31,12 @@ GOOD = np.random.default_rng(0).random((20, 3))
         ([GOOD, GOOD], "with the inputs 'input'"),
         (lambda: GOOD, "dataset"),
         ((batch for batch in [GOOD]), "dataset.*Received.*generator"),
+        (_pipeline(GOOD[:0]).batch(5), "non-empty"),
+        # How many are left is only known when it is read.
+        (_pipeline(GOOD).filter(lambda x: x[0] > 2).batch(5), "non-empty"),
+        (_pipeline(np.where(GOOD > 0.9, np.nan, GOOD)).batch(5), "finite"),
+        (_pipeline(GOOD), r"first axis counts examples"),
+        (_pipeline(GOOD).batch(5).repeat(), "finite.*take"),
     ],
     ids=[
         "none",
@@ -40,6 +51,11 @@ GOOD = np.random.default_rng(0).random((20, 3))
         "two-inputs",
         "function",
         "generator",
+        "empty-pipeline",
+        "filtered-pipeline",
+        "nan-in-a-pipeline",
+        "unbatched-pipeline",
+        "endless-pipeline",
     ],
 )
 def test_bad_calibration_is_refused_before_converting(
