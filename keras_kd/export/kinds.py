@@ -80,7 +80,7 @@ QUANTIZATIONS = (
     "int4_weights",
 )
 # Those that compute in whole numbers, with ranges from calibration data.
-CALIBRATED = tuple(name for name, kind in KINDS.items() if kind.ends)
+CALIBRATED = tuple(name for name in QUANTIZATIONS if KINDS[name].ends)
 # Least share of equal classes where a file that rounds meets real data.
 MIN_AGREEMENT = 0.8
 
