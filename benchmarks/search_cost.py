@@ -1,17 +1,21 @@
 """What a search costs beyond the training of its students.
 
-Two settings of 12 trials. With a teacher of ten times the students' cost, by
-`StudentTuner`, which caches the live teacher, and by KerasTuner with
-`keras.distillation`. And with trials of some seconds, still far shorter than
-real ones, by `StudentTuner` from a cache, with and without a budget of bytes,
-and the 12 students alone, by `fit`, in a cleared session each. What is
-compared alternates, and the minimum of each trial counts, because medians
-swing twofold on shared machines. Writes `benchmarks/results/search_cost.json`.
+Three parts. `live`: 12 trials with a teacher of ten times the students' cost,
+by `StudentTuner`, which caches the live teacher, and by KerasTuner with
+`keras.distillation`. `overhead`: 12 trials of some seconds, still far shorter
+than real ones, by `StudentTuner` from a cache, with and without a budget of
+bytes, and the 12 students alone, by `fit`, in a cleared session each; students
+of some 20 ms a step, as in `teacher_cache.py`. `decisions`: how long a student
+over the budget takes. What is compared alternates, and the minimum of each
+trial counts, because medians swing twofold on shared machines. Writes
+`benchmarks/results/search_cost.json`; parts that are not run stay as they are
+there.
 
-    python benchmarks/search_cost.py [--rounds 3] [--live-rounds 1]
+    python benchmarks/search_cost.py [PART ...] [--rounds 3]
 """
 
 import argparse
+import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -34,7 +38,8 @@ from keras_kd.search.measurements import Measurements
 
 Job = Callable[[], list[float]]
 HEAVY_TEACHER = {"filters": 8, "teacher_filters": 116, "epochs": 5}
-LONGER_TRIALS = {"filters": 16, "teacher_filters": 32, "epochs": 10}
+LONGER_TRIALS = {"filters": 32, "teacher_filters": 32, "epochs": 5}
+LIVE, OVERHEAD, DECIDED, AGAIN = 1 / 3, 0.15, 5.0, 0.010
 
 
 def alternate(jobs: dict[str, Job], rounds: int) -> dict[str, float]:
@@ -63,7 +68,71 @@ def mobilenet() -> Any:
     )
 
 
-def decisions() -> dict[str, float]:
+def live(rounds: int) -> dict[str, Any]:
+    """Search with a teacher that is no cache; against KerasTuner alone."""
+    searches = Searches(**HEAVY_TEACHER)
+    cost = searches.cost(3)
+    print(f"the teacher costs {cost:.1f} epochs of the widest student")
+    seconds = alternate(
+        {
+            "StudentTuner": lambda: searches.ours(searches.teacher),
+            "KerasTuner, keras.distillation": searches.kerastuner,
+        },
+        rounds,
+    )
+    ratio = seconds["StudentTuner"] / seconds["KerasTuner, keras.distillation"]
+    return {
+        "setting": HEAVY_TEACHER,
+        "teacher_cost_in_student_epochs": cost,
+        "seconds": seconds,
+        "ratios": judged("StudentTuner / KerasTuner", ratio, LIVE),
+    }
+
+
+def overhead(rounds: int) -> dict[str, Any]:
+    """Search from a cache; against the students alone."""
+    searches = Searches(**LONGER_TRIALS)
+    size = keras_kd.Budget(size_bytes=10**6, quantization="int8")
+    seconds = alternate(
+        {
+            "cache": lambda: searches.ours(searches.cache),
+            "cache, budget": lambda: searches.ours(searches.cache, budget=size),
+            "alone": searches.students,
+        },
+        rounds,
+    )
+    ratios: dict[str, Any] = {}
+    for job in ("cache", "cache, budget"):
+        share = seconds[job] / seconds["alone"] - 1
+        ratios |= judged(f"{job} / alone - 1", share, OVERHEAD)
+    return {
+        "setting": LONGER_TRIALS,
+        "seconds": seconds,
+        "seconds_a_trial_alone": seconds["alone"] / TRIALS,
+        "ratios": ratios,
+    }
+
+
+def decisions(rounds: int) -> dict[str, Any]:
+    """Decide about students over the budget."""
+    each = [decided() for _ in range(rounds)]
+    least = {name: min(row[name] for row in each) for name in each[0]}
+    ratios: dict[str, Any] = {}
+    for name, value in least.items():
+        limit = AGAIN if name.endswith("again") else DECIDED
+        ratios |= judged(f"seconds, {name}", value, limit)
+    most = {name: max(row[name] for row in each) for name in each[0]}
+    return {"seconds": {"minimum": least, "maximum": most}, "ratios": ratios}
+
+
+def judged(name: str, value: float, limit: float) -> dict[str, Any]:
+    """Print and return a figure with its limit."""
+    verdict = "met" if value <= limit else "MISSED"
+    print(f"  {name:28} {value:8.4f} (at most {limit:.3f}: {verdict})")
+    return {name: {"value": value, "limit": limit}}
+
+
+def decided() -> dict[str, float]:
     """Seconds to decide about students over budget, and a second time.
 
     One is far too large, which its weights tell; the others take a
@@ -97,84 +166,30 @@ def decisions() -> dict[str, float]:
     return seconds
 
 
+PARTS = {"live": live, "overhead": overhead, "decisions": decisions}
+
+
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", default=list(PARTS))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--live-rounds", type=int, default=1)
     given = parser.parse_args()
-    each = [decisions() for _ in range(given.rounds)]
-    decided = {name: min(row[name] for row in each) for name in each[0]}
-    worst = {name: max(row[name] for row in each) for name in each[0]}
-    heavy = Searches(**HEAVY_TEACHER)
-    cost = heavy.cost(given.rounds)
-    print(f"the teacher costs {cost:.1f} epochs of the widest student")
-    seconds = alternate(
-        {
-            "StudentTuner, live teacher": lambda: heavy.ours(heavy.teacher),
-            "KerasTuner, keras.distillation": heavy.kerastuner,
-        },
-        given.live_rounds,
-    )
-    longer = Searches(**LONGER_TRIALS)
-    size = keras_kd.Budget(size_bytes=10**6, quantization="int8")
-    seconds |= alternate(
-        {
-            "StudentTuner, cache": lambda: longer.ours(longer.cache),
-            "StudentTuner, cache and budget": lambda: longer.ours(
-                longer.cache, budget=size
-            ),
-            "students alone": longer.students,
-        },
-        given.rounds,
-    )
-    for name, value in seconds.items():
-        print(f"  {name:34} {value:8.2f} s, {value / TRIALS:6.2f} a trial")
-    alone = seconds["students alone"]
-    found = {
-        "live teacher / KerasTuner, keras.distillation": (
-            seconds["StudentTuner, live teacher"]
-            / seconds["KerasTuner, keras.distillation"],
-            1 / 3,
-        ),
-        "overhead of a trial over its student alone": (
-            seconds["StudentTuner, cache"] / alone - 1,
-            0.15,
-        ),
-        "the same, each new architecture measured": (
-            seconds["StudentTuner, cache and budget"] / alone - 1,
-            0.15,
-        ),
-        **{
-            f"seconds to decide, {name}": (
-                value,
-                0.010 if name.endswith("again") else 5.0,
-            )
-            for name, value in decided.items()
-        },
-    }
-    for name, (value, limit) in found.items():
-        verdict = "met" if value <= limit else "MISSED"
-        print(f"  {name:48} {value:8.4f}  (at most {limit:.3f}: {verdict})")
-    path = record.write(
-        "search_cost",
-        {
-            "what": f"{TRIALS} trials, {IMAGES} images {SIDE}x{SIDE}x1 and "
-            f"{HELD_OUT} for validation, batch {BATCH}; sum of each trial's "
-            f"minimum over {given.rounds} alternating rounds "
-            f"({given.live_rounds} of those with a live teacher)",
-            "with_a_live_teacher": HEAVY_TEACHER,
-            "the_others": LONGER_TRIALS,
-            "teacher_cost_in_student_epochs": cost,
-            "seconds": seconds,
-            "seconds_to_decide": {"minimum": decided, "maximum": worst},
-            "ratios": {
-                name: {"ratio": value, "limit": limit}
-                for name, (value, limit) in found.items()
-            },
-        },
-    )
-    print(f"written: {path.name}")
+    older = record.RESULTS / "search_cost.json"
+    found = json.loads(older.read_text("utf-8")) if older.exists() else {}
+    for part in given.parts:
+        rounds = given.rounds
+        found[part] = {"rounds": rounds, **PARTS[part](rounds)}
+        what = (
+            f"{TRIALS} trials, {IMAGES} images {SIDE}x{SIDE}x1 and {HELD_OUT} "
+            f"for validation, batch {BATCH}; sum of each trial's minimum over "
+            "alternating rounds"
+        )
+        parts = {name: found[name] for name in PARTS if name in found}
+        path = record.write("search_cost", {"what": what, **parts})
+        print(f"written: {path.name}, {part}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,11 @@ import ast
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from statistics import mean
 
 import pytest
+from processes import run_python
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -27,21 +26,11 @@ def run(name):
     folder = Path(os.environ.get("TFDS_DATA_DIR", ""), needed or "")
     if needed and not ("TFDS_DATA_DIR" in os.environ and folder.is_dir()):
         pytest.skip(f"needs the data set {needed} in TFDS_DATA_DIR")
-    environment = {
-        **os.environ,
-        "KERAS_KD_FAST": "1",
-        "PYTHONPATH": str(ROOT),
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-    }
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / f"{name}.py")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
+    result = run_python(
+        ROOT / "examples" / f"{name}.py",
+        KERAS_KD_FAST="1",
+        TF_CPP_MIN_LOG_LEVEL="2",
     )
-    assert result.returncode == 0, result.stderr[-3000:]
     results = json.loads(result.stdout.splitlines()[-1])
     if "skipped" in results:
         pytest.skip(results["skipped"])
@@ -133,15 +122,10 @@ def test_an_example_has_the_form_of_keras_io(path):
 @pytest.mark.parametrize("name", DATASETS)
 def test_an_example_says_what_it_misses(name, tmp_path):
     (tmp_path / "tensorflow_datasets.py").write_text("raise ImportError('no')")
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / f"{name}.py")],
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
+    result = run_python(
+        ROOT / "examples" / f"{name}.py",
+        PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}",
     )
-    assert result.returncode == 0, result.stderr[-3000:]
     said = json.loads(result.stdout.splitlines()[-1])["skipped"]
     assert re.search(DATASETS[name], said, re.IGNORECASE)
     assert re.search("tensorflow.datasets", said)

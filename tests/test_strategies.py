@@ -1,10 +1,8 @@
 """strategies.strategy: names, devices, batches, two logical CPUs."""
 
-import subprocess
-import sys
-
 import pytest
 import tensorflow as tf
+from processes import run_python
 
 from keras_kd.strategies import strategy
 
@@ -56,14 +54,7 @@ def test_mirrored_on_one_device():
 
 
 def test_two_replicas_train_as_one():
-    result = subprocess.run(
-        [sys.executable, "-c", TWO_CPUS],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
+    result = run_python("-c", TWO_CPUS)
     assert result.stdout.split("\n")[:2] == ["replicas 1", "replicas 2"]
 
 

@@ -1,14 +1,13 @@
 """Every search of `tuning/` runs, alone and in several processes."""
 
 import json
-import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import keras
 import numpy as np
+import processes
 import pytest
 
 import keras_kd
@@ -31,22 +30,9 @@ BUDGETS = {
 }
 
 
-def run(*command, **environment):
-    """Run a command and return the results in its last line."""
-    result = subprocess.run(
-        list(map(str, command)),
-        env={
-            **os.environ,
-            "PYTHONPATH": str(TUNING.parent),
-            "TF_CPP_MIN_LOG_LEVEL": "2",
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
+def run(*command, **variables):
+    """Run a program and return the results in its last line."""
+    result = processes.run(*command, TF_CPP_MIN_LOG_LEVEL="2", **variables)
     return json.loads(result.stdout.splitlines()[-1])
 
 

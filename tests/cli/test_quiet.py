@@ -1,33 +1,25 @@
 """Loading TensorFlow prints nothing, unless it fails."""
 
-import subprocess
-import sys
-
-
-def run(code):
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from processes import run_python
 
 
 def test_loading_prints_nothing_and_later_lines_are_shown():
-    result = run(
+    result = run_python(
+        "-c",
         "import os, sys\n"
         "from keras_kd.cli.quiet import load_tensorflow\n"
         "load_tensorflow()\n"
         "load_tensorflow()\n"
         "os.write(2, b'later')\n"
-        "print('tensorflow' in sys.modules)"
+        "print('tensorflow' in sys.modules)",
     )
     assert result.stdout == "True\n"
     assert result.stderr == "later"
 
 
 def test_a_failed_import_shows_what_was_printed():
-    result = run(
+    result = run_python(
+        "-c",
         "import os, sys\n"
         "class Broken:\n"
         "    def find_spec(self, name, *_):\n"
@@ -39,6 +31,6 @@ def test_a_failed_import_shows_what_was_printed():
         "try:\n"
         "    load_tensorflow()\n"
         "except ImportError as error:\n"
-        "    os.write(2, str(error).encode())\n"
+        "    os.write(2, str(error).encode())\n",
     )
     assert result.stderr == "library not found; no keras"

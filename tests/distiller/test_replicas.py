@@ -1,16 +1,13 @@
 """One replica and N give the same student (item 7 of keras.distillation)."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import run_python
 
 SCRIPT = Path(__file__).with_name("replica_run.py")
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -19,15 +16,7 @@ def runs(tmp_path_factory):
     results = {}
     for count in (1, 2, 4):
         path = folder / f"{count}.json"
-        done = subprocess.run(
-            [sys.executable, SCRIPT, str(count), path],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+        run_python(SCRIPT, count, path)
         results[count] = json.loads(path.read_text())
     return results
 

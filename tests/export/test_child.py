@@ -5,6 +5,7 @@ import tempfile
 
 import numpy as np
 import pytest
+from processes import PATIENCE
 
 from keras_kd import export
 from keras_kd.export import child
@@ -12,7 +13,7 @@ from keras_kd.export import child
 pytestmark = pytest.mark.export
 
 
-def _convert(folder, monkeypatch, program, timeout=60.0):
+def _convert(folder, monkeypatch, program, timeout=PATIENCE):
     """Run `convert_all` with another program in the converter's place."""
     real = child.run
 

@@ -3,12 +3,12 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from processes import PATIENCE
+from processes import run_python
 
 from keras_kd.export import child
 from keras_kd.export.conversion import convert_student
@@ -38,7 +38,7 @@ def stand_in(tmp_path, monkeypatch):
     monkeypatch.setattr(child, "PROGRAM", str(program))
     converter = Converter()
 
-    def do(code, timeout=30.0):
+    def do(code, timeout=PATIENCE):
         job = tmp_path / "job"
         job.write_text(code)
         return converter.run(job, timeout=timeout, subject="Budget")
@@ -64,8 +64,8 @@ def is_running(pid):
     return not status.exists() or status.read_text().split()[2] != "Z"
 
 
-def wait_until_gone(pid, seconds=15):
-    end = time.monotonic() + seconds
+def wait_until_gone(pid):
+    end = time.monotonic() + PATIENCE
     while is_running(pid) and time.monotonic() < end:
         time.sleep(0.05)
     return not is_running(pid)
@@ -154,15 +154,8 @@ def test_it_ends_when_its_owner_is_killed():
         "time.sleep(1)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        timeout=60,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL
-    assert wait_until_gone(int(done.stdout), seconds=30)
+    done = run_python("-c", code, code=-signal.SIGKILL)
+    assert wait_until_gone(int(done.stdout))
 
 
 def test_the_real_one_converts_and_refuses_as_one_of_its_own(student, tmp_path):
@@ -176,7 +169,7 @@ def test_the_real_one_converts_and_refuses_as_one_of_its_own(student, tmp_path):
             student,
             {"float16": path},
             None,
-            timeout=120,
+            timeout=PATIENCE,
             subject="Budget",
             converter=converter,
         )
@@ -190,7 +183,7 @@ def test_the_real_one_converts_and_refuses_as_one_of_its_own(student, tmp_path):
             folder,
             {"float32": path},
             None,
-            timeout=120,
+            timeout=PATIENCE,
             subject="Budget",
             converter=converter,
         )

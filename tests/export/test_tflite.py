@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 import types
 
 import keras
 import numpy as np
 import pytest
+from processes import run_python
 
 from keras_kd import export
 from keras_kd.evaluation.litert import LiteRTModel
@@ -123,8 +122,7 @@ def test_a_loaded_student_gives_the_same_bytes_in_another_process(
         "path = sys.argv[1] + '/student.tflite'\n"
         "keras_kd.export.tflite(student, path, 'float16', verify=False)\n"
     )
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    subprocess.run(command, check=True, capture_output=True)
+    run_python("-c", code, tmp_path)
     content = (tmp_path / "student.tflite").read_bytes()
     assert content == made[0]["float16"].read_bytes()
 

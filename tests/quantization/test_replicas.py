@@ -1,16 +1,13 @@
 """One replica and two follow the same ranges and learn the same weights."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import run_python
 
 SCRIPT = Path(__file__).with_name("replica_run.py")
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
@@ -19,15 +16,7 @@ def test_replicas_give_the_same_student(tmp_path, activations):
     weights = {}
     for count in (1, 2):
         path = tmp_path / f"{count}.json"
-        done = subprocess.run(
-            [sys.executable, SCRIPT, str(count), path, activations],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+        run_python(SCRIPT, count, path, activations)
         weights[count] = json.loads(path.read_text())
     assert len(weights[1]) >= 10
     for name, value in weights[1].items():

@@ -8,6 +8,7 @@ import time
 
 import cheap_search
 import pytest
+from processes import PATIENCE
 
 pytestmark = pytest.mark.multi_worker
 
@@ -37,8 +38,8 @@ class Cluster:
             },
         )
 
-    def wait(self, tuner_id, seconds=60):
-        self.processes[tuner_id].join(seconds)
+    def wait(self, tuner_id):
+        self.processes[tuner_id].join(PATIENCE)
         return self.processes[tuner_id].exitcode
 
     def send(self, tuner_id, number):
@@ -52,8 +53,8 @@ class Cluster:
         path = self.folder / self.project / "oracle.json"
         return json.loads(path.read_text())["ongoing_trials"]
 
-    def await_trial(self, *tuner_ids, seconds=60):
-        until = time.monotonic() + seconds
+    def await_trial(self, *tuner_ids):
+        until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             try:
                 running = self.trials()
@@ -88,8 +89,9 @@ def test_a_killed_workers_trial_is_handed_out_again(cluster, tmp_path):
     started = time.monotonic()
     assert cluster.wait("a") == 0, cluster.log("a")
     assert cluster.wait("chief") == 0, cluster.log("chief")
-    # A lease of 3 s, 8 trials of 0.2 s, and the machine's own time.
-    assert time.monotonic() - started < 30
+    # A lease of 3 s, 8 trials of 0.2 s, and the machine's own time: not b's
+    # 600.
+    assert time.monotonic() - started < 300
     found = cluster.outcome()
     assert {trial["status"] for trial in found} == {"COMPLETED"}
     oracle = cheap_search.oracle("random", 8)
@@ -154,7 +156,7 @@ def test_a_worker_that_was_paused_leaves_its_trial_to_another(cluster):
     paused = cluster.await_trial("b")["b"]
     cluster.send("b", signal.SIGSTOP)
     cluster.start("a", "random", 6, 0.5)
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while cluster.await_trial("a")["a"] != paused:
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -176,7 +178,7 @@ def test_a_worker_that_was_paused_leaves_its_trial_to_another(cluster):
 
 def test_a_second_chief_is_refused(cluster):
     cluster.start("chief", "random", 6, 0)
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while not (cluster.folder / "kd" / "oracle.json").exists():
         assert time.monotonic() < until
         time.sleep(0.1)

@@ -6,6 +6,7 @@ import time
 
 import cheap_search
 import pytest
+from processes import PATIENCE
 
 
 def storm(folder, kills, longest, *search):
@@ -24,7 +25,7 @@ def storm(folder, kills, longest, *search):
             time.sleep(moments.uniform(0.0, longest))
             process.kill()
             interrupted += not result.exists()
-        process.join(240)
+        process.join(PATIENCE)
     assert process.exitcode == 0, log.read_text()[-5000:]
     return json.loads(result.read_text()), interrupted
 

@@ -1,7 +1,6 @@
 """A search that was killed equals one that was not."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -10,18 +9,16 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import processes
 import pytest
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 
 
-def start(folder, events, moment="", **environment):
-    paths = [str(ROOT), str(ROOT / "tests")]
-    path = {"PYTHONPATH": os.pathsep.join(paths)}
+def start(folder, events, moment="", **variables):
     return subprocess.Popen(
         [sys.executable, HERE / "resume_run.py", folder, events, moment],
-        env=os.environ | path | environment,
+        env=processes.environment(**variables),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -31,7 +28,7 @@ def start(folder, events, moment="", **environment):
 def end(process, code=0):
     """Wait for a process and check how it ended."""
     try:
-        _, error = process.communicate(timeout=180)
+        _, error = process.communicate(timeout=processes.PATIENCE)
     finally:
         process.kill()
     assert process.returncode == code, error

@@ -1,13 +1,10 @@
 """Joined data: labels untouched, misses named, every kind of pipeline."""
 
-import pathlib
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import run_python
 
 import keras_kd
 from keras_kd.core.joined import unpack
@@ -218,14 +215,8 @@ print("replicas", strategy.num_replicas_in_sync)
 
 @pytest.mark.slow
 def test_two_replicas_get_their_own_examples(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", REPLICAS, str(tmp_path / "cache")],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=pathlib.Path(__file__).parents[3],
-    )
-    assert done.stdout.strip().endswith("replicas 2"), done.stderr[-2000:]
+    done = run_python("-c", REPLICAS, tmp_path / "cache")
+    assert done.stdout.strip().endswith("replicas 2")
 
 
 def test_a_cache_is_a_distillers_teacher(build, teacher, student, images):

@@ -2,25 +2,17 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import run_python
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_killed_builds_go_on_to_the_same_bytes(tmp_path):
     program = Path(__file__).with_name("kill_storm.py")
-    done = subprocess.run(
-        [sys.executable, str(program), str(tmp_path), "50"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = run_python(program, tmp_path, 50)
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["kills"] == 50
     assert len(set(result["examples_left"])) >= 8, "killed at other moments"
