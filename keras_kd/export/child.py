@@ -170,8 +170,15 @@ def _tail(output: str) -> str:
     return "\n".join(line[:300] for line in telling[-_LAST_LINES:]) or "(none)"
 
 
-def _refusal(subject: str, quantization: str, error: str) -> str:
+def _refusal(subject: str, quantization: str, error: str | None) -> str:
     """Word what the converter refused; its own text runs to pages."""
+    if error is None:
+        return (
+            f"`{subject}` failed: LiteRT crashes when it runs the "
+            f"{quantization} file that the converter made. Try another "
+            "`quantization`, and calibration data in which every layer gives "
+            "more than one value."
+        )
     operators = sorted(set(re.findall(r"'tf\.(\w+)' op", error)))
     if operators:
         return (

@@ -1,14 +1,14 @@
 """The LiteRT converter, run as a program of its own.
 
 The converter can crash or hang, so that it gets a process of its own, which
-needs nothing but TensorFlow: the student comes as a SavedModel. Everything
-that touches `tf.lite` is here.
+needs nothing but TensorFlow and LiteRT: the student comes as a SavedModel.
+Everything that touches `tf.lite` is here.
 
 Called as `python convert.py job.json` with the job written by
 `keras_kd.export.child`: `saved_models` (folder by quantization),
 `calibration` (`.npy` path by input name), `uint8` (whether integer files
-take bytes) and `outputs` (file path by quantization). A conversion that fails
-writes `error.json` beside the job and exits with 1.
+take bytes) and `outputs` (file path by quantization). Each file is run once. A
+conversion that fails writes `error.json` beside the job and exits with 1.
 
 Called as `python convert.py --serve PID` it does one job after the other for
 the process PID: a line with the job's path comes in, a line with the exit
@@ -129,15 +129,40 @@ def main(job_path: str) -> int:
             )
         # Whatever it is, the parent process words it.
         except Exception as error:
-            report = {
-                "quantization": quantization,
-                "error": f"{type(error).__name__}: {error}",
-            }
-            target = Path(job_path).with_name("error.json")
-            target.write_text(json.dumps(report), "utf-8")
+            _report(job_path, quantization, f"{type(error).__name__}: {error}")
             return 1
         Path(path).write_bytes(content)
+        # Should it take this process with it, that is what is left to read.
+        crashed = _report(job_path, quantization, None)
+        _run_once(content)
+        crashed.unlink()
     return 0
+
+
+def _report(job_path: str, quantization: str, error: str | None) -> Path:
+    """Write what went wrong; `None` for a crash of the runtime."""
+    target = Path(job_path).with_name("error.json")
+    report = {"quantization": quantization, "error": error}
+    target.write_text(json.dumps(report), "utf-8")
+    return target
+
+
+def _run_once(content: bytes) -> None:
+    """Run a file on zeros: LiteRT aborts on some that the converter makes.
+
+    Errors that it raises are for the verification to word.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_content=content, num_threads=1)
+        interpreter.allocate_tensors()
+        for detail in interpreter.get_input_details():
+            zeros = np.zeros(detail["shape"], detail["dtype"])
+            interpreter.set_tensor(detail["index"], zeros)
+        interpreter.invoke()
+    except (RuntimeError, ValueError):
+        pass
 
 
 def serve(parent: int) -> int:

@@ -91,9 +91,11 @@ def text_transformer(
     x = _dropped(x, dropout, "tokens")
     tokens = without_padding(x, real, "tokens")
     mask = layers.Reshape((1, 1, length), name="scores_mask")(real)
-    lowered = layers.Rescaling(
-        _PADDING_SCORE, offset=-_PADDING_SCORE, name="padding_score"
-    )(mask)
+    # Not the mask less 1: where calibration data has no padding, LiteRT aborts
+    # at a sum that is always 0.
+    padding = keras.ops.cast(keras.ops.equal(inputs, 0), "float32")
+    padding = layers.Reshape((1, 1, length), name="padding_mask")(padding)
+    lowered = layers.Rescaling(-_PADDING_SCORE, name="padding_score")(padding)
     for number in range(1, depth + 1):
         name = f"stage_{number}"
         attended = _attention(tokens, mask, lowered, heads, dropout, name)

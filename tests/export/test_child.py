@@ -3,6 +3,7 @@
 import sys
 import tempfile
 
+import keras
 import numpy as np
 import pytest
 from processes import PATIENCE
@@ -93,3 +94,22 @@ def test_a_segfault_of_the_real_export_leaves_nothing(
     # Autograph's own module is there until the process ends, once for all.
     left = [p.name for p in scratch.iterdir()]
     assert not [name for name in left if "autograph" not in name]
+
+
+def test_a_file_that_litert_aborts_on_is_an_error(tmp_path):
+    """A sum that is 0 in all calibration data has a range of no width."""
+    student = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Rescaling(20.0),
+            keras.layers.ReLU(6.0),
+            keras.layers.Rescaling(20.0, offset=-120.0),
+            keras.layers.Dense(3),
+        ]
+    )
+    path = tmp_path / "x.tflite"
+    large = np.random.default_rng(0).uniform(1, 2, (20, 4))
+    with pytest.raises(RuntimeError, match="LiteRT crashes when it runs the i"):
+        export.tflite(student, path, "int8", calibration=large)
+    assert not list(tmp_path.iterdir())
+    assert export.tflite(student, path, "float32", verify=large).passed

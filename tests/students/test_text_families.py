@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_kd import export
 from keras_kd.students import text_cnn
 from keras_kd.students import text_transformer
 
@@ -190,3 +191,14 @@ def test_they_compute_in_mixed_precision(family):
 def test_bad_arguments(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+@pytest.mark.slow
+@pytest.mark.export
+def test_int8_calibrated_without_padding(tmp_path):
+    """LiteRT aborts where a score of padding is a sum that is always 0."""
+    keras.utils.set_random_seed(0)
+    model = text_transformer((7,), 3, width=0.25, vocabulary_size=10, depth=1)
+    tokens = np.random.default_rng(0).integers(1, 10, (60, 7)).astype("int32")
+    path = tmp_path / "x.tflite"
+    assert export.tflite(model, path, "int8", tokens, verify=tokens).passed
