@@ -39,7 +39,8 @@ def verify(
     most an eighth of the range). By
     default the tolerance is 1e-4 for SavedModel, ONNX and float32, 1e-2 for
     float16, 0.1 for dynamic_range and int16x8, 0.2 for int8 and 0.4 for
-    int4_weights; at least 0.05 for a student that computes in float16 or
+    int4_weights; 0.05 for the int8 file of a quantize-aware student, which
+    computes the same; at least 0.05 for a student that computes in float16 or
     bfloat16. With these defaults, files that round to so few bits must also
     pick the student's class on 80 % of the data. Where such a file does not
     pass, the student is converted once more, to float32, and the error names

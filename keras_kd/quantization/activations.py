@@ -20,6 +20,7 @@ FIXED = {
     "softmax": _ABOVE_0,
     "tanh": (-1.0, 127 / 128),
 }
+NOT_NEGATIVE = {"relu", "relu6", "sigmoid", "softmax", "hard_sigmoid"}
 _NAMES = {
     "Gelu": "gelu",
     "HardSigmoid": "hard_sigmoid",

@@ -22,12 +22,14 @@ class FakeQuantize(keras.layers.Identity):
 
     Args:
         delay: Training steps that pass before it rounds in training.
+        count: Tensors that it rounds, each in a call of its own.
         **kwargs: Of `keras.Layer`.
     """
 
-    def __init__(self, delay: int = 0, **kwargs: Any) -> None:
+    def __init__(self, delay: int = 0, count: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.delay = delay
+        self.count = count
         self._fixed: tuple[float, float] | None = None
 
     def build(self, input_shape: Any) -> None:
@@ -35,7 +37,11 @@ class FakeQuantize(keras.layers.Identity):
         self.steps = step_counter(self)
 
     def call(
-        self, inputs: Any, training: bool | None = None, averaged: bool = False
+        self,
+        inputs: Any,
+        training: bool | None = None,
+        averaged: bool = False,
+        number: int = 0,
     ) -> Any:
         """Round values.
 
@@ -45,12 +51,14 @@ class FakeQuantize(keras.layers.Identity):
             averaged: Whether `inputs` are averages of values that this layer
                 has rounded: they show nothing new, and halves are rounded as
                 average pooling does.
+            number: Which of its tensors it is, from 0.
         """
         if self._fixed is not None:
             return fake_quantize(inputs, *self._fixed)
         if training and self.trainable and not averaged:
-            self.observe(inputs)
-            self.steps.assign_add(1)
+            if number == 0:
+                self.steps.assign_add(1)
+            self.observe(inputs, number)
         if averaged:
             inputs = rounded_as_averages(inputs, *self.limits())
         if training:
@@ -60,13 +68,17 @@ class FakeQuantize(keras.layers.Identity):
         return ops.where(self.steps > start, rounded, inputs)
 
     def compute_output_spec(
-        self, inputs: Any, training: bool | None = None, averaged: bool = False
+        self,
+        inputs: Any,
+        training: bool | None = None,
+        averaged: bool = False,
+        number: int = 0,
     ) -> Any:
         """Return what comes out: the same shape and type."""
         return keras.KerasTensor(inputs.shape, inputs.dtype)
 
-    def observe(self, inputs: Any) -> None:
-        """Follow the values of a training step."""
+    def observe(self, inputs: Any, number: int) -> None:
+        """Follow the values of a training step, which is counted already."""
 
     def round(self, inputs: Any) -> Any:
         """Round values in training."""
@@ -75,6 +87,13 @@ class FakeQuantize(keras.layers.Identity):
     def limits(self) -> tuple[Any, Any]:
         """Return the lowest and the highest value, 255 steps above it."""
         raise NotImplementedError
+
+    def grid_step(self) -> Any:
+        """Return the step of the grid, 0 before data was seen."""
+        # In 64 bits and then rounded, as the converter does.
+        low, high = (ops.cast(limit, "float64") for limit in self.limits())
+        step = ops.cast((high - low) / LEVELS, "float32")
+        return ops.where(self.steps > 0, step, 0.0)
 
     def fix(self) -> None:
         """Compute with plain numbers until `release`, as a file stores them."""
@@ -88,7 +107,8 @@ class FakeQuantize(keras.layers.Identity):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        return {**super().get_config(), "delay": self.delay}
+        shared = {"count": self.count} if self.count > 1 else {}
+        return {**super().get_config(), "delay": self.delay, **shared}
 
 
 @keras.saving.register_keras_serializable("keras_kd")
@@ -97,7 +117,7 @@ class MovingRange(FakeQuantize):
 
     Formula:
         `low = m * low + (1 - m) * min(batch, 0)`, `high` alike; the first
-        batch sets them.
+        batch sets them. Of several tensors the range holds all of theirs.
 
     Reference:
         Jacob et al. 2018, arXiv:1712.05877, section 3.1.
@@ -114,13 +134,17 @@ class MovingRange(FakeQuantize):
     def build(self, input_shape: Any) -> None:
         """Make the range, empty at first."""
         super().build(input_shape)
-        make = {"shape": (), "trainable": False, "aggregation": "mean"}
+        shape = (self.count,) if self.count > 1 else ()
+        make = {"shape": shape, "trainable": False, "aggregation": "mean"}
         self.low = self.add_weight(name="low", initializer="zeros", **make)
         self.high = self.add_weight(name="high", initializer="zeros", **make)
 
-    def observe(self, inputs: Any) -> None:
+    def observe(self, inputs: Any, number: int) -> None:
         """Move the range towards the batch's."""
-        kept = ops.where(self.steps > 0, self.momentum, 0.0)
+        kept = ops.where(self.steps > 1, self.momentum, 0.0)
+        if self.count > 1:
+            # The others' stay.
+            kept = ops.where(ops.arange(self.count) == number, kept, 1.0)
         inputs = ops.stop_gradient(inputs)
         for variable, found in (
             (self.low, ops.minimum(ops.min(inputs), 0.0)),
@@ -130,7 +154,7 @@ class MovingRange(FakeQuantize):
 
     def limits(self) -> tuple[Any, Any]:
         """Return the range."""
-        return self.low + 0.0, self.high + 0.0
+        return ops.min(self.low), ops.max(self.high)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
@@ -141,7 +165,8 @@ class MovingRange(FakeQuantize):
 class LearnedStep(FakeQuantize):
     """Rounds to multiples of a step that training finds.
 
-    The first batch sets the step to `2 * mean(|v|) / sqrt(highest)`.
+    The first batch sets the step to `2 * mean(|v|) / sqrt(highest)`, of
+    several tensors to the largest.
 
     Reference:
         Esser et al. 2020, arXiv:1902.08153 (LSQ), at 8 bits.
@@ -164,12 +189,14 @@ class LearnedStep(FakeQuantize):
             name="step", shape=(), initializer="ones", aggregation="mean"
         )
 
-    def observe(self, inputs: Any) -> None:
+    def observe(self, inputs: Any, number: int) -> None:
         """Set the step from the first batch."""
         size = ops.mean(ops.abs(ops.stop_gradient(inputs)))
         first = 2 * size / math.sqrt(self._limits[1])
         first = ops.where(first > 0, first, 1.0)
-        self.step.assign(ops.where(self.steps > 0, self.step + 0.0, first))
+        if number:
+            first = ops.maximum(first, self.step)
+        self.step.assign(ops.where(self.steps > 1, self.step + 0.0, first))
 
     def round(self, inputs: Any) -> Any:
         """Round to the step, which learns from it."""
@@ -211,28 +238,6 @@ class FixedRange(FakeQuantize):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
         return {**super().get_config(), "low": self.low, "high": self.high}
-
-
-def input_step(layer: keras.Layer) -> Any:
-    """Return the step of the grid that a layer's inputs are on.
-
-    Args:
-        layer: Layer of a Functional model.
-
-    Returns:
-        A scalar, 0 before data was seen; `None` where no `FakeQuantize` of
-        the layer's own model made the inputs.
-    """
-    nodes = layer._inbound_nodes
-    while len(nodes) == 1 and len(nodes[0].input_tensors) == 1:
-        before = nodes[0].input_tensors[0]._keras_history.operation
-        if isinstance(before, FakeQuantize):
-            low, high = before.limits()
-            return (high - low) / LEVELS
-        if isinstance(before, (keras.layers.InputLayer, keras.Function)):
-            return None
-        nodes = before._inbound_nodes
-    return None
 
 
 def step_counter(layer: keras.Layer) -> keras.Variable:

@@ -12,9 +12,16 @@ from keras_kd.quantization.affine import Affine
 from keras_kd.quantization.ends import FloatEnd
 from keras_kd.quantization.fake_quantize import FakeQuantize
 from keras_kd.quantization.kernels import QuantizedEmbedding
+from keras_kd.quantization.neighbours import PlainInFile
 from keras_kd.quantization.weighted import QuantizedKernel
 
-_WITH_CONSTANTS = (Affine, FakeQuantize, QuantizedEmbedding, QuantizedKernel)
+_WITH_CONSTANTS = (
+    Affine,
+    FakeQuantize,
+    PlainInFile,
+    QuantizedEmbedding,
+    QuantizedKernel,
+)
 
 
 def is_quantize_aware(student: keras.Model) -> bool:

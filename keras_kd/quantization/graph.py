@@ -7,6 +7,8 @@ import keras
 from keras import layers
 
 from keras_kd.core.graphs import calls
+from keras_kd.quantization.activations import activation_of
+from keras_kd.quantization.activations import function_name
 from keras_kd.quantization.kinds import is_fused
 from keras_kd.quantization.kinds import kind_of
 from keras_kd.quantization.kinds import takes_relu
@@ -53,6 +55,36 @@ class Graph:
         """Tell whether a layer is called with `training=False` for good."""
         (node,) = self._calls[id(operation)]
         return node.arguments.kwargs.get("training") is False
+
+    def activation(self, operation: Any) -> str | None:
+        """Name the activation that an operation is or ends with."""
+        kind = self.kinds.get(id(operation))
+        if kind == "kernel":
+            return function_name(operation.activation)
+        return activation_of(operation) if kind == "activation" else None
+
+    def is_concatenation(self, operation: Any) -> bool:
+        """Tell a concatenation that is called once, in int8."""
+        key = id(operation)
+        is_one = type(operation).__name__ == "Concatenate"
+        kind = self.kinds[key]
+        return is_one and kind == "arithmetic" and len(self._calls[key]) == 1
+
+    def source(self, tensor: Any) -> Any:
+        """Return the operation whose grid a tensor is on.
+
+        Returns:
+            An operation of one call, `None` where there is none such.
+        """
+        while True:
+            operation = tensor._keras_history.operation
+            calls = self._calls.get(id(operation), [])
+            if len(calls) != 1:
+                return None
+            moving = self.kinds[id(operation)] in ("average", "keep")
+            if not moving:
+                return operation
+            tensor = calls[0].input_tensors[0]
 
     def _count(self, tensor: Any) -> None:
         self._takers[id(tensor)] = self._takers.get(id(tensor), 0) + 1

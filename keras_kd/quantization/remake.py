@@ -11,13 +11,17 @@ from keras_kd.quantization.activations import QuantizedActivation
 from keras_kd.quantization.activations import activation_of
 from keras_kd.quantization.activations import function_name
 from keras_kd.quantization.affine import AFFINE
+from keras_kd.quantization.elementwise import PAIRWISE
+from keras_kd.quantization.elementwise import QuantizedGlobalAveragePooling2D
 from keras_kd.quantization.graph import Graph
+from keras_kd.quantization.hard_swish import QuantizedHardSwish
 from keras_kd.quantization.kernels import KERNELS
 from keras_kd.quantization.kernels import QuantizedEmbedding
 from keras_kd.quantization.kinds import rescaling_of
 
-# Activations that are several operators in int8.
-_COMPOSED = ("hard_sigmoid", "silu")
+_POOLING = layers.GlobalAveragePooling2D
+# Activations that are several operators in int8, or one of its own rounding.
+_COMPOSED = ("hard_sigmoid", "hard_silu", "silu")
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,24 @@ def remade(operation: Any, graph: Graph, settings: Settings) -> Any:
         if id(operation) in graph.raw:
             return layers.Identity(name=operation.name)
         return AFFINE[type(operation)].from_config(config)
+    if kind == "arithmetic" and type(operation) is _POOLING:
+        return QuantizedGlobalAveragePooling2D.from_config(config)
+    pairwise = PAIRWISE.get(type(operation).__name__)
+    if kind == "arithmetic" and pairwise and len(_inputs(operation)) == 2:
+        return pairwise(name=operation.name)
     if kind == "activation" and activation_of(operation) in _COMPOSED:
         return activation_layer(str(activation_of(operation)), operation.name)
     return type(operation).from_config(config)
 
 
+def _inputs(operation: Any) -> list[Any]:
+    return operation._inbound_nodes[0].input_tensors
+
+
 def activation_layer(activation: str, name: str) -> Any:
     """Return the layer of an activation that is an operator of its own."""
+    if activation == "hard_silu":
+        return QuantizedHardSwish(name=name)
     made = QuantizedActivation if activation in _COMPOSED else layers.Activation
     return made(activation, name=name)
 

@@ -1,7 +1,6 @@
 """A model made again with its int8 arithmetic simulated."""
 
 from collections.abc import Set
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -10,48 +9,20 @@ from keras import layers
 from keras_kd.core.graphs import view
 from keras_kd.quantization.activations import FIXED
 from keras_kd.quantization.activations import FUSED
-from keras_kd.quantization.activations import activation_of
+from keras_kd.quantization.activations import NOT_NEGATIVE
 from keras_kd.quantization.activations import function_name
 from keras_kd.quantization.ends import FloatEnd
-from keras_kd.quantization.fake_quantize import FakeQuantize
-from keras_kd.quantization.fake_quantize import FixedRange
-from keras_kd.quantization.fake_quantize import LearnedStep
-from keras_kd.quantization.fake_quantize import MovingRange
 from keras_kd.quantization.graph import Graph
+from keras_kd.quantization.grids import shared_grids
 from keras_kd.quantization.remake import Settings
 from keras_kd.quantization.remake import activation_layer
 from keras_kd.quantization.remake import copy_weights
 from keras_kd.quantization.remake import remade
+from keras_kd.quantization.tensors import Known
+from keras_kd.quantization.tensors import Tensors
 
-_NOT_NEGATIVE = {"relu", "relu6", "sigmoid", "softmax", "hard_sigmoid"}
 # Results that are not negative where no input is.
 _SIGN_KEEPING = {"arithmetic", "average", "keep"}
-
-
-@dataclass
-class _Known:
-    """What is known of a tensor of the new model.
-
-    Args:
-        tensor: The tensor, kept so that its id stays its own.
-        name: Of the operation that made it.
-        on_grid: Whether its values are rounded.
-        quantizer: The layer that rounded them, where it is in this model.
-        is_float: Whether an operation without int8 made it.
-        fixed: The range that the device prescribes.
-        negative: Whether values below 0 occur.
-        rounded: Its rounded copy, once there is one.
-    """
-
-    tensor: Any
-    name: str
-    on_grid: bool = False
-    quantizer: FakeQuantize | None = None
-    is_float: bool = False
-    fixed: tuple[float, float] | None = None
-    negative: bool = True
-    rounded: Any = None
-    is_end: bool = False
 
 
 class Rewriter:
@@ -84,7 +55,7 @@ class Rewriter:
         for tensor in replayed.inputs:
             config = tensor._keras_history.operation.get_config()
             made = layers.InputLayer.from_config(config).output
-            replay.note(
+            replay.tensors.note(
                 made,
                 config["name"],
                 on_grid=not outermost and not real,
@@ -123,13 +94,10 @@ class _Replay:
         self._graph = graph
         self._outer = outer
         self._float_end = float_end
-        self._known: dict[int, _Known] = {}
+        self._slots = shared_grids(graph)
+        self.tensors = Tensors(rewriter.settings)
         self._made: dict[int, Any] = {}
         self._marks: dict[str, FloatEnd] = {}
-
-    def note(self, tensor: Any, name: str, **facts: Any) -> None:
-        """Remember what is known of a tensor."""
-        self._known[id(tensor)] = _Known(tensor, name, **facts)
 
     def call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
         """Make an operation again, on rounded inputs, and call it."""
@@ -137,15 +105,14 @@ class _Replay:
         consumer = kind
         if kind == "nested" and self._rewriter.takes_real(operation):
             consumer = "float"
-        if id(operation) not in self._graph.raw:
+        if self._graph.is_concatenation(operation):
+            args = self._joined(operation, args)
+        elif id(operation) not in self._graph.raw:
             args, kwargs = keras.tree.map_structure(
                 lambda leaf: self._ready(leaf, consumer), (args, kwargs)
             )
-        known = [
-            self._known[id(leaf)]
-            for leaf in keras.tree.flatten((args, kwargs))
-            if id(leaf) in self._known
-        ]
+        leaves = map(self.tensors.known, keras.tree.flatten((args, kwargs)))
+        known = [leaf for leaf in leaves if leaf is not None]
         if kind == "nested":
             return self._nested(operation, args, kwargs)
         layer = self._layer(operation, kind)
@@ -153,7 +120,7 @@ class _Replay:
             # In place of a normalization, which takes a mask and a mode.
             kwargs = {}
         if kind == "constant":
-            args = tuple(a for a in args if id(a) in self._known)
+            args = tuple(a for a in args if self.tensors.known(a))
         outputs = layer(*args, **kwargs)
         copy_weights(operation, layer, self._graph)
         name = operation.name
@@ -165,11 +132,11 @@ class _Replay:
         if kind == "average" and known[0].quantizer is not None:
             quantizer = known[0].quantizer
             outputs = quantizer(outputs, averaged=True)
-            self.note(outputs, name, on_grid=True, quantizer=quantizer)
+            self.tensors.note(outputs, name, on_grid=True, quantizer=quantizer)
             return outputs
         facts = self._facts(operation, kind, known)
         for leaf in keras.tree.flatten(outputs):
-            self.note(leaf, name, **facts)
+            self.tensors.note(leaf, name, **facts)
         return outputs
 
     def as_output(self, tensor: Any) -> Any:
@@ -178,50 +145,36 @@ class _Replay:
         What a softmax or sigmoid gives stays as it is: the device rounds it
         to 1/256 by itself, and losses read the logits before it.
         """
-        known = self._known[id(tensor)]
+        known = self.tensors.of(tensor)
         known.is_end = self._outer
         if self._float_end:
             return self._marked(known) if self._outer else tensor
-        return tensor if known.fixed and self._outer else self._rounded(known)
+        return (
+            tensor
+            if known.fixed and self._outer
+            else self.tensors.rounded(known)
+        )
 
     def _ready(self, leaf: Any, consumer: str) -> Any:
         """Return an input of an operation, rounded where it has to be."""
-        known = self._known.get(id(leaf))
+        known = self.tensors.known(leaf)
         if known is None:
             return leaf
         made_float = known.is_float or (known.is_end and not known.on_grid)
         if consumer == "float" and made_float:
             return leaf
-        return self._rounded(known)
+        return self.tensors.rounded(known)
 
-    def _rounded(self, known: _Known) -> Any:
-        if known.on_grid or "float" not in str(known.tensor.dtype):
-            return known.tensor
-        if known.rounded is None:
-            quantizer = self._quantizer(known)
-            known.rounded = quantizer(known.tensor)
-            self.note(
-                known.rounded,
-                known.name,
-                on_grid=True,
-                quantizer=quantizer,
-                negative=known.negative,
-            )
-        return known.rounded
-
-    def _quantizer(self, known: _Known) -> FakeQuantize:
-        """Make the layer that rounds a tensor."""
-        count = sum(
-            k.name == known.name and k.on_grid for k in self._known.values()
-        )
-        name = f"{known.name}_quantized" + (f"_{count}" if count else "")
-        settings = self._settings
-        if known.fixed:
-            return FixedRange(*known.fixed, name=name, delay=settings.delay)
-        # Ranges of data and of logits are not the student's to choose.
-        if settings.learned and not known.is_end:
-            return LearnedStep(known.negative, name=name, delay=settings.delay)
-        return MovingRange(settings.momentum, name=name, delay=settings.delay)
+    def _joined(self, operation: Any, args: Any) -> Any:
+        """Return the inputs of a concatenation, on one grid."""
+        joined = []
+        for place, tensor in enumerate(keras.tree.flatten(args)):
+            known = self.tensors.of(tensor)
+            slot = self._slots.get((id(operation), place))
+            if not known.is_float:
+                known = self.tensors.of(self.tensors.rounded(known))
+            joined.append(self.tensors.joined(known, slot))
+        return (joined,)
 
     def _nested(self, operation: Any, args: Any, kwargs: Any) -> Any:
         if id(operation) not in self._made:
@@ -229,12 +182,12 @@ class _Replay:
         outputs = self._made[id(operation)](*args, **kwargs)
         is_float = id(operation) in self._rewriter.kept
         for leaf in keras.tree.flatten(outputs):
-            self.note(
+            self.tensors.note(
                 leaf, operation.name, on_grid=not is_float, is_float=is_float
             )
         return outputs
 
-    def _marked(self, known: _Known) -> Any:
+    def _marked(self, known: Known) -> Any:
         name = f"{known.name}_float"
         if name not in self._marks:
             self._marks[name] = FloatEnd(name=name)
@@ -243,19 +196,19 @@ class _Replay:
     def _split(self, operation: Any, outputs: Any) -> Any:
         """Round a layer's result, then apply its activation."""
         name = f"{operation.name}_linear"
-        self.note(outputs, name)
-        rounded = self._rounded(self._known[id(outputs)])
+        rounded = self.tensors.rounded(self.tensors.note(outputs, name))
         activation = function_name(operation.activation)
         # One layer for every call, beside the one that it was split from.
         key = -id(operation)
         if key not in self._made:
             self._made[key] = activation_layer(activation, operation.name)
         result = self._made[key](rounded)
-        self.note(
+        self.tensors.note(
             result,
             operation.name,
             fixed=FIXED.get(activation),
-            negative=activation not in _NOT_NEGATIVE,
+            negative=activation not in NOT_NEGATIVE,
+            slot=self._slots.get(id(operation)),
         )
         return result
 
@@ -269,20 +222,20 @@ class _Replay:
             self._made[key] = remade(operation, self._graph, self._settings)
         return self._made[key]
 
-    def _facts(self, operation: Any, kind: str, known: list[_Known]) -> dict:
+    def _facts(self, operation: Any, kind: str, known: list[Known]) -> dict:
         """Tell what is known of the result of an operation."""
         if kind == "float":
             return {"is_float": True}
         if kind == "embedding":
             return {"on_grid": True}
-        activation = activation_of(operation) if kind == "activation" else None
-        if kind == "kernel":
-            activation = function_name(operation.activation)
-        negative = activation not in _NOT_NEGATIVE
+        activation = self._graph.activation(operation)
+        negative = activation not in NOT_NEGATIVE
         if kind in _SIGN_KEEPING and type(operation).__name__ != "Subtract":
             negative = any(fact.negative for fact in known)
-        facts: dict[str, Any] = {"negative": negative}
-        if kind == "keep" and known and known[0].on_grid:
+        slot = self._slots.get(id(operation))
+        facts: dict[str, Any] = {"negative": negative, "slot": slot}
+        stays = kind == "keep" or self._graph.is_concatenation(operation)
+        if stays and known and known[0].on_grid:
             facts |= {"on_grid": True, "quantizer": known[0].quantizer}
         if activation in FIXED:
             facts["fixed"] = FIXED[activation]

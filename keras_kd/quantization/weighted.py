@@ -8,8 +8,12 @@ from keras import ops
 
 from keras_kd.quantization.arithmetic import kernel_range
 from keras_kd.quantization.arithmetic import quantize_kernel
-from keras_kd.quantization.fake_quantize import input_step
+from keras_kd.quantization.arithmetic import whole
+from keras_kd.quantization.elementwise import as_products
 from keras_kd.quantization.fake_quantize import step_counter
+from keras_kd.quantization.neighbours import input_quantizers
+from keras_kd.quantization.neighbours import input_step
+from keras_kd.quantization.neighbours import output_quantizer
 
 
 class QuantizedKernel(keras.Layer):
@@ -167,8 +171,21 @@ class QuantizedKernel(keras.Layer):
         """Compute as the file does."""
         kernel, bias = self.folded()
         high = self._range(kernel)
-        bias = rounded_bias(self, high, bias)
-        return self.linear(inputs, self.quantized(kernel, high)) + bias
+        kernel = self.quantized(kernel, high)
+        before, after = input_quantizers(self)[0], output_quantizer(self)
+        if before is None or after is None:
+            return self.linear(inputs, kernel) + rounded_bias(self, high, bias)
+        seen = before.steps > 0
+        # Sums of whole numbers, which 24 bits hold, are exact in any order.
+        step = ops.where(seen, before.grid_step(), 1.0)
+        unit = step * (high / 127)
+        sums = self.linear(
+            ops.where(seen, whole(inputs / step), inputs),
+            whole(self._divided(kernel, high / 127)),
+        )
+        bias = bias / unit
+        sums = sums + ops.where(seen, whole(bias), bias)
+        return as_products(sums, unit, after)
 
     def _normalized(self, inputs: Any) -> Any:
         """Compute with the batch's statistics, see the class."""
@@ -190,6 +207,10 @@ class QuantizedKernel(keras.Layer):
 
     def _range(self, kernel: Any) -> Any:
         return kernel_range(self.channels_last(kernel), self.per_channel)
+
+    def _divided(self, kernel: Any, factor: Any) -> Any:
+        """Return a kernel divided by one factor an output channel."""
+        return self.restored(self.channels_last(kernel) / factor)
 
     def _scaled(self, factor: Any) -> Any:
         """Return the kernel times one factor an output channel."""

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from small_families import examples
+from small_families import small
 
 from keras_kd import export
 from keras_kd import students
@@ -62,6 +64,20 @@ def test_everything_in_it_is_int8(made):
     assert result.size_bytes < 0.4 * larger
 
 
+def test_a_file_that_is_a_little_off_does_not_pass(made, aware, digits):
+    """What calibrated files may differ by is too much for these."""
+    other = keras.models.clone_model(aware)
+    other.set_weights(aware.get_weights())
+    spread = np.ptp(aware.predict(digits[1][0], verbose=0))
+    bias = other.get_layer("logits").bias
+    bias.assign(bias + 0.08 * spread)
+    for tolerance, data in ((None, digits[1]), (0.06, digits[1][0])):
+        with pytest.raises(export.ExportMismatchError, match="student gives"):
+            export.verify(made[0], other, data, tolerance=tolerance)
+    assert export.verify(made[0], other, digits[1], tolerance=0.1).passed
+    assert export.verify(made[0], aware, digits[1]).tolerance == 0.05
+
+
 def test_exported_twice_or_after_loading_it_is_the_same(made, aware, tmp_path):
     aware.save(tmp_path / "aware.keras")
     loaded = keras.models.load_model(tmp_path / "aware.keras")
@@ -98,6 +114,22 @@ def test_residual_student(arguments, digits, tmp_path):
     assert (gap > 0.5).mean() < 0.05
     assert gap.max() <= (8 if "activations" in arguments else 1.001)
     assert not {"QUANTIZE", "DEQUANTIZE"} & set(file.operators)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mobilenet_v2", "shufflenet_v2"])
+def test_deep_student(name, tmp_path):
+    """Differences of one step would grow: there must be next to none."""
+    keras.utils.set_random_seed(0)
+    student = small(name)
+    x = examples(student, 100)
+    model = fed(student, x, 10)
+    path = tmp_path / "deep.tflite"
+    export.tflite(model, path, "int8", verify=False)
+    gap, _ = steps_apart(model, path, x)
+    # On grids of their own the inputs of a concatenation were 11 off.
+    assert gap.max() <= 1.001
+    assert (gap > 0.5).mean() < 0.02
 
 
 def zoo():

@@ -1,0 +1,118 @@
+"""The hard swish, in the whole numbers that the device computes it in."""
+
+from typing import Any
+
+import keras
+from keras import layers
+from keras import ops
+
+from keras_kd.quantization.arithmetic import LEVELS
+from keras_kd.quantization.arithmetic import exponent
+from keras_kd.quantization.fake_quantize import FakeQuantize
+from keras_kd.quantization.neighbours import PlainInFile
+from keras_kd.quantization.neighbours import input_quantizers
+from keras_kd.quantization.neighbours import output_quantizer
+
+
+@keras.saving.register_keras_serializable("keras_kd")
+class QuantizedHardSwish(PlainInFile, layers.Activation):
+    """`x * relu6(x + 3) / 6` in 8 bits.
+
+    LiteRT multiplies in 16 bits and rounds three times: of 256 inputs some
+    come out a step away from the nearest value. In inference this layer looks
+    its results up in a table of the same arithmetic; in training it is exact.
+
+    Args:
+        **kwargs: Of `keras.Layer`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "activation": "hard_silu"})
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Compute as the file does, where both grids are known.
+
+        Args:
+            inputs: Values on a grid.
+            training: Whether the student is trained.
+        """
+        exact = super().call(inputs)
+        before, after = input_quantizers(self)[0], output_quantizer(self)
+        if training or self.is_plain or before is None or after is None:
+            return exact
+        grid, results = _grid(before), _grid(after)
+        step, zero = grid
+        place = ops.cast(ops.round(inputs / step), "int32") + zero
+        place = ops.clip(place, 0, LEVELS)
+        found = ops.take(hard_swish_table(grid, results), place)
+        known = ops.logical_and(before.steps > 0, after.steps > 0)
+        # The gradient is the exact one.
+        return exact + ops.stop_gradient(ops.where(known, found, exact) - exact)
+
+
+def hard_swish_table(grid: Any, results: Any) -> Any:
+    """Return the hard swish of all 256 values of a grid.
+
+    Reference:
+        `HardSwish` in tensorflow/lite/kernels/internal/reference/hard_swish.h
+        and `HardSwishPrepare` in tensorflow/lite/kernels/activations.cc.
+
+    Args:
+        grid: Step and place of 0 of the inputs.
+        results: Those of the outputs.
+
+    Returns:
+        Real values `(256,)` on the grid of the outputs.
+    """
+    step, zero = grid
+    high = (ops.arange(LEVELS + 1, dtype="int32") - zero) * 128
+    factor, shift = _multiplier(step / 128 / results[0])
+    value = _high_product(high, factor)
+    gate_factor, gate_shift = _multiplier(step / 128 / (3 / 32768))
+    # More than 15 would leave 32 bits, and saturates all the same.
+    early = ops.clip(gate_shift - 1, 0, 15)
+    gate = _high_product(_saturated(ops.left_shift(high, early)), gate_factor)
+    gate = ops.where(gate_shift > 0, _saturated(gate * 2), gate)
+    gate = _shifted(gate, ops.maximum(-gate_shift, 0))
+    gate = ops.right_shift(gate + 32768, 1)
+    product = _upper(gate * value)
+    whole = _shifted(product, ops.maximum(-shift, 0))
+    place = ops.clip(whole + results[1], 0, LEVELS)
+    return ops.cast(place - results[1], "float32") * results[0]
+
+
+def _multiplier(real: Any) -> tuple[Any, Any]:
+    """Split a factor in 15 bits and an exponent."""
+    shift = exponent(real) + 1
+    factor = ops.minimum(ops.floor(real / 2**shift * 32768 + 0.5), 32767)
+    return ops.cast(factor, "int32"), ops.cast(shift, "int32")
+
+
+def _high_product(values: Any, factor: Any) -> Any:
+    """Multiply 16-bit numbers; the upper half of the double product."""
+    return _upper(values * factor + 16384)
+
+
+def _upper(values: Any) -> Any:
+    """Divide by 2**15, towards 0."""
+    return ops.sign(values) * ops.right_shift(ops.abs(values), 15)
+
+
+def _saturated(values: Any) -> Any:
+    """Clip to 16 bits."""
+    return ops.clip(values, -32768, 32767)
+
+
+def _shifted(values: Any, shift: Any) -> Any:
+    """Divide by a power of 2, halves away from 0."""
+    mask = ops.left_shift(ops.ones_like(shift), shift) - 1
+    rest = ops.bitwise_and(values, mask)
+    half = ops.right_shift(mask, 1) + ops.cast(values < 0, "int32")
+    return ops.right_shift(values, shift) + ops.cast(rest > half, "int32")
+
+
+def _grid(quantizer: FakeQuantize) -> tuple[Any, Any]:
+    """Return the step of a grid, and the place of 0 from its lowest value."""
+    low, _ = quantizer.limits()
+    step = ops.maximum(quantizer.grid_step(), 1e-30)
+    return step, ops.cast(ops.floor(0.5 - low / step), "int32")

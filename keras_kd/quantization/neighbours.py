@@ -1,0 +1,86 @@
+"""What rounds the inputs of a layer, and what its results."""
+
+from typing import Any
+
+import keras
+
+from keras_kd.quantization.fake_quantize import FakeQuantize
+
+# What may stand between a layer and the rounding of its results.
+_FUSED_LAYERS = (
+    keras.layers.Activation,
+    keras.layers.Identity,
+    keras.layers.ReLU,
+)
+
+
+class PlainInFile(keras.Layer):
+    """Mixin for a layer that the converter has to see as Keras has it."""
+
+    is_plain = False
+
+    def fix(self) -> None:
+        """Compute as Keras does until `release`."""
+        self.is_plain = True
+
+    def release(self) -> None:
+        """Undo `fix`."""
+        self.is_plain = False
+
+
+def input_quantizers(layer: keras.Layer) -> list[FakeQuantize | None]:
+    """Return what rounded each input of a layer, `None` where unknown.
+
+    Args:
+        layer: Layer of a Functional model; of several calls nothing is
+            known.
+    """
+    if len(layer._inbound_nodes) != 1:
+        return [None]
+    return [_quantizer(t) for t in layer._inbound_nodes[0].input_tensors]
+
+
+def _quantizer(tensor: Any) -> FakeQuantize | None:
+    """Return what rounded a tensor, if it is in the same model."""
+    operation = tensor._keras_history.operation
+    if isinstance(operation, FakeQuantize):
+        return operation
+    if isinstance(operation, (keras.layers.InputLayer, keras.Function)):
+        return None
+    if len(operation._inbound_nodes) != 1:
+        return None
+    tensors = operation._inbound_nodes[0].input_tensors
+    # All inputs of a concatenation are on one grid.
+    if len(tensors) == 1 or type(operation).__name__ == "Concatenate":
+        return _quantizer(tensors[0])
+    return None
+
+
+def input_step(layer: keras.Layer) -> Any:
+    """Return the step of the grid that a layer's inputs are on.
+
+    Args:
+        layer: Layer of a Functional model.
+
+    Returns:
+        A scalar, 0 before data was seen; `None` where no `FakeQuantize` of
+        the layer's own model made the inputs.
+    """
+    quantizer = input_quantizers(layer)[0]
+    return None if quantizer is None else quantizer.grid_step()
+
+
+def output_quantizer(layer: keras.Layer) -> FakeQuantize | None:
+    """Return what rounds a layer's results, after a ReLU or without.
+
+    Args:
+        layer: Layer of a Functional model.
+    """
+    if len(layer._inbound_nodes) != 1:
+        return None
+    for node in layer._outbound_nodes:
+        if isinstance(node.operation, FakeQuantize):
+            return node.operation
+        if type(node.operation) in _FUSED_LAYERS:
+            return output_quantizer(node.operation)
+    return None
