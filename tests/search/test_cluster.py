@@ -197,7 +197,7 @@ def test_students_trained_by_two_workers_one_of_them_killed(cluster, tmp_path):
     cluster.send("b", signal.SIGKILL)
     cluster.start("a", search=train)
     for tuner_id in ("a", "chief"):
-        assert cluster.wait(tuner_id, 120) == 0, cluster.log(tuner_id)
+        assert cluster.wait(tuner_id) == 0, cluster.log(tuner_id)
     alone = tmp_path / "alone"
     alone.mkdir()
     cheap_search.start(tmp_path / "alone.log", train, alone).join(120)
