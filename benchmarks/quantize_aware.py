@@ -6,12 +6,14 @@ the control; a quantize-aware one under the teacher; a quantize-aware one
 with the labels alone. The control is exported to int8 with calibration, the
 others without. What counts is the accuracy of the files. Settings were
 chosen with `--on validation`; the test images are for the final run.
-Writes `benchmarks/results/quantize_aware.json`.
+Writes `benchmarks/results/quantize_aware.json`; students that are not run stay
+as they are there.
 
-    python benchmarks/quantize_aware.py [--students convnet ds_cnn]
+    python benchmarks/quantize_aware.py [--students convnet mobilenet_v2]
 """
 
 import argparse
+import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from pathlib import Path
 from statistics import mean
 from statistics import stdev
 from typing import Any
+from typing import NamedTuple
 
 import keras
 import record
@@ -27,30 +30,58 @@ import record
 import keras_kd
 from keras_kd import students
 
-DATASET, IMAGES, BATCH = "mnist", 4000, 64
-# Epochs of the teacher, of the float student, and of all that go on.
-TEACHER_EPOCHS, EPOCHS, MORE_EPOCHS = 10, 12, 6
+IMAGES, BATCH, ALPHA, TEMPERATURE = 4000, 64, 0.5, 2.0
 # Learning rates at the first step; they fall to 0 along a cosine.
 RATE, MORE_RATE = 1e-2, 1e-3
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 WITHIN = 0.3  # points below the float student, at most
 LOSES = 1.0  # points that int8 after training loses, at least
 
-# A plain student, and one so narrow that rounding costs it something.
-STUDENTS: dict[str, Callable[..., keras.Model]] = {
-    "convnet": partial(students.convnet, filters=(8, 16), convs_per_stage=1),
-    "ds_cnn": partial(students.ds_cnn, width=0.0625, kernel_size=(3, 3)),
+
+class Setting(NamedTuple):
+    """A student, and how long it learns what.
+
+    Attributes:
+        dataset: Name of the data set.
+        build: Makes the student of an input shape and classes.
+        teacher_epochs: Epochs of the teacher.
+        epochs: Epochs of the float student.
+        more_epochs: Epochs of all that go on from it.
+        narrow: Whether int8 after training shall cost it `LOSES`.
+    """
+
+    dataset: str
+    build: Callable[..., keras.Model]
+    teacher_epochs: int
+    epochs: int
+    more_epochs: int
+    narrow: bool = False
+
+
+# A plain student, and one of a family that loses more by rounding.
+SETTINGS = {
+    "convnet": Setting(
+        "mnist", partial(students.convnet, width=0.125), 10, 12, 6
+    ),
+    "mobilenet_v2": Setting(
+        "cifar10_jpeg",
+        partial(students.mobilenet_v2, width=0.25),
+        10,
+        8,
+        4,
+        narrow=True,
+    ),
 }
-NARROW = "ds_cnn"
 
 
 class Bench:
     """A teacher's cache, and the students that learn from it."""
 
-    def __init__(self, folder: Path, on: str) -> None:
+    def __init__(self, setting: Setting, folder: Path, on: str) -> None:
+        self._setting = setting
         self._folder = folder
         self._data = keras_kd.data.load(
-            DATASET, batch_size=BATCH, max_train=IMAGES
+            setting.dataset, batch_size=BATCH, max_train=IMAGES
         )
         self._images = self._data.train.map(lambda x, y: x)
         self._unseen = getattr(self._data, on).cache()
@@ -61,26 +92,27 @@ class Bench:
             folder / "cache", teacher, self._data.train, verbose=0
         )
 
-    def run(self, name: str, seed: int) -> dict[str, float]:
+    def run(self, seed: int) -> dict[str, float]:
         """Train and export everything from one seed; return accuracies."""
         keras.utils.set_random_seed(seed)
-        student = STUDENTS[name](*self._sizes)
-        self._train(student, EPOCHS, RATE)
+        more = self._setting.more_epochs
+        student = self._setting.build(*self._sizes)
+        self._train(student, self._setting.epochs, RATE)
         found = {"float, before": self.accuracy(student)}
         taught = keras_kd.quantization.quantize_aware(student)
         labelled = keras_kd.quantization.quantize_aware(student)
-        self._train(student, MORE_EPOCHS, MORE_RATE)
-        self._train(taught, MORE_EPOCHS, MORE_RATE)
-        self._train(labelled, MORE_EPOCHS, MORE_RATE, taught=False)
+        self._train(student, more, MORE_RATE)
+        self._train(taught, more, MORE_RATE)
+        self._train(labelled, more, MORE_RATE, taught=False)
         found["float"] = self.accuracy(student)
         found["int8, after training"] = self._file(student, self._images)
         found["int8, aware, labels alone"] = self._file(labelled)
         found["int8, aware, teacher"] = self._file(taught)
         return found
 
-    def num_params(self, name: str) -> int:
-        """Return the size of a student."""
-        return STUDENTS[name](*self._sizes).count_params()
+    def num_params(self) -> int:
+        """Return the size of the student."""
+        return self._setting.build(*self._sizes).count_params()
 
     def accuracy(self, model: Any) -> float:
         """Return the accuracy of a model or a file in percent."""
@@ -92,7 +124,9 @@ class Bench:
     ) -> None:
         data = self._data.train
         if taught:
-            model = keras_kd.Distiller(self._cache, model)
+            model = keras_kd.Distiller(
+                self._cache, model, alpha=ALPHA, temperature=TEMPERATURE
+            )
             data = self._cache.join(data)
         schedule = keras.optimizers.schedules.CosineDecay(
             rate, epochs * len(data)
@@ -113,19 +147,27 @@ class Bench:
     def _make_teacher(self) -> keras.Model:
         keras.utils.set_random_seed(0)
         teacher = students.convnet(*self._sizes, width=0.25)
-        self._train(teacher, TEACHER_EPOCHS, RATE, taught=False)
+        self._train(teacher, self._setting.teacher_epochs, RATE, taught=False)
         return teacher
 
 
-def measure(bench: Bench, name: str, seeds: int) -> dict[str, Any]:
+def measure(name: str, seeds: int, on: str) -> dict[str, Any]:
     """Measure a student; print and return."""
-    params = bench.num_params(name)
-    print(f"{name}, {params:,} parameters", flush=True)
-    rows = []
-    for seed in range(seeds):
-        rows.append(bench.run(name, seed))
-        found = ", ".join(f"{value:.2f}" for value in rows[-1].values())
-        print(f"  seed {seed}: {found}", flush=True)
+    start = time.process_time()
+    setting = SETTINGS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(setting, Path(folder), on)
+        params = bench.num_params()
+        print(
+            f"{name}, {params:,} parameters, {setting.dataset}, {on}: "
+            f"teacher {bench.teacher:.2f}",
+            flush=True,
+        )
+        rows = []
+        for seed in range(seeds):
+            rows.append(bench.run(seed))
+            found = ", ".join(f"{value:.2f}" for value in rows[-1].values())
+            print(f"  seed {seed}: {found}", flush=True)
     table = {}
     for row in rows[0]:
         values = [found[row] for found in rows]
@@ -137,13 +179,21 @@ def measure(bench: Bench, name: str, seeds: int) -> dict[str, Any]:
         }
         print(f"  {row:28} {mean(values):6.2f} ± {spread:.2f}")
     return {
+        "dataset": setting.dataset,
         "num_params": params,
+        "teacher": round(bench.teacher, 2),
+        "epochs": {
+            "teacher": setting.teacher_epochs,
+            "float, before": setting.epochs,
+            "more": setting.more_epochs,
+        },
+        "cpu_seconds": round(time.process_time() - start),
         "accuracy": table,
-        "differences": differences(name, rows),
+        "differences": differences(setting.narrow, rows),
     }
 
 
-def differences(name: str, rows: list[dict[str, float]]) -> dict[str, Any]:
+def differences(narrow: bool, rows: list[dict[str, float]]) -> dict[str, Any]:
     """Print and return what is gained and lost, in the mean."""
 
     def apart(row: str, other: str) -> float:
@@ -154,7 +204,7 @@ def differences(name: str, rows: list[dict[str, float]]) -> dict[str, Any]:
         "aware, teacher - float": (apart(aware, "float"), -WITHIN),
         "aware, teacher - after training": (apart(aware, after), 0.0),
     }
-    if name == NARROW:
+    if narrow:
         cost = apart("float", after)
         gates["float - after training"] = (cost, LOSES)
     for gate, (value, limit) in gates.items():
@@ -173,39 +223,35 @@ def differences(name: str, rows: list[dict[str, float]]) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--students", nargs="+", default=list(STUDENTS))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--students", nargs="+", default=list(SETTINGS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--on", choices=("test", "validation"), default="test")
     given = parser.parse_args()
-    start = time.process_time()
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), given.on)
-        print(f"{DATASET}, {given.on}: teacher {bench.teacher:.2f}", flush=True)
-        tables = {
-            name: measure(bench, name, given.seeds) for name in given.students
-        }
-    if given.on != "test":
-        return
-    path = record.write(
-        "quantize_aware",
-        {
-            "what": f"{DATASET}, {IMAGES} training images: test accuracy in "
-            f"percent of float students and of int8 .tflite files, "
-            f"{given.seeds} seeds; all rows but the first learned for the "
-            "same number of steps",
-            "cpu_seconds": round(time.process_time() - start),
-            "teacher": round(bench.teacher, 2),
-            "epochs": {
-                "teacher": TEACHER_EPOCHS,
-                "float, before": EPOCHS,
-                "more": MORE_EPOCHS,
+    older = record.RESULTS / "quantize_aware.json"
+    tables = {}
+    if older.exists():
+        tables = json.loads(older.read_text("utf-8"))["students"]
+    for name in given.students:
+        tables[name] = measure(name, given.seeds, given.on)
+        if given.on != "test":
+            continue
+        path = record.write(
+            "quantize_aware",
+            {
+                "what": f"{IMAGES} training images: test accuracy in percent "
+                f"of float students and of int8 .tflite files, {given.seeds} "
+                "seeds; all rows but the first learned for the same number "
+                "of steps",
+                "alpha": ALPHA,
+                "temperature": TEMPERATURE,
+                "rates": {"float, before": RATE, "more": MORE_RATE},
+                "students": tables,
             },
-            "rates": {"float, before": RATE, "more": MORE_RATE},
-            "students": tables,
-        },
-    )
-    print(f"written: {path.name}")
+        )
+        print(f"written: {path.name}", flush=True)
 
 
 if __name__ == "__main__":
