@@ -161,7 +161,8 @@ def _logged(log, environment, target, *arguments):
 
 def _hurry():
     protocol.HEARTBEAT_SECONDS = 0.3
-    protocol.LEASE_SECONDS = 3.0
+    # A busy machine may leave a living worker without time for seconds.
+    protocol.LEASE_SECONDS = 8.0
     protocol.POLL_SECONDS = 0.1
 
 
