@@ -9,7 +9,7 @@ chosen with `--on validation`; the test images are for the final run.
 Writes `benchmarks/results/quantize_aware.json`; students that are not run stay
 as they are there.
 
-    python benchmarks/quantize_aware.py [--students convnet mobilenet_v2]
+    python benchmarks/quantize_aware.py [--students convnet mobilenet_v3]
 """
 
 import argparse
@@ -63,9 +63,9 @@ SETTINGS = {
     "convnet": Setting(
         "mnist", partial(students.convnet, width=0.125), 10, 12, 6
     ),
-    "mobilenet_v2": Setting(
+    "mobilenet_v3": Setting(
         "cifar10_jpeg",
-        partial(students.mobilenet_v2, width=0.25),
+        partial(students.mobilenet_v3, width=0.5),
         10,
         8,
         4,

@@ -2,22 +2,18 @@
 
 from typing import Any
 
-import keras
 from keras import layers
-from keras import ops
-
-from keras_kd.quantization.arithmetic import fake_quantize
 
 # Computed by the operator before, at no cost.
 FUSED = {"linear", "relu", "relu6"}
 # Operators of their own that take and give int8.
 SINGLE = {"gelu", "hard_silu", "leaky_relu"}
 # Operators whose int8 outputs have a range that the device prescribes.
-_ABOVE_0 = (0.0, 255 / 256)
+ABOVE_0 = (0.0, 255 / 256)
 FIXED = {
     "hard_sigmoid": (0.0, 1.0),
-    "sigmoid": _ABOVE_0,
-    "softmax": _ABOVE_0,
+    "sigmoid": ABOVE_0,
+    "softmax": ABOVE_0,
     "tanh": (-1.0, 127 / 128),
 }
 NOT_NEGATIVE = {"relu", "relu6", "sigmoid", "softmax", "hard_sigmoid"}
@@ -34,25 +30,6 @@ _NAMES = {
     "Softmax": "softmax",
     "Tanh": "tanh",
 }
-
-
-@keras.saving.register_keras_serializable("keras_kd")
-class QuantizedActivation(layers.Activation):
-    """An activation of several operators, with its inner steps rounded.
-
-    Args:
-        activation: `"silu"` or `"hard_sigmoid"`.
-        **kwargs: Of `keras.Layer`.
-    """
-
-    def call(self, inputs: Any) -> Any:
-        """Compute in the operators that int8 has."""
-        if activation_of(self) == "silu":
-            return inputs * fake_quantize(ops.sigmoid(inputs), *_ABOVE_0)
-        # Constants too have to be on a grid.
-        three = fake_quantize(ops.full((1,), 3.0), 0.0, 3.0)
-        sixth = fake_quantize(ops.full((1,), 1 / 6), 0.0, 1 / 6)
-        return fake_quantize(ops.relu6(inputs + three), 0.0, 6.0) * sixth
 
 
 def activation_of(operation: Any) -> str | None:

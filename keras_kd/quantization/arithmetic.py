@@ -108,6 +108,19 @@ def kernel_range(kernel: Any, per_channel: bool) -> Any:
     return ops.maximum(ops.max(size, axis=axes), _LEAST_RANGE * largest)
 
 
+def kernel_step(high: Any) -> Any:
+    """Return the step of a kernel's grid: 127 are its largest weight.
+
+    In 64 bits and then rounded, as the converter does. TensorFlow makes a
+    product with the reciprocal of a division by a constant, and in 32 bits
+    that is another number.
+
+    Args:
+        high: See `quantize_kernel`.
+    """
+    return ops.cast(ops.cast(high, "float64") / 127, "float32")
+
+
 def learned_step(inputs: Any, step: Any, lowest: int, highest: int) -> Any:
     """Quantize with a step that has a gradient.
 

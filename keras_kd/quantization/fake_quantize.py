@@ -95,6 +95,11 @@ class FakeQuantize(keras.layers.Identity):
         step = ops.cast((high - low) / LEVELS, "float32")
         return ops.where(self.steps > 0, step, 0.0)
 
+    def divisor(self) -> Any:
+        """Return the step of the grid, 1 where there is none."""
+        step = self.grid_step()
+        return ops.where(step > 0, step, 1.0)
+
     def fix(self) -> None:
         """Compute with plain numbers until `release`, as a file stores them."""
         low, high = (float(limit) for limit in self.limits())

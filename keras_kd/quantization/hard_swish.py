@@ -9,13 +9,11 @@ from keras import ops
 from keras_kd.quantization.arithmetic import LEVELS
 from keras_kd.quantization.arithmetic import exponent
 from keras_kd.quantization.fake_quantize import FakeQuantize
-from keras_kd.quantization.neighbours import PlainInFile
-from keras_kd.quantization.neighbours import input_quantizers
-from keras_kd.quantization.neighbours import output_quantizer
+from keras_kd.quantization.neighbours import RoundsAsFile
 
 
 @keras.saving.register_keras_serializable("keras_kd")
-class QuantizedHardSwish(PlainInFile, layers.Activation):
+class QuantizedHardSwish(RoundsAsFile, layers.Activation):
     """`x * relu6(x + 3) / 6` in 8 bits.
 
     LiteRT multiplies in 16 bits and rounds three times: of 256 inputs some
@@ -29,25 +27,17 @@ class QuantizedHardSwish(PlainInFile, layers.Activation):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "activation": "hard_silu"})
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Compute as the file does, where both grids are known.
-
-        Args:
-            inputs: Values on a grid.
-            training: Whether the student is trained.
-        """
-        exact = super().call(inputs)
-        before, after = input_quantizers(self)[0], output_quantizer(self)
-        if training or self.is_plain or before is None or after is None:
-            return exact
-        grid, results = _grid(before), _grid(after)
+    def in_steps(self, inputs: Any, before: Any, after: FakeQuantize) -> Any:
+        """Look results up."""
+        grid, results = _grid(before[0]), _grid(after)
         step, zero = grid
         place = ops.cast(ops.round(inputs / step), "int32") + zero
-        place = ops.clip(place, 0, LEVELS)
-        found = ops.take(hard_swish_table(grid, results), place)
-        known = ops.logical_and(before.steps > 0, after.steps > 0)
+        found = ops.take(
+            hard_swish_table(grid, results), ops.clip(place, 0, LEVELS)
+        )
         # The gradient is the exact one.
-        return exact + ops.stop_gradient(ops.where(known, found, exact) - exact)
+        exact = ops.hard_silu(inputs)
+        return exact + ops.stop_gradient(found - exact)
 
 
 def hard_swish_table(grid: Any, results: Any) -> Any:
@@ -89,8 +79,11 @@ def _multiplier(real: Any) -> tuple[Any, Any]:
 
 
 def _high_product(values: Any, factor: Any) -> Any:
-    """Multiply 16-bit numbers; the upper half of the double product."""
-    return _upper(values * factor + 16384)
+    """Multiply 16-bit numbers; the upper half of the double product, rounded.
+
+    Halves go up, so that the nearest number is taken of those below 0, too.
+    """
+    return ops.right_shift(values * factor + 16384, 15)
 
 
 def _upper(values: Any) -> Any:
@@ -114,5 +107,5 @@ def _shifted(values: Any, shift: Any) -> Any:
 def _grid(quantizer: FakeQuantize) -> tuple[Any, Any]:
     """Return the step of a grid, and the place of 0 from its lowest value."""
     low, _ = quantizer.limits()
-    step = ops.maximum(quantizer.grid_step(), 1e-30)
+    step = quantizer.divisor()
     return step, ops.cast(ops.floor(0.5 - low / step), "int32")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_kd.quantization.fake_quantize import FakeQuantize
 
@@ -26,6 +27,43 @@ class PlainInFile(keras.Layer):
     def release(self) -> None:
         """Undo `fix`."""
         self.is_plain = False
+
+
+class RoundsAsFile(PlainInFile):
+    """Mixin for a layer that rounds, in inference, as the file's kernel does.
+
+    It computes as Keras does in training, and where a grid that its inputs or
+    its results are on is not known.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Compute, in inference from whole numbers.
+
+        Args:
+            inputs: Values on grids.
+            training: Whether the student is trained.
+        """
+        results = super().call(inputs)
+        before, after = input_quantizers(self), output_quantizer(self)
+        grids = [*before, after]
+        if training or self.is_plain or None in grids:
+            return results
+        found = self.in_steps(inputs, before, after)
+        for grid in grids:
+            found = ops.where(grid.steps > 0, found, results)
+        return found
+
+    def in_steps(
+        self, inputs: Any, before: list[FakeQuantize], after: FakeQuantize
+    ) -> Any:
+        """Compute from whole numbers.
+
+        Args:
+            inputs: Values on grids.
+            before: What rounded them, one an input.
+            after: What rounds the results.
+        """
+        raise NotImplementedError
 
 
 def input_quantizers(layer: keras.Layer) -> list[FakeQuantize | None]:

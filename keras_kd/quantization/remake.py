@@ -7,10 +7,10 @@ import keras
 from keras import layers
 
 from keras_kd.quantization.activations import FUSED
-from keras_kd.quantization.activations import QuantizedActivation
 from keras_kd.quantization.activations import activation_of
 from keras_kd.quantization.activations import function_name
 from keras_kd.quantization.affine import AFFINE
+from keras_kd.quantization.composed import QuantizedActivation
 from keras_kd.quantization.elementwise import PAIRWISE
 from keras_kd.quantization.elementwise import QuantizedGlobalAveragePooling2D
 from keras_kd.quantization.graph import Graph

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_kd.quantization.arithmetic import kernel_range
+from keras_kd.quantization.arithmetic import kernel_step
 from keras_kd.quantization.arithmetic import quantize_kernel
 from keras_kd.quantization.arithmetic import whole
 from keras_kd.quantization.elementwise import as_products
@@ -177,11 +178,12 @@ class QuantizedKernel(keras.Layer):
             return self.linear(inputs, kernel) + rounded_bias(self, high, bias)
         seen = before.steps > 0
         # Sums of whole numbers, which 24 bits hold, are exact in any order.
-        step = ops.where(seen, before.grid_step(), 1.0)
-        unit = step * (high / 127)
+        step = before.divisor()
+        weight_step = kernel_step(high)
+        unit = step * weight_step
         sums = self.linear(
             ops.where(seen, whole(inputs / step), inputs),
-            whole(self._divided(kernel, high / 127)),
+            whole(self._divided(kernel, weight_step)),
         )
         bias = bias / unit
         sums = sums + ops.where(seen, whole(bias), bias)
@@ -232,7 +234,7 @@ def rounded_bias(layer: keras.Layer, high: Any, bias: Any) -> Any:
     step = input_step(layer)
     if step is None:
         return bias
-    unit = ops.maximum(step * high / 127, 1e-30)
+    unit = ops.maximum(step * kernel_step(high), 1e-30)
     return ops.where(step > 0, ops.round(bias / unit) * unit, bias)
 
 
