@@ -25,3 +25,27 @@ def hard_labels(teacher, student):
 def logits_mse(teacher, student):
     """Mean squared difference over classes."""
     return ((teacher - student) ** 2).mean(-1)
+
+
+def four_bits(kernel, step):
+    """-7 to 7 times a step a last axis."""
+    return np.clip(np.rint(kernel / step), -7, 7) * step
+
+
+def clipping_error(kernel, clip):
+    """Expected squared error of 4 bits, one number a last axis.
+
+    Equation 5 of Sakr et al. 2022 (arXiv 2206.06501): `clip**2 / (3 * 4**4)`
+    for a weight inside, `(|w| - clip)**2` for one outside.
+    """
+    size = np.abs(np.float64(kernel)).reshape(-1, kernel.shape[-1])
+    outside = (size - clip) ** 2
+    return np.where(size <= clip, clip**2 / (3 * 4**4), outside).mean(axis=0)
+
+
+def four_bit_steps(kernel):
+    """The steps of the clips whose expected error is the least of 1000."""
+    largest = np.abs(kernel).reshape(-1, kernel.shape[-1]).max(axis=0)
+    clips = np.linspace(0.001, 1, 1000)[:, None] * largest
+    errors = np.stack([clipping_error(kernel, clip) for clip in clips])
+    return clips[errors.argmin(axis=0), np.arange(len(largest))] / 7

@@ -50,9 +50,11 @@ class OpenTensors(LiteRTModel):
         """Return what the tensors hold after a run."""
         values = []
         for detail in self._runtime.get_tensor_details():
-            # Weights have a scale a channel, and are no results.
+            # Weights have a scale a channel, and are no results; what a
+            # kernel keeps for itself has no name.
             scales = detail["quantization_parameters"]["scales"]
-            if detail["dtype"].__name__ == "object_" or len(scales) > 1:
+            kept = not detail["name"] or len(scales) > 1
+            if kept or detail["dtype"].__name__ == "object_":
                 continue
             try:
                 stored = self._runtime.get_tensor(detail["index"])

@@ -52,6 +52,8 @@ def open_converted(
             f"{file.kind} file (weights: {weights or 'none'}). "
             f"{_ADVICE.get(quantization, '')}"
         )
+    if quantization == "int4_weights":
+        _check_four_bits(file, subject)
     wanted = KINDS[quantization].ends
     if wanted is not None:
         _check_ends(file, signature, wanted, subject)
@@ -73,6 +75,20 @@ def check_floats(file: OpenedFile, student: keras.Model, subject: str) -> None:
             f"`{subject}`: {expected:,} weights of `{student.name}` were to "
             f"stay in float32, and the converter left {found:,}. "
             f"{_ADVICE[MIXED]}"
+        )
+
+
+def _check_four_bits(file: OpenedFile, subject: str) -> None:
+    """Check that most weights have 4 bits: the quantizer skips embeddings."""
+    total = sum(file.weight_dtypes.values())
+    found = file.weight_dtypes.get("int4", 0)
+    if found < total / 2:
+        left = file.weight_dtypes.get("float32", 0)
+        raise ExportMismatchError(
+            f"`{subject}` asked for int4_weights, and the quantizer rounded "
+            f"{found:,} of {total:,} weights to 4 bits; {left:,} are float32: "
+            "it has no 4-bit embeddings. Use 'dynamic_range', which rounds "
+            "all to 8 bits."
         )
 
 

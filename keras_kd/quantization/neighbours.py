@@ -44,12 +44,12 @@ class RoundsAsFile(PlainInFile):
             training: Whether the student is trained.
         """
         results = super().call(inputs)
-        before, after = input_quantizers(self), output_quantizer(self)
-        grids = [*before, after]
-        if training or self.is_plain or None in grids:
+        grids = known_grids(self)
+        if training or self.is_plain or grids is None:
             return results
+        before, after = grids
         found = self.in_steps(inputs, before, after)
-        for grid in grids:
+        for grid in (*before, after):
             found = ops.where(grid.steps > 0, found, results)
         return found
 
@@ -64,6 +64,21 @@ class RoundsAsFile(PlainInFile):
             after: What rounds the results.
         """
         raise NotImplementedError
+
+
+def known_grids(
+    layer: keras.Layer,
+) -> tuple[list[FakeQuantize], FakeQuantize] | None:
+    """Return what rounds a layer's inputs and results, if all is known.
+
+    Args:
+        layer: Layer of a Functional model.
+    """
+    before, after = input_quantizers(layer), output_quantizer(layer)
+    known = [grid for grid in before if grid is not None]
+    if after is None or len(known) < len(before):
+        return None
+    return known, after
 
 
 def input_quantizers(layer: keras.Layer) -> list[FakeQuantize | None]:

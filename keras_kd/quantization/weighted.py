@@ -12,9 +12,8 @@ from keras_kd.quantization.arithmetic import quantize_kernel
 from keras_kd.quantization.arithmetic import whole
 from keras_kd.quantization.elementwise import as_products
 from keras_kd.quantization.fake_quantize import step_counter
-from keras_kd.quantization.neighbours import input_quantizers
 from keras_kd.quantization.neighbours import input_step
-from keras_kd.quantization.neighbours import output_quantizer
+from keras_kd.quantization.neighbours import known_grids
 
 
 class QuantizedKernel(keras.Layer):
@@ -173,9 +172,10 @@ class QuantizedKernel(keras.Layer):
         kernel, bias = self.folded()
         high = self._range(kernel)
         kernel = self.quantized(kernel, high)
-        before, after = input_quantizers(self)[0], output_quantizer(self)
-        if before is None or after is None:
+        grids = known_grids(self)
+        if grids is None:
             return self.linear(inputs, kernel) + rounded_bias(self, high, bias)
+        (before,), after = grids
         seen = before.steps > 0
         # Sums of whole numbers, which 24 bits hold, are exact in any order.
         step = before.divisor()

@@ -6,8 +6,13 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from restated import clipping_error
+from restated import four_bit_steps
+from restated import four_bits
 
 from keras_kd import export
+from keras_kd import students
+from keras_kd.core.errors import ExportMismatchError
 from keras_kd.evaluation.litert import LiteRTModel
 from keras_kd.export.kinds import CALIBRATED
 from keras_kd.export.kinds import KINDS
@@ -53,12 +58,6 @@ def test_int16x8_is_nearer_than_int8(wide, student, data, tmp_path):
     assert difference["int16x8"] < difference["int8"]
 
 
-def _rounded_to_4_bits(kernel):
-    """Round to -7..7 times a step, one step a column."""
-    step = np.abs(kernel).max(axis=0, keepdims=True) / 7
-    return np.rint(kernel / step) * step
-
-
 @needs_quantizer
 def test_int4_weights_are_15_values_a_channel(tmp_path):
     keras.utils.set_random_seed(0)
@@ -71,12 +70,30 @@ def test_int4_weights_are_15_values_a_channel(tmp_path):
     assert result.kind == "int4_weights"
     assert result.weight_dtypes == {"int4": 64 * 48}
     kernel = np.float64(student.get_weights()[0])
-    expected = x @ _rounded_to_4_bits(kernel)
+    step = _steps(path)
+    expected = x @ four_bits(kernel, step)
     found = LiteRTModel(path).predict(x)
     # The activations are rounded to 8 bits as they come: 1/254 of 64 terms.
     np.testing.assert_allclose(found, expected, atol=0.03 * np.ptp(expected))
     exact = np.abs(x @ kernel - expected).max()
     assert exact > 2 * np.abs(found - expected).max()
+    # Clipped about as well as by the best of a thousand clips, and better than
+    # to the largest weight.
+    error = clipping_error(kernel, 7 * step)
+    best = clipping_error(kernel, 7 * four_bit_steps(kernel))
+    largest = clipping_error(kernel, np.abs(kernel).max(axis=0))
+    assert error.mean() < 1.03 * best.mean() < 0.97 * largest.mean()
+
+
+def _steps(path):
+    """The steps of the channels of a file's only kernel."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes()))
+    (kernel,) = [
+        tensor
+        for tensor in model.subgraphs[0].tensors
+        if tensor.type == schema.TensorType.INT4
+    ]
+    return kernel.quantization.scale
 
 
 @needs_quantizer
@@ -104,6 +121,44 @@ def test_int4_weights_behind_the_flatbuffer_are_put_inside(tmp_path):
     assert not any(buffer.Offset() or buffer.Size() for buffer in held)
     assert sum(b.DataLength() for b in held) > 640 * 1024 / 2
     assert export.read_card(path)["quantization"] == "int4_weights"
+
+
+@needs_quantizer
+def test_the_smallest_layers_keep_8_bits(tmp_path):
+    layers = keras.layers
+    student = keras.Sequential(
+        [
+            keras.Input((12, 12, 3)),
+            layers.Conv2D(16, 3, use_bias=False),
+            layers.DepthwiseConv2D(3, use_bias=False),
+            layers.Conv2D(32, 3, use_bias=False),
+            layers.Conv2D(64, 3, use_bias=False),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(10, use_bias=False),
+        ]
+    )
+    result = export.tflite(student, tmp_path / "x.tflite", "int4_weights")
+    # The first convolution and the head hold 4 % of what can have 4 bits, a
+    # third one would be too much; the depthwise kernel never has.
+    eight = 9 * 3 * 16 + 9 * 16 + 64 * 10
+    four = 9 * 16 * 32 + 9 * 32 * 64
+    biases = 16 + 32 + 64  # that the converter adds
+    assert result.weight_dtypes == {
+        "float32": biases,
+        "int8": eight,
+        "int4": four,
+    }
+
+
+@needs_quantizer
+def test_embeddings_do_not_pass_as_int4(tmp_path):
+    student = students.text_cnn((9,), 3, width=0.1, vocabulary_size=5000)
+    path = tmp_path / "x.tflite"
+    with pytest.raises(
+        ExportMismatchError, match=r"float32: it has no 4-bit embeddings\. Use"
+    ):
+        export.tflite(student, path, "int4_weights")
+    assert not list(tmp_path.iterdir())
 
 
 def test_int4_weights_without_the_extra(tiny, tmp_path, monkeypatch):

@@ -7,6 +7,8 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
+from restated import four_bit_steps
+from restated import four_bits
 from small_families import SMALL
 from small_families import examples
 
@@ -110,8 +112,9 @@ def test_litert(exported, kind, tmp_path):
         return
     path = results[kind].path
     if kind == "int4_weights":
-        # Random weights lose too much by rounding: it is done here, too.
-        verified = export.verify(path, _rounded(model), data, tolerance=0.1)
+        # Random weights lose too much by rounding: it is done here, too, with
+        # clips that are a percent or two beside the quantizer's.
+        verified = export.verify(path, _rounded(model), data, tolerance=0.15)
     else:
         verified = export.verify(path, model, data)
     assert verified.passed
@@ -123,15 +126,18 @@ def test_litert(exported, kind, tmp_path):
 
 
 def _rounded(model):
-    """The model with kernels of -7 to 7 times a step, one a channel."""
+    """The model with kernels of 4 bits, but for its smallest layers."""
     rounded = keras.models.clone_model(model)
     rounded.set_weights(model.get_weights())
-    for layer in rounded.layers:
-        if type(layer) in (layers.Conv1D, layers.Conv2D, layers.Dense):
+    kinds = (layers.Conv1D, layers.Conv2D, layers.Dense)
+    found = [layer for layer in rounded.layers if type(layer) in kinds]
+    found.sort(key=lambda layer: layer.kernel.numpy().size)
+    sizes = np.cumsum([layer.kernel.numpy().size for layer in found])
+    for layer, size in zip(found, sizes, strict=True):
+        if size > 0.15 * sizes[-1]:
             kernel, *bias = layer.get_weights()
-            axes = tuple(range(kernel.ndim - 1))
-            step = np.abs(kernel).max(axis=axes) / 7
-            layer.set_weights([np.rint(kernel / step) * step, *bias])
+            step = four_bit_steps(kernel)
+            layer.set_weights([four_bits(kernel, step), *bias])
     return rounded
 
 
@@ -149,8 +155,9 @@ def _check_types(kind, model, result):
     large = [size for size in kernels if size >= LEAST_ROUNDED]
     rounded = result.weight_dtypes[WEIGHTS[kind]]
     if kind == "int4_weights":
-        # The quantizer leaves depthwise kernels and embeddings.
-        assert rounded >= 0.9 * sum(large)
+        # The smallest and depthwise kernels have 8; embeddings stay float.
+        assert rounded >= 0.6 * sum(kernels)
+        assert rounded + result.weight_dtypes["int8"] >= 0.9 * sum(large)
     else:
         assert rounded >= sum(large if kind == "dynamic_range" else kernels)
 
@@ -162,12 +169,14 @@ def _band(kind, model, result, base):
     total = sum(kernel.size for kernel in kernels)
     kept = 0
     if kind in ("dynamic_range", "int4_weights"):
-        kept = result.weight_dtypes.get("float32", 0)
+        kept = 4 * result.weight_dtypes.get("float32", 0)
+    if kind == "int4_weights":
+        kept += (1 - weight) * result.weight_dtypes["int8"]
     channels = sum(_channels(kernel) for kernel in kernels)
     operators = sum(base.operators.values())
     casts = sum(result.operators.values()) - operators + len(kernels)
     around = EMPTY + OPERATOR * operators + CAST * max(casts, 0)
-    high = weight * total + 4 * kept + channel * channels + around
+    high = weight * total + kept + channel * channels + around
     return weight * total, high
 
 
