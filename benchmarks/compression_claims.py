@@ -4,8 +4,8 @@ A student a quarter the size of its teacher, at the teacher's accuracy or
 better: both float32 files. And one hundredth of the bytes within half a
 point: the student's int8 file against the teacher's float32 file. The
 teacher is a VGG-8 of half the width, trained on 10,000 images with their
-labels; the students learn from its stored logits on the same images. Accuracy is that of the
-files on all test images. Writes
+labels; the students learn from its stored logits on the same images.
+Accuracy is that of the files on all test images. Writes
 `benchmarks/results/compression_claims.json`.
 
     python benchmarks/compression_claims.py [--datasets mnist cifar10_jpeg]
