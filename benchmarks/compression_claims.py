@@ -93,7 +93,7 @@ class Bench:
         )
         distiller.compile(self._adam(epochs), loss=LOSS)
         train = self._cache.join(self._data.train)
-        distiller.fit(train, epochs=epochs, verbose=0)
+        distiller.fit(train, epochs=epochs, shuffle=False, verbose=0)
         return student
 
     def file(self, model: keras.Model, kind: str) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Bench:
         teacher = self._vgg(TEACHER_WIDTH)
         epochs = self.setting.teacher_epochs
         teacher.compile(self._adam(epochs), loss=LOSS)
-        teacher.fit(self._data.train, epochs=epochs, verbose=0)
+        teacher.fit(self._data.train, epochs=epochs, shuffle=False, verbose=0)
         return teacher
 
     def _vgg(self, width: float) -> keras.Model:

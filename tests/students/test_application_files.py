@@ -57,7 +57,7 @@ def test_a_step_and_an_int8_file(name, benchmark):
     assert row["params"] < 0.13 * row["teacher_params"]
     assert files["float32"]["passed"]
     # Whatever it loses, it is int8 (`tflite` refuses other types).
-    assert 0.25 < files["int8"]["ratio"] < 0.5
+    assert 0.25 < files["int8"]["ratio"] < 0.55
     told = ROWS.get(name, row)["files"]["int8"]["passed"]
     assert files["int8"]["passed"] == told
     if not told:
