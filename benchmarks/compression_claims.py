@@ -54,8 +54,8 @@ class Setting(NamedTuple):
 
 
 SETTINGS = {
-    "mnist": Setting(4, 12, 20, (10, 20, 40)),
-    "cifar10_jpeg": Setting(8, 24, 32, (10, 20, 40)),
+    "mnist": Setting(4, 12, 20, (10, 20, 36)),
+    "cifar10_jpeg": Setting(8, 24, 32, (10, 20, 36)),
 }
 
 

@@ -102,15 +102,20 @@ class QuantizedGlobalAveragePooling2D(
     """`GlobalAveragePooling2D` in 8 bits."""
 
     def in_steps(self, inputs: Any, before: Any, after: FakeQuantize) -> Any:
-        """Multiply sums of whole numbers, in the kernel's order of factors."""
+        """Sum the stored numbers, and round to even with the zero point."""
         own, step = before[0].divisor(), after.divisor()
         height, width = ops.shape(inputs)[1:3]
-        share = 1 / ops.cast(height * width, "float32")
+        area = ops.cast(height * width, "float32")
+        zero, zero_after = (
+            ops.cast(grid.zero_point(), "float32") for grid in (*before, after)
+        )
         counts = ops.sum(
             whole(inputs / own), axis=(1, 2), keepdims=self.keepdims
         )
-        nearest = ops.round(counts * (own / step * share))
-        return rounding_to(counts * own * share, nearest, step)
+        ratio = own / step
+        stored = (counts + area * zero) * (ratio * (1 / area)) - zero * ratio
+        nearest = ops.round(stored + zero_after) - zero_after
+        return rounding_to(counts * own / area, nearest, step)
 
 
 PAIRWISE = {"Add": QuantizedAdd, "Multiply": QuantizedMultiply}

@@ -100,6 +100,12 @@ class FakeQuantize(keras.layers.Identity):
         step = self.grid_step()
         return ops.where(step > 0, step, 1.0)
 
+    def zero_point(self) -> Any:
+        """Return the whole number that stands for 0, of -128 to 127."""
+        low, _ = self.limits()
+        place = ops.floor(0.5 - low / self.divisor())
+        return ops.cast(place, "int32") - 128
+
     def fix(self) -> None:
         """Compute with plain numbers until `release`, as a file stores them."""
         low, high = (float(limit) for limit in self.limits())

@@ -29,7 +29,10 @@ class QuantizedHardSwish(RoundsAsFile, layers.Activation):
 
     def in_steps(self, inputs: Any, before: Any, after: FakeQuantize) -> Any:
         """Look results up."""
-        grid, results = _grid(before[0]), _grid(after)
+        grid, results = (
+            (quantizer.divisor(), quantizer.zero_point() + 128)
+            for quantizer in (before[0], after)
+        )
         step, zero = grid
         place = ops.cast(ops.round(inputs / step), "int32") + zero
         found = ops.take(
@@ -102,10 +105,3 @@ def _shifted(values: Any, shift: Any) -> Any:
     rest = ops.bitwise_and(values, mask)
     half = ops.right_shift(mask, 1) + ops.cast(values < 0, "int32")
     return ops.right_shift(values, shift) + ops.cast(rest > half, "int32")
-
-
-def _grid(quantizer: FakeQuantize) -> tuple[Any, Any]:
-    """Return the step of a grid, and the place of 0 from its lowest value."""
-    low, _ = quantizer.limits()
-    step = quantizer.divisor()
-    return step, ops.cast(ops.floor(0.5 - low / step), "int32")
