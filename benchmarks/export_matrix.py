@@ -76,8 +76,7 @@ def in_process(name: str) -> dict[str, Any]:
 
 def older() -> dict[str, Any]:
     """Return the rows of an earlier run."""
-    path = record.RESULTS / f"{TITLE}.json"
-    found = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    found = record.read(TITLE)
     return {group: found.get(group, {}) for group in GROUPS}
 
 

@@ -13,7 +13,6 @@ as they are there.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -230,10 +229,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--on", choices=("test", "validation"), default="test")
     given = parser.parse_args()
-    older = record.RESULTS / "quantize_aware.json"
-    tables = {}
-    if older.exists():
-        tables = json.loads(older.read_text("utf-8"))["students"]
+    tables = record.read("quantize_aware").get("students", {})
     for name in given.students:
         tables[name] = measure(name, given.seeds, given.on)
         if given.on != "test":

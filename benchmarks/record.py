@@ -52,6 +52,12 @@ def minima(
     return best
 
 
+def read(name: str) -> dict[str, Any]:
+    """Return what was written last, empty where nothing was."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
 def write(name: str, results: dict[str, Any]) -> Path:
     """Write `benchmarks/results/<name>.json` and return its path."""
     RESULTS.mkdir(exist_ok=True)

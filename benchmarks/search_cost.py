@@ -15,7 +15,6 @@ there.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -177,8 +176,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=list(PARTS))
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    older = record.RESULTS / "search_cost.json"
-    found = json.loads(older.read_text("utf-8")) if older.exists() else {}
+    found = record.read("search_cost")
     for part in given.parts:
         rounds = given.rounds
         found[part] = {"rounds": rounds, **PARTS[part](rounds)}
