@@ -79,16 +79,17 @@ def check_floats(file: OpenedFile, student: keras.Model, subject: str) -> None:
 
 
 def _check_four_bits(file: OpenedFile, subject: str) -> None:
-    """Check that most weights have 4 bits: the quantizer skips embeddings."""
-    total = sum(file.weight_dtypes.values())
-    found = file.weight_dtypes.get("int4", 0)
+    """Check that most weights have 4 bits."""
+    counts = file.weight_dtypes
+    total, found = sum(counts.values()), counts.get("int4", 0)
     if found < total / 2:
-        left = file.weight_dtypes.get("float32", 0)
         raise ExportMismatchError(
             f"`{subject}` asked for int4_weights, and the quantizer rounded "
-            f"{found:,} of {total:,} weights to 4 bits; {left:,} are float32: "
-            "it has no 4-bit embeddings. Use 'dynamic_range', which rounds "
-            "all to 8 bits."
+            f"{found:,} of {total:,} weights to 4 bits; "
+            f"{counts.get('int8', 0):,} have 8 and "
+            f"{counts.get('float32', 0):,} are float32: it has no 4-bit "
+            "depthwise kernels and embeddings. Use 'dynamic_range', which "
+            "rounds all to 8 bits."
         )
 
 
