@@ -146,7 +146,12 @@ def test_a_budget_nothing_can_meet_ends_chief_and_workers(cluster):
     cluster.start("b", "random", 20, 0, 50)
     for tuner_id in ("a", "b", "chief"):
         assert cluster.wait(tuner_id) == 1
-        assert "No student fits the budget" in cluster.log(tuner_id)
+    why = "No student fits the budget"
+    logs = [cluster.log(tuner_id) for tuner_id in ("a", "b")]
+    # On a busy machine one of them comes when all is over.
+    assert all(why in log or "See whether it runs" in log for log in logs)
+    assert any(why in log for log in logs)
+    assert why in cluster.log("chief")
     assert "OverBudgetError" in cluster.log("chief")
 
 
