@@ -60,7 +60,7 @@ class Setting(NamedTuple):
 
 SETTINGS = {
     "mnist": Setting(4, 12, 20, (10, 20, 36)),
-    "cifar10_jpeg": Setting(8, 24, 32, (10, 20, 36), views=10),
+    "cifar10_jpeg": Setting(8, 60, 32, (10, 20, 36), views=10),
 }
 
 
