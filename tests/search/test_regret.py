@@ -4,26 +4,21 @@
 out again here, cell by cell.
 """
 
-import importlib
-import json
-import sys
-from pathlib import Path
 from statistics import mean
 
 import pytest
+from benchmark_scripts import imported
+from benchmark_scripts import results
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-RESULTS = json.loads((BENCHMARKS / "results/search_landscape.json").read_text())
+RESULTS = results("search_landscape")
 LANDSCAPES = RESULTS["landscapes"]
 GATED = "bayesian, three trainings a trial"
 
 
 @pytest.fixture(scope="module")
 def benchmark():
-    # A script; it imports its neighbours.
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module("search_landscape")
-    sys.path.remove(str(BENCHMARKS))
+    with imported("search_landscape") as module:
+        yield module
 
 
 def cells(landscape):

@@ -3,24 +3,16 @@
 The rows of `benchmarks/export_matrix.py`, made again.
 """
 
-import importlib
-import inspect
-import json
 import os
-import sys
 from pathlib import Path
 
-import keras
 import pytest
+from applications import NAMES
+from applications import all_when_asked
+from benchmark_scripts import imported
+from benchmark_scripts import results
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-RESULTS = json.loads((BENCHMARKS / "results/export_matrix.json").read_text())
-ROWS = RESULTS["applications"]
-NAMES = sorted(
-    name
-    for name, member in vars(keras.applications).items()
-    if inspect.isfunction(member) and name[0].isupper()
-)
+ROWS = results("export_matrix")["applications"]
 # Of half a minute, and far from every tolerance.
 QUICK = ["VGG16", "Xception"]
 DATA = Path(os.environ.get("TFDS_DATA_DIR", ""), "cifar10_jpeg")
@@ -37,20 +29,11 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def benchmark():
-    # A script; it imports its neighbours.
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module("matrix_rows")
-    sys.path.remove(str(BENCHMARKS))
+    with imported("matrix_rows") as module:
+        yield module
 
 
-def named(name):
-    asked = os.environ.get("KERAS_KD_APPLICATIONS") == "all"
-    reason = "half an hour for all: set KERAS_KD_APPLICATIONS=all"
-    rest = pytest.mark.skipif(name not in QUICK and not asked, reason=reason)
-    return pytest.param(name, marks=rest)
-
-
-@pytest.mark.parametrize("name", map(named, NAMES))
+@pytest.mark.parametrize("name", all_when_asked(QUICK, "half an hour for all"))
 def test_a_step_and_an_int8_file(name, benchmark):
     row = benchmark.application(name)
     files = row["files"]

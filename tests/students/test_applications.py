@@ -1,22 +1,16 @@
 """students.shrink on every classifier of keras.applications."""
 
 import gc
-import inspect
-import os
 
 import keras
 import numpy as np
 import pytest
+from applications import NAMES
+from applications import all_when_asked
 
 from keras_kd import Distiller
 from keras_kd.students import shrink
 
-# Read from the module, so that a new one is tested by itself.
-NAMES = sorted(
-    name
-    for name, member in vars(keras.applications).items()
-    if inspect.isfunction(member) and name[0].isupper()
-)
 # One of each family, with the blocks of the first run that depth can halve.
 SMALLEST = [
     "ConvNeXtTiny",
@@ -72,18 +66,11 @@ def test_all_classifiers_are_found():
     assert {*SMALLEST, "DenseNet121", "NASNetLarge"} <= {*NAMES}
 
 
-def named(name):
-    """The larger members of a family take ten minutes together."""
-    reason = "a larger network of a family: set KERAS_KD_APPLICATIONS=all"
-    asked = os.environ.get("KERAS_KD_APPLICATIONS") == "all"
-    larger = pytest.mark.skipif(
-        name not in SMALLEST and not asked, reason=reason
-    )
-    return pytest.param(name, marks=larger)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", map(named, NAMES))
+# The larger members of a family take ten minutes together.
+@pytest.mark.parametrize(
+    "name", all_when_asked(SMALLEST, "a larger network of a family")
+)
 def test_it_shrinks(name):
     teacher = application(name)
     student = shrink(teacher, width=0.25, initialize="teacher")
