@@ -8,9 +8,10 @@ mean squares the batch normalizations divide by, exported to float32 and int8
 and compared on 100 others: within the tolerances, no share of equal classes is
 demanded, as one step teaches none. Where int8 does not pass, the student is
 made quantize-aware, trained on (an epoch; a step) and exported again
-(int8_aware). A row is a process; a failure is a row. Rows that are there are
-kept, so that the run can be stopped and taken up again. Writes
-`benchmarks/results/export_matrix.json` and `.md`.
+(int8_aware), and its file has to do what it does: the tolerance is a quarter,
+and four fifths of the classes have to be the same. A row is a process; a
+failure is a row. Rows that are there are kept, so that the run can be stopped
+and taken up again. Writes `benchmarks/results/export_matrix.json` and `.md`.
 
     python benchmarks/export_matrix.py [ROW ...] [--again]
 """

@@ -109,7 +109,7 @@ def application(name: str) -> dict[str, Any]:
             layer.trainable = False
         _one_step(teacher, aware, x[0][:STEP_IMAGES])
 
-    return _with_aware(row, student, train, classes=False, **data)
+    return _with_aware(row, student, train, **data)
 
 
 def _with_aware(
@@ -118,15 +118,13 @@ def _with_aware(
     train: Callable[[keras.Model], Any],
     calibration: Any,
     dataset: Any,
-    *,
-    classes: bool = True,
 ) -> dict[str, Any]:
     """Do what the error of a failed int8 file advises."""
     if row["files"]["int8"]["passed"]:
         return row
     aware = keras_kd.quantization.quantize_aware(student)
     train(aware)
-    made = files(aware, ("int8",), calibration, dataset, classes=classes)
+    made = files(aware, ("int8",), calibration, dataset)
     found = made["files"]["int8"]
     if "bytes" in found:
         whole = row["files"]["float32"]["bytes"]

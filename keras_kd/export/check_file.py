@@ -36,7 +36,7 @@ from keras_kd.quantization import is_quantize_aware
 # A student that computes in bfloat16 (8 bits) rounds as much by itself.
 _MIXED_TOLERANCE = 5e-2
 # A quantize-aware student computes as its file does, to a step of 1/255 of the
-# range; a MobileNetV3, in which roundings that fall differently add up, to six.
+# range; what stays float in it may round otherwise, and add up.
 _AWARE_TOLERANCE = 5e-2
 # Most of the range that one step of an integer output may be.
 _COARSEST = 1 / 8

@@ -10,6 +10,7 @@ from keras_kd.quantization.arithmetic import LEVELS
 from keras_kd.quantization.arithmetic import fake_quantize
 from keras_kd.quantization.arithmetic import learned_step
 from keras_kd.quantization.arithmetic import rounded_as_averages
+from keras_kd.quantization.arithmetic import rounded_as_data
 
 
 # An Identity, so that whatever reads a model's layers looks through it.
@@ -23,13 +24,21 @@ class FakeQuantize(keras.layers.Identity):
     Args:
         delay: Training steps that pass before it rounds in training.
         count: Tensors that it rounds, each in a call of its own.
+        data: Whether it rounds the inputs of a student.
         **kwargs: Of `keras.Layer`.
     """
 
-    def __init__(self, delay: int = 0, count: int = 1, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        delay: int = 0,
+        count: int = 1,
+        data: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.delay = delay
         self.count = count
+        self.data = data
         self._fixed: tuple[float, float] | None = None
 
     def build(self, input_shape: Any) -> None:
@@ -64,7 +73,10 @@ class FakeQuantize(keras.layers.Identity):
         if training:
             rounded, start = self.round(inputs), self.delay
         else:
-            rounded, start = fake_quantize(inputs, *self.limits()), 0
+            given = inputs
+            if self.data:
+                given = rounded_as_data(inputs, self.divisor())
+            rounded, start = fake_quantize(given, *self.limits()), 0
         return ops.where(self.steps > start, rounded, inputs)
 
     def compute_output_spec(
@@ -119,7 +131,8 @@ class FakeQuantize(keras.layers.Identity):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
         shared = {"count": self.count} if self.count > 1 else {}
-        return {**super().get_config(), "delay": self.delay, **shared}
+        data = {"data": True} if self.data else {}
+        return {**super().get_config(), "delay": self.delay, **shared, **data}
 
 
 @keras.saving.register_keras_serializable("keras_kd")
@@ -164,8 +177,22 @@ class MovingRange(FakeQuantize):
             variable.assign(kept * variable + (1 - kept) * found)
 
     def limits(self) -> tuple[Any, Any]:
-        """Return the range."""
-        return ops.min(self.low), ops.max(self.high)
+        """Return the range, moved by up to half a step to have 0 on its grid.
+
+        Who takes a grid moves it so. Where 0 lies in the middle of two values,
+        as in the range -1 to 1 of many images, one moves it up and another
+        one down, and all values are a step apart.
+        """
+        low, high = (
+            ops.cast(end, "float64")
+            for end in (ops.min(self.low), ops.max(self.high))
+        )
+        step = (high - low) / LEVELS
+        below = ops.floor(0.5 - low / ops.maximum(step, 1e-30))
+        return tuple(
+            ops.cast(count * step, "float32")
+            for count in (-below, LEVELS - below)
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""

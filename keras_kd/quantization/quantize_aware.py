@@ -40,9 +40,9 @@ def quantize_aware(
     takes longer than the float student's.
     `keras_kd.export.tflite(student, path, "int8")` then needs no calibration
     data, and the file gives what `predict` gives: for trained students of all
-    image families but one to within one step of the outputs, 1/255 of their
-    range. `mobilenet_v3`, in whose gates single roundings fall differently,
-    was up to six steps off.
+    image families to within one step of the outputs, 1/255 of their range.
+    The inputs are rounded as who runs the file should round them, halves to
+    even: `numpy.rint(x / scale) + zero_point`.
 
     Kernels are rounded to 8 bits, one step a channel in convolutions;
     activations to 8 bits where the file stores them: after each operator,

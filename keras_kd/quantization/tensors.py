@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from keras.layers import InputLayer
+
 from keras_kd.quantization.fake_quantize import FakeQuantize
 from keras_kd.quantization.fake_quantize import FixedRange
 from keras_kd.quantization.fake_quantize import LearnedStep
@@ -120,6 +122,9 @@ class Tensors:
             "name": f"{known.name}_quantized" + (f"_{found}" if found else ""),
             "delay": settings.delay,
             "count": slot.count if slot else 1,
+            "data": isinstance(
+                known.tensor._keras_history.operation, InputLayer
+            ),
         }
         if known.fixed and not slot:
             return FixedRange(*known.fixed, **arguments)

@@ -40,6 +40,34 @@ def test_a_moving_range_holds_0():
     assert (float(layer.low), float(layer.high)) == (0.0, 3.0)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "below"),
+    [(-1, 1, 128), (-0.5, 0.5, 128), (0, 3, 0), (-2, 0, 255), (-1, 3, 64)],
+)
+def test_0_is_on_the_grid_of_a_moving_range(low, high, below):
+    layer = MovingRange()
+    layer(np.float32([[low, high]]), training=True)
+    step = (high - low) / 255
+    grid = np.float32([-below * step, (255 - below) * step])
+    np.testing.assert_allclose(layer.limits(), grid, rtol=1e-6)
+    assert int(layer.zero_point()) == below - 128
+    # Its ends round to themselves, in TensorFlow's own quantization too.
+    np.testing.assert_allclose(fake_quantize(grid, *layer.limits()), grid)
+
+
+def test_data_is_rounded_as_callers_do():
+    halves = np.arange(-127.5, 128).astype("float32")[None] / 127.5
+    layer = MovingRange(data=True)
+    layer(halves, training=True)
+    step = float(layer.grid_step())
+    found = layer(halves) / step
+    expected = np.clip(np.rint(halves / np.float64(step)), -128, 127)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    again = MovingRange.from_config(layer.get_config())
+    assert again.data
+    assert "data" not in MovingRange().get_config()
+
+
 def test_inference_changes_nothing_and_rounds_only_what_was_seen(batches):
     layer = MovingRange()
     np.testing.assert_array_equal(layer(batches[0]), batches[0])

@@ -114,6 +114,27 @@ def test_residual_student(arguments, digits, tmp_path):
     assert not {"QUANTIZE", "DEQUANTIZE"} & set(file.operators)
 
 
+@pytest.mark.parametrize("scale", [1 / 127.5, 1 / 255])
+def test_bytes_scaled_to_minus_1_to_1(scale, tmp_path):
+    """Every pixel is half a step: who rounds otherwise is a step away."""
+    keras.utils.set_random_seed(0)
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (200, 8, 8, 3))
+    x = ((pixels - 127.5) * scale).astype("float32")
+    student = students.convnet((8, 8, 3), 10, width=0.5)
+    model = fed(student, x)
+    path = tmp_path / "halves.tflite"
+    export.tflite(model, path, "int8", verify=False)
+    gap, file = steps_apart(model, path, x)
+    # Rounded up by the student and to even by the caller, a quarter of the
+    # outputs differed; of a deep student all.
+    assert gap.max() <= 0.001
+    (given,) = file.input_details
+    low = (-128 - given.zero_point) * given.scale
+    low_of_student, _ = model.get_layer("input_quantized").limits()
+    np.testing.assert_allclose(low_of_student, low, rtol=1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["mobilenet_v2", "mobilenet_v3", "shufflenet_v2"]
