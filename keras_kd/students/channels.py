@@ -9,20 +9,24 @@ import numpy as np
 
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.graphs import view
+from keras_kd.students.composite import is_composite
+from keras_kd.students.composite import keeps_width
 from keras_kd.students.graph import calls
+from keras_kd.students.joins import Joins
 from keras_kd.students.labels import WHOLE
 from keras_kd.students.labels import Labels
 from keras_kd.students.labels import Numbers
 from keras_kd.students.labels import along
-from keras_kd.students.labels import known_sizes
 from keras_kd.students.labels import permuted
 from keras_kd.students.labels import reduced
+from keras_kd.students.labels import sliced
 from keras_kd.students.labels import whole
 from keras_kd.students.layer_kinds import ELEMENTWISE
 from keras_kd.students.layer_kinds import FOLLOWERS
 from keras_kd.students.layer_kinds import SAME_CHANNELS
 from keras_kd.students.layer_kinds import SPATIAL
 from keras_kd.students.layer_kinds import channel_axis
+from keras_kd.students.layer_kinds import follows_input
 from keras_kd.students.layer_kinds import is_depthwise
 from keras_kd.students.layer_kinds import is_kind
 from keras_kd.students.layer_kinds import width_key
@@ -59,6 +63,7 @@ class Channels:
         self._passed_over = passed_over
         self._ruled = ruled
         self.numbers = Numbers()
+        self._joins = Joins(self.numbers, self.rows)
         self._follow(model, [whole(tensor) for tensor in model.inputs])
 
     def _follow(self, model: keras.Model, inputs: list[Labels]) -> list[Labels]:
@@ -89,11 +94,12 @@ class Channels:
             return [self._by_rule(operation, given, known, results)] * len(
                 results
             )
-        if width_key(operation) is not None:
-            return [
-                self._wide(operation, given, known, tensor)
-                for tensor in results
-            ]
+        for wide, rule in (
+            (is_composite(operation), self._composite),
+            (width_key(operation) is not None, self._wide),
+        ):
+            if wide:
+                return [rule(operation, given, known, x) for x in results]
         if all(x is not None and (x == WHOLE).all() for x in known):
             self._reads(operation, np.array([WHOLE]))
             return [whole(tensor) for tensor in results]
@@ -109,9 +115,10 @@ class Channels:
         if len(results) != 1:
             return None
         if is_kind(operation, ELEMENTWISE) and len(given) > 1:
-            return self._merged(given, known)
+            return self._joins.merged(given, known)
         for kinds, rule in self._rules():
-            if is_kind(operation, kinds):
+            follower = kinds is FOLLOWERS and follows_input(operation)
+            if follower or is_kind(operation, kinds):
                 if any(entry is None for entry in known):
                     self._reads(operation, None)
                     return None
@@ -122,10 +129,14 @@ class Channels:
         yield FOLLOWERS, self._follower
         yield SAME_CHANNELS, lambda operation, given, known, result: known[0]
         yield SPATIAL, self._spatial
-        yield {"Flatten", "Reshape", "ExpandDims", "Squeeze"}, self._reshaped
+        yield (
+            {"Flatten", "Reshape", "ExpandDims", "Squeeze"},
+            self._joins.reshaped,
+        )
         yield {"Permute", "Transpose"}, permuted
-        yield {"Concatenate"}, self._joined
-        yield {"Matmul"}, self._product
+        yield {"Concatenate"}, self._joins.joined
+        yield {"GetItem"}, sliced
+        yield {"Matmul"}, self._joins.product
         yield {"Max", "Mean", "Sum"}, reduced
 
     def _by_rule(
@@ -143,6 +154,29 @@ class Channels:
             self.made[id(operation)] = self.numbers.new(size)
         made = self.made[id(operation)]
         return along(made, -1, len(results[0].shape) - 1)
+
+    def _composite(
+        self, operation: Any, given: list, known: list[Labels], result: Any
+    ) -> Labels:
+        """A layer of layers: it adds to its channels, or makes new ones."""
+        if "int" in given[0].dtype:
+            read: Labels = np.array([WHOLE])
+        else:
+            read = self._channels(known[0], given[0], -1)
+        self._reads(operation, read)
+        if keeps_width(given[0], result):
+            for tensor, labels in zip(given[1:], known[1:], strict=True):
+                # Inside, what it attends to has the places of these.
+                if keeps_width(given[0], tensor) and "float" in tensor.dtype:
+                    self._reads(operation, self._channels(labels, tensor, -1))
+            rank = len(result.shape) - 1
+            return None if read is None else along(read, -1, rank)
+        size = result.shape[-1]
+        if size is None:
+            return None
+        if id(operation) not in self.made:
+            self.made[id(operation)] = self.numbers.new(size)
+        return along(self.made[id(operation)], -1, len(result.shape) - 1)
 
     def _wide(
         self, operation: Any, given: list, known: list[Labels], result: Any
@@ -197,85 +231,6 @@ class Channels:
         read = self._channels(known[0], given[0], axis)
         rank = len(result.shape) - 1
         return None if read is None else along(read, axis % rank, rank)
-
-    def _reshaped(
-        self, operation: Any, given: list, known: list, result: Any
-    ) -> Labels:
-        old, new = known_sizes(given[0].shape[1:], result.shape[1:])
-        first = getattr(operation, "data_format", None) == "channels_first"
-        if new is None or (first and len(old) > 1):
-            return None
-        labels = np.broadcast_to(known[0], old).reshape(new)
-        for axis in range(labels.ndim):
-            start = np.take(labels, [0], axis)
-            if (labels == start).all():
-                labels = start
-        wide = [size for size in labels.shape if size > 1]
-        if len(wide) > 1:
-            self.rows.append(labels.reshape(-1, wide[-1]))
-        return labels
-
-    def _joined(
-        self, operation: Any, given: list, known: list, result: Any
-    ) -> Labels:
-        axis = operation.axis
-        axis = axis - 1 if axis > 0 else axis % (len(result.shape) - 1)
-        sizes = [tensor.shape[1 + axis] for tensor in given]
-        if all(labels.shape[axis] == 1 for labels in known) and (
-            None in sizes or any(size > 1 for size in sizes)
-        ):
-            return self._merged([result] * len(known), known)
-        shape = np.broadcast_shapes(
-            *((*x.shape[:axis], 1, *x.shape[axis + 1 :]) for x in known)
-        )
-        return np.concatenate(
-            [
-                np.broadcast_to(
-                    labels, (*shape[:axis], size, *shape[axis + 1 :])
-                )
-                for labels, size in zip(known, sizes, strict=True)
-            ],
-            axis,
-        )
-
-    def _product(
-        self, operation: Any, given: list, known: list, result: Any
-    ) -> Labels:
-        """A matrix product: the channels it sums over are one."""
-        left, right = known
-        if left.ndim != right.ndim or left.ndim < 2:
-            return None
-        if left.shape[-1] > 1 or right.shape[-2] > 1:
-            if left.shape[-2] > 1 or right.shape[-1] > 1:
-                return None
-            self.numbers.join(left[..., 0, :], right[..., 0])
-            return np.full((1,) * left.ndim, WHOLE)
-        if (left != WHOLE).any() and (right != WHOLE).any():
-            return None
-        return right if (right != WHOLE).any() else left
-
-    def _merged(self, given: list, known: list[Labels]) -> Labels:
-        """Add, multiply and their like: channels that meet are one."""
-        rank = max(len(tensor.shape) for tensor in given) - 1
-        full = [1] * rank
-        wide = set()
-        for tensor, labels in zip(given, known, strict=True):
-            if labels is None or labels.ndim != rank:
-                return None
-            wide |= {axis for axis in range(rank) if labels.shape[axis] > 1}
-            for axis, size in enumerate(tensor.shape[1:]):
-                full[axis] = size if size != 1 else full[axis]
-        # A mask of one channel is spread over all, and is none of them.
-        parts = [
-            labels
-            for tensor, labels in zip(given, known, strict=True)
-            if labels is not None
-            and all(tensor.shape[1 + axis] == full[axis] for axis in wide)
-        ]
-        for other in parts[1:]:
-            self.numbers.join(parts[0], other)
-        shape = np.broadcast_shapes(*(part.shape for part in parts))
-        return np.broadcast_to(parts[0], shape)
 
     def _channels(self, labels: Labels, tensor: Any, axis: int) -> Labels:
         """Channels along an axis; those at other places are made one."""

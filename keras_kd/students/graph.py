@@ -10,6 +10,7 @@ import keras
 from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.graphs import view
+from keras_kd.students.composite import is_block
 from keras_kd.students.layer_kinds import width_key
 
 # Activations whose result is a probability or its logarithm.
@@ -133,9 +134,9 @@ def head_path(tensor: keras.KerasTensor) -> list[Any]:
 def removable_runs(model: keras.Model, heads: set[int]) -> list[list[dict]]:
     """Find the blocks that can go: same shape in and out, nothing else fed.
 
-    A block is a residual branch with an identity shortcut, or, where the
-    model is one chain, a Dense or convolution layer with its normalization,
-    activation and dropout. It is given as a dictionary from the id of each
+    A block is a residual branch with an identity shortcut, a layer that is a
+    transformer's block, or, where the model is one chain, a Dense or
+    convolution layer with its normalization, activation and dropout. It is given as a dictionary from the id of each
     operation to pass over to the index of the input that takes the place of
     its result.
 
@@ -162,7 +163,7 @@ def removable_runs(model: keras.Model, heads: set[int]) -> list[list[dict]]:
         else [
             (operation.output.shape[1:], {id(operation): index})
             for operation in nodes
-            if (index := _identity_shortcut(operation)) is not None
+            if (index := _passed_on(operation)) is not None
         ]
     )
     return [
@@ -187,6 +188,13 @@ def _ordered(nodes: list[Any]) -> bool:
         _producer(_inputs(after)[0])[0] is before
         for before, after in pairwise(nodes)
     )
+
+
+def _passed_on(operation: Any) -> int | None:
+    """Index of the input that a block adds to, None where it is no block."""
+    if is_block(operation) and len(operation._inbound_nodes) == 1:
+        return 0
+    return _identity_shortcut(operation)
 
 
 def _identity_shortcut(operation: Any) -> int | None:
@@ -234,6 +242,9 @@ def _chain_blocks(
     """Split a chain at its wide layers; keep parts that keep the shape."""
     blocks: list[tuple[tuple, dict[int, int]]] = []
     for start, operation in enumerate(nodes):
+        if is_block(operation):
+            blocks.append((operation.output.shape[1:], {id(operation): 0}))
+            continue
         key = width_key(operation)
         if key is None or id(operation) in heads or start == 0:
             continue

@@ -7,10 +7,10 @@ import numpy as np
 from keras import layers
 
 from keras_kd.core.checks import requirement
-from keras_kd.students.layer_kinds import FOLLOWERS
+from keras_kd.students import composite
 from keras_kd.students.layer_kinds import channel_axis
+from keras_kd.students.layer_kinds import follows_input
 from keras_kd.students.layer_kinds import is_depthwise
-from keras_kd.students.layer_kinds import is_kind
 from keras_kd.students.layer_kinds import width_key
 from keras_kd.students.widths import Widths
 
@@ -33,6 +33,8 @@ def importance(operation: Any) -> np.ndarray:
     >>> importance(layer)
     array([3., 3.])
     """
+    if composite.is_composite(operation):
+        return composite.importance(operation)
     values = {
         weight.name: _array(weight)
         for weight in operation.weights
@@ -60,6 +62,11 @@ def inherit(operation: Any, clone: Any, widths: Widths) -> None:
     read, made = widths.read(id(operation)), widths.made(id(operation))
     if _reads_as_many(operation, clone):
         read = None  # A rule of the caller kept them all.
+    if composite.is_composite(operation):
+        if read is None and not _reads_as_many(operation, clone):
+            raise _unfollowed(operation, widths)
+        clone.set_weights(composite.parts(operation, clone, read, made))
+        return
     pairs = zip(operation.weights, clone.weights, strict=True)
     values = []
     for old, new in pairs:
@@ -70,25 +77,28 @@ def inherit(operation: Any, clone: Any, widths: Widths) -> None:
         if value.shape != tuple(new.shape):
             value = _part(operation, old.name, value, read, made)
         if value.shape != tuple(new.shape):
-            raise ValueError(
-                requirement(
-                    "students.shrink",
-                    "initialize",
-                    "None for a teacher whose channels cannot be followed to "
-                    f"its layer `{operation.name}`",
-                    "teacher",
-                    f"They are lost at {', '.join(widths.lost[:3])}.",
-                )
-            )
+            raise _unfollowed(operation, widths)
         values.append(value)
     clone.set_weights(values)
+
+
+def _unfollowed(operation: Any, widths: Widths) -> ValueError:
+    return ValueError(
+        requirement(
+            "students.shrink",
+            "initialize",
+            "None for a teacher whose channels cannot be followed to its "
+            f"layer `{operation.name}`",
+            "teacher",
+            f"They are lost at {', '.join(widths.lost[:3])}.",
+        )
+    )
 
 
 def _reads_as_many(operation: Any, clone: Any) -> bool:
     """Tell whether both layers have an input with as many channels."""
     old, new = (
-        keras.tree.flatten(layer.input)[0].shape[1:]
-        for layer in (operation, clone)
+        composite.ends(layer)[0].shape[1:] for layer in (operation, clone)
     )
     axis = channel_axis(operation)
     return len(old) > 0 and old[axis] == new[axis]
@@ -98,7 +108,7 @@ def _part(
     operation: Any, name: str, value: np.ndarray, read: Index, made: Index
 ) -> np.ndarray:
     """The kept part of one weight."""
-    if is_kind(operation, FOLLOWERS):
+    if follows_input(operation):
         return _follower_part(operation, name, value, read)
     if is_depthwise(operation):
         times = operation.filters // operation.groups
@@ -111,6 +121,8 @@ def _part(
         return _grouped_part(value, operation.groups, read, made)
     if name == "kernel" and isinstance(operation, _TRANSPOSED):
         return _take(_take(value, read, -1), made, -2)
+    if name == "reverse_embeddings":
+        return _take(value, made, 0)
     if "kernel" in name:
         source = made if name == "recurrent_kernel" else read
         value = _take(value, source, -2)

@@ -90,6 +90,26 @@ def permuted(operation: Any, given: list, known: list, result: Any) -> Labels:
     return known[0].transpose([axis - 1 for axis in axes[1:]])
 
 
+def sliced(operation: Any, given: list, known: list, result: Any) -> Labels:
+    """Labels of a part of a tensor, `x[:, 0]` or the like."""
+    key = operation._inbound_nodes[0].arguments.args[1]
+    key = [key] if isinstance(key, int) else list(key)
+    rank = len(given[0].shape)
+    if Ellipsis in key:
+        at = key.index(Ellipsis)
+        key[at : at + 1] = [slice(None)] * (rank + 1 - len(key))
+    key += [slice(None)] * (rank - len(key))
+    if not all(isinstance(part, (int, slice)) for part in key):
+        return None
+    # Of the channels, and of the batch, no part is known.
+    for part, size in zip(key, (2, *known[0].shape), strict=True):
+        if size > 1 and part != slice(None):
+            return None
+    return known[0][
+        tuple(0 if isinstance(part, int) else slice(None) for part in key[1:])
+    ]
+
+
 def reduced(operation: Any, given: list, known: list, result: Any) -> Labels:
     """Labels after axes have been summed over."""
     rank = len(given[0].shape)

@@ -14,6 +14,7 @@ FOLLOWERS = {
     "LayerScale",
     "Normalization",
     "PReLU",
+    "PositionEmbedding",
     "RMSNormalization",
 }
 # What computes each entry from the entries at its place.
@@ -98,6 +99,27 @@ SPATIAL = {
 def is_kind(operation: Any, names: set[str]) -> bool:
     """Tell whether an operation's class, or one it extends, is among names."""
     return any(kind.__name__ in names for kind in type(operation).__mro__)
+
+
+def follows_input(operation: Any) -> bool:
+    """Tell a layer whose weights are those of the channels it is given.
+
+    Also one of a class that is not known, such as a normalization of the
+    user's: all its weights are vectors of the channels, and it gives the
+    shape that it is given.
+    """
+    if is_kind(operation, FOLLOWERS):
+        return True
+    weights = getattr(operation, "weights", [])
+    if not weights or width_key(operation) is not None:
+        return False
+    node = operation._inbound_nodes[0]
+    (given, *others), results = node.input_tensors, node.output_tensors
+    return (
+        not others
+        and [tensor.shape for tensor in results] == [given.shape]
+        and all(tuple(w.shape) == (given.shape[-1],) for w in weights)
+    )
 
 
 def width_key(operation: Any) -> str | None:

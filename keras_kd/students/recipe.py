@@ -11,15 +11,18 @@ from typing import Any
 import keras
 from keras import layers
 
+from keras_kd.students.blocks import rounded
+from keras_kd.students.composite import from_config
+from keras_kd.students.composite import inner_changes
+from keras_kd.students.composite import is_composite
 from keras_kd.students.graph import activation_name
 from keras_kd.students.layer_kinds import ELEMENTWISE
-from keras_kd.students.layer_kinds import FOLLOWERS
 from keras_kd.students.layer_kinds import channel_axis
+from keras_kd.students.layer_kinds import follows_input
 from keras_kd.students.layer_kinds import is_depthwise
 from keras_kd.students.layer_kinds import is_kind
 from keras_kd.students.layer_kinds import width_key
 from keras_kd.students.widths import Widths
-from keras_kd.students.widths import rounded
 
 Shape = tuple[int | None, ...]
 Rule = Callable[..., Any]
@@ -78,8 +81,14 @@ def remade(operation: Any, new: list[Shape], plan: Plan) -> Any:
     rule = plan.rule(operation)
     if rule is not None:
         return _by_rule(rule, operation, old, new, plan.width)
-    _check_changeable(operation, old, new)
     config = _fresh(operation.get_config())
+    if is_composite(operation):
+        planned = plan.widths.units(id(operation)) if plan.widths else None
+        config |= inner_changes(
+            operation, config, new[0], planned, plan.width, plan.multiple
+        )
+        return from_config(type(operation), config)
+    _check_changeable(operation, old, new)
     config |= _changes(operation, config, old, new, plan)
     return type(operation).from_config(config)
 
@@ -219,7 +228,7 @@ def _check_changeable(
         isinstance(operation, layers.Layer)
         and operation.weights
         and width_key(operation) is None
-        and not is_kind(operation, FOLLOWERS)
+        and not follows_input(operation)
         and not hasattr(operation, "projection_dim")
     )
     if hidden:

@@ -7,6 +7,7 @@ import keras
 from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.graphs import view
+from keras_kd.students.composite import is_composite
 from keras_kd.students.inherit import inherit
 from keras_kd.students.recipe import Plan
 from keras_kd.students.recipe import copy_state
@@ -77,6 +78,8 @@ class Replay:
                 self._made[id(operation)] = clone
                 self._sources.append((operation, clone))
             outputs = clone(*args, **kwargs)
+            if is_composite(operation) and not self._plan.rule(operation):
+                _check_inside(operation, clone, (args, kwargs), outputs)
             copy_state(operation, clone)
         except Exception as error:
             raise self._refusal(operation, error) from error
@@ -122,3 +125,37 @@ class Replay:
             # What only removed blocks used is not part of the student.
             if widths.followed(id(operation)):
                 inherit(operation, clone, widths)
+
+
+def _check_inside(
+    operation: Any, clone: Any, call: tuple[Any, Any], outputs: Any
+) -> None:
+    """Check what a layer of layers has inside, which its shape hides.
+
+    Args:
+        operation: The teacher's layer.
+        clone: The student's.
+        call: What it is called with, positional and by name.
+        outputs: What it says to give.
+
+    Raises:
+        ValueError: If it has other parts, or computes another shape.
+    """
+    parts = [
+        [(weight.name, len(weight.shape)) for weight in layer.weights]
+        for layer in (operation, clone)
+    ]
+    if parts[0] != parts[1]:
+        raise ValueError(
+            f"made again from its config it has {len(parts[1])} weights, "
+            f"not {len(parts[0])}"
+        )
+    traced = keras.Operation.compute_output_spec(clone, *call[0], **call[1])
+    for found, told in zip(
+        keras.tree.flatten(traced), keras.tree.flatten(outputs), strict=True
+    ):
+        if found.shape[-1] != told.shape[-1]:
+            raise ValueError(
+                f"it gives shape {tuple(found.shape)} where it says "
+                f"{tuple(told.shape)}"
+            )

@@ -12,6 +12,7 @@ from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.students.channels import Channels
+from keras_kd.students.composite import is_composite
 from keras_kd.students.depth import removed_blocks
 from keras_kd.students.graph import head_path
 from keras_kd.students.graph import operations
@@ -46,7 +47,11 @@ def shrink(
     times its units, rounded to a `multiple`; all else follows:
     normalization, depthwise convolutions (their multiplier is kept),
     shortcuts, Reshape layers that hold a channel count. Groups of a
-    convolution keep equally many channels.
+    convolution keep equally many channels. Layers that hold others, such as
+    `MultiHeadAttention` or the blocks of a transformer (KerasHub's, or one's
+    own), are narrowed where their config names its widths as `embed_dim`,
+    `hidden_dim`, `intermediate_dim`, `ff_dim`, `mlp_dim` or the like:
+    attention loses heads before heads lose width.
 
     The head keeps its units and gives **logits**: a softmax or sigmoid at
     the end of the teacher, in the last layer or after it, becomes linear.
@@ -60,7 +65,8 @@ def shrink(
     Reference for `initialize="teacher"`: Li et al. 2017 (arXiv 1608.08710),
     section 3: filters with the smallest L1 norms go. Departure: the norms of
     layers whose outputs are added are summed, where the paper takes those
-    of the shortcut alone.
+    of the shortcut alone. Inside layers that hold others, heads and hidden
+    units go by the same norms.
 
     Args:
         teacher: A built Functional or Sequential model, nested ones
@@ -68,8 +74,10 @@ def shrink(
         width: Multiplier of all widths, above 0 and at most 1.
         depth: Share of the blocks to keep, above 0 and at most 1, in every
             run of blocks with one shape: residual blocks with an identity
-            shortcut, or, in a model that is one chain, layers whose output
-            has the shape of their input. `floor(depth * n + 0.5)` of `n`
+            shortcut, blocks of a transformer that are one layer, or, in a
+            model that is one chain, layers whose output has the shape of
+            their input. With `width=1.0` and `initialize="teacher"` that is
+            how DistilBERT begins (Sanh et al. 2019, arXiv 1910.01108). `floor(depth * n + 0.5)` of `n`
             stay, the last one longest. Blocks that change the shape stay.
         num_classes: Units of the head. Defaults to the teacher's.
         multiple: Number that widths are rounded to a multiple of, never
@@ -178,7 +186,8 @@ def _check_narrowable(teacher: keras.Model, plan: Plan, widths: Widths) -> None:
         return
     for operation in operations(teacher):
         fixed = id(operation) in plan.heads or widths.pinned(id(operation))
-        if width_key(operation) is not None and not fixed:
+        wide = width_key(operation) is not None or is_composite(operation)
+        if wide and not fixed:
             return
     raise ValueError(
         requirement(

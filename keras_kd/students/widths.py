@@ -7,39 +7,12 @@ from math import lcm
 
 import numpy as np
 
-from keras_kd.students.blocks import divisible
-from keras_kd.students.blocks import scaled
+from keras_kd.students.blocks import rounded
 from keras_kd.students.channels import Channels
 from keras_kd.students.labels import WHOLE
 
 # Channels that are made by the same layers, by the numbers they have.
 Cell = list[int]
-
-
-def rounded(count: int, width: float, multiple: int, even: int = 1) -> int:
-    """Scale a width, to a multiple where the teacher's width is one.
-
-    As the MobileNets round: to the nearest multiple, and one more where that
-    would take away more than a tenth. A width that comes to less than twice
-    the multiple is rounded to an integer, at least 1: a step of 8 is too
-    coarse where it is half of what is there.
-
-    Args:
-        count: The teacher's width.
-        width: Multiplier.
-        multiple: Number that hardware works best with.
-        even: Number that the width has to be a multiple of.
-
-    >>> [rounded(64, width, 8) for width in (1, 0.5, 0.3, 0.1)]
-    [64, 32, 24, 6]
-    >>> rounded(60, 0.5, 8), rounded(64, 0.3, 1)
-    (30, 19)
-    """
-    even = even if count % even == 0 else 1
-    whole = lcm(multiple, even)
-    if count % whole == 0 and width * count >= 2 * whole:
-        return min(count, divisible(width * count, whole))
-    return scaled(count, width, even)
 
 
 class Widths:

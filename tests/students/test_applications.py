@@ -124,22 +124,3 @@ def test_a_step_of_distillation(name):
 def test_small_ones(name):
     teacher = application(name, pixels=32, alpha=0.35 if "2" in name else 0.25)
     check(teacher, shrink(teacher, width=0.25, initialize="teacher"))
-
-
-def test_a_backbone_of_keras_hub():
-    hub = pytest.importorskip(
-        "keras_hub", reason="needs keras_hub (pip install keras-hub)"
-    )
-    backbone = hub.models.ResNetBackbone(
-        input_conv_filters=[16],
-        input_conv_kernel_sizes=[3],
-        stackwise_num_filters=[16, 32],
-        stackwise_num_blocks=[1, 1],
-        stackwise_num_strides=[1, 2],
-        block_type="basic_block",
-        image_shape=(32, 32, 3),
-    )
-    pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
-    outputs = keras.layers.Dense(10, activation="softmax")(pooled)
-    teacher = keras.Model(backbone.input, outputs)
-    check(teacher, shrink(teacher, width=0.5, initialize="teacher"))

@@ -37,10 +37,10 @@ def added_to_the_input():
     return keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
 
 
-def attention():
+def mixed():
     inputs = keras.Input((6, 4))
     x = layers.Dense(8)(inputs)
-    x = layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+    x = layers.EinsumDense("btc,ts->bsc", (6, 8), name="mix")(x)
     return keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
 
 
@@ -74,7 +74,7 @@ REFUSED = {
         ),
         r"`l` \(Lambda\) cannot: a Lambda may hold any code",
     ),
-    "attention": (attention, "`attention`.*has weights of a width of its own"),
+    "einsum": (mixed, "`mix`.*has weights of a width of its own"),
     "wrapper": (
         lambda: functional(
             layers.Bidirectional(layers.LSTM(4), name="both"),

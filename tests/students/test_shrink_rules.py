@@ -121,9 +121,12 @@ def test_the_teachers_weights_after_a_rule_of_another_width():
 
 
 def test_the_refusal_names_the_layer_and_the_hook():
-    message = r"`attention` .*rules=\{MultiHeadAttention: function\}"
+    inputs = keras.Input((6, 4))
+    x = layers.EinsumDense("btc,cd->btd", (6, 8), name="mix")(inputs)
+    outputs = layers.Dense(3)(layers.GlobalAveragePooling1D()(x))
+    message = r"`mix` .*rules=\{EinsumDense: function\}"
     with pytest.raises(ValueError, match=message):
-        shrink(transformer())
+        shrink(keras.Model(inputs, outputs))
 
 
 @pytest.mark.parametrize(
