@@ -136,9 +136,9 @@ def removable_runs(model: keras.Model, heads: set[int]) -> list[list[dict]]:
 
     A block is a residual branch with an identity shortcut, a layer that is a
     transformer's block, or, where the model is one chain, a Dense or
-    convolution layer with its normalization, activation and dropout. It is given as a dictionary from the id of each
-    operation to pass over to the index of the input that takes the place of
-    its result.
+    convolution layer with its normalization, activation and dropout. It is
+    given as a dictionary from the id of each operation to pass over to the
+    index of the input that takes the place of its result.
 
     Args:
         model: A Functional model.

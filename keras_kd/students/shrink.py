@@ -12,11 +12,11 @@ from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.students.channels import Channels
-from keras_kd.students.composite import is_composite
 from keras_kd.students.depth import removed_blocks
 from keras_kd.students.graph import head_path
 from keras_kd.students.graph import operations
 from keras_kd.students.inherit import importance
+from keras_kd.students.layer_kinds import follows_input
 from keras_kd.students.layer_kinds import width_key
 from keras_kd.students.recipe import Plan
 from keras_kd.students.recipe import Rule
@@ -76,9 +76,10 @@ def shrink(
             run of blocks with one shape: residual blocks with an identity
             shortcut, blocks of a transformer that are one layer, or, in a
             model that is one chain, layers whose output has the shape of
-            their input. With `width=1.0` and `initialize="teacher"` that is
-            how DistilBERT begins (Sanh et al. 2019, arXiv 1910.01108). `floor(depth * n + 0.5)` of `n`
-            stay, the last one longest. Blocks that change the shape stay.
+            their input. `floor(depth * n + 0.5)` of `n` stay, the last one
+            longest. Blocks that change the shape stay. DistilBERT (Sanh et
+            al. 2019, arXiv 1910.01108) begins as half of its teacher's
+            blocks, with `width=1.0` and `initialize="teacher"`.
         num_classes: Units of the head. Defaults to the teacher's.
         multiple: Number that widths are rounded to a multiple of, never
             below nine tenths of what `width` asks for; at least 1. Where the
@@ -186,7 +187,10 @@ def _check_narrowable(teacher: keras.Model, plan: Plan, widths: Widths) -> None:
         return
     for operation in operations(teacher):
         fixed = id(operation) in plan.heads or widths.pinned(id(operation))
-        wide = width_key(operation) is not None or is_composite(operation)
+        # What has weights and cannot be narrowed is refused by its name.
+        wide = width_key(operation) is not None or (
+            getattr(operation, "weights", []) and not follows_input(operation)
+        )
         if wide and not fixed:
             return
     raise ValueError(
