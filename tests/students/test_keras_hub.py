@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_kd import Distiller
+from keras_kd import export
 from keras_kd.students import shrink
 
 hub = pytest.importorskip(
@@ -171,6 +172,27 @@ def test_a_distilled_bert():
     history = distiller.fit(data, epochs=8, batch_size=8, verbose=0)
     losses = history.history["loss"]
     assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.slow
+@pytest.mark.export
+@pytest.mark.parametrize("name", ["BertBackbone", "ViTBackbone"])
+def test_its_files(name, tmp_path):
+    if name in IMAGES:
+        teacher, draw = viewer(name), np.random.default_rng(0)
+        data = draw.uniform(size=(100, *IMAGE)).astype("float32")
+    else:
+        teacher = reader(name)
+        data = texts(teacher, 100)
+    student = shrink(teacher, width=0.5, multiple=4)
+    paths = {kind: tmp_path / f"{kind}.tflite" for kind in ("float32", "int8")}
+    results = export.tflite_files(student, paths, data, verify=data)
+    assert {kind: result.kind for kind, result in results.items()} == {
+        kind: kind for kind in paths
+    }
+    # Measured: 1e-6, and classes that differ on one text in a hundred.
+    assert results["float32"].max_abs_difference < 1e-5
+    assert results["int8"].agreement > 0.9
 
 
 def test_a_layer_whose_config_is_not_whole():
