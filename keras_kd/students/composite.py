@@ -214,9 +214,10 @@ def importance(operation: Any) -> np.ndarray:
 def parts(operation: Any, clone: Any, read: Index, made: Index) -> list[Any]:
     """Return the kept part of each weight of a layer.
 
-    An axis that has another size in the student keeps the channels that come
-    in or go out where it has their sizes. All other axes of one size keep
-    the places with the largest L1 norm, the same throughout the layer.
+    An axis that has another size in the student keeps the channels that go
+    out or come in where it has their sizes; the last axis of a weight rather
+    those that go out. All other axes of one size keep the places with the
+    largest L1 norm, the same throughout the layer.
 
     Args:
         operation: The teacher's layer.
@@ -229,24 +230,25 @@ def parts(operation: Any, clone: Any, read: Index, made: Index) -> list[Any]:
         Arrays in the order of the weights; of what does not fit, such as the
         state of a seed, the student's own.
     """
-    kept = {
-        (old.shape[-1], new.shape[-1]): index
+    incoming, outgoing = (
+        {(old.shape[-1], new.shape[-1]): index} if index is not None else {}
         for old, new, index in zip(
             ends(operation), ends(clone), (read, made), strict=True
         )
-        if index is not None
-    }
+    )
     pairs = list(zip(operation.weights, clone.weights, strict=True))
-    for old, new in pairs:
-        for sizes in _resized(old, new):
-            if sizes not in kept:
-                kept[sizes] = _strongest(pairs, sizes)
+    inside: dict[tuple[int, int], np.ndarray] = {}
     values = []
     for old, new in pairs:
         value = keras.ops.convert_to_numpy(old)
         for axis, sizes in enumerate(zip(old.shape, new.shape, strict=True)):
-            if sizes[0] != sizes[1]:
-                value = value.take(kept[sizes], axis)
+            if sizes[0] == sizes[1]:
+                continue
+            last = axis == value.ndim - 1
+            known = incoming | outgoing if last else outgoing | incoming
+            if sizes not in known | inside:
+                inside[sizes] = _strongest(pairs, sizes)
+            value = value.take((inside | known)[sizes], axis)
         own = "seed" in old.name or value.shape != tuple(new.shape)
         values.append(keras.ops.convert_to_numpy(new) if own else value)
     return values
@@ -263,11 +265,6 @@ def _strongest(pairs: list[tuple], sizes: tuple[int, int]) -> np.ndarray:
                     np.moveaxis(value, axis, 0).reshape(sizes[0], -1).sum(1)
                 )
     return np.sort(np.argsort(-total, kind="stable")[: sizes[1]])
-
-
-def _resized(old: Any, new: Any) -> list[tuple[int, int]]:
-    sizes = zip(old.shape, new.shape, strict=True)
-    return [pair for pair in sizes if pair[0] != pair[1]]
 
 
 def _config(operation: Any) -> dict[str, Any]:
