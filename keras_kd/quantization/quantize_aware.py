@@ -1,5 +1,6 @@
 """A student that trains with the arithmetic of its int8 file."""
 
+import sys
 import warnings
 from typing import Any
 
@@ -114,6 +115,7 @@ def quantize_aware(
         expected = "a number below 1"
         raise ValueError(requirement(_SUBJECT, "momentum", expected, momentum))
     _check_student(student)
+    _allow_depth(student)
     settings = Settings(
         per_channel=weights == "per_channel",
         learned=activations == "learned_step",
@@ -131,6 +133,16 @@ def quantize_aware(
     if rewriter.left_float:
         _warn(student, rewriter.left_float)
     return model
+
+
+def _allow_depth(student: keras.Model) -> None:
+    """Let Keras walk the new graph, which it does by recursion.
+
+    Each layer becomes up to three, and Python's limit is 1000 calls. It stays
+    raised, as whatever walks the graph later needs it as well.
+    """
+    needed = 1000 + 4 * sum(1 for _ in walk(student))
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), needed))
 
 
 def _has_int8_weights(model: keras.Model) -> bool:

@@ -114,6 +114,23 @@ def test_residual_student(arguments, digits, tmp_path):
     assert not {"QUANTIZE", "DEQUANTIZE"} & set(file.operators)
 
 
+@pytest.mark.parametrize("side", [7, 28])
+def test_means_on_a_grid_of_their_own(side, tmp_path):
+    """Of values far from 0: what is subtracted again is large."""
+    generator = np.random.default_rng(side)
+    x = generator.normal(-0.02, 0.15, (150, side, side, 16)).clip(-0.278, 13)
+    x[:, 0, 0, 0], x[:, 0, 1, 1] = 13.6, -0.278
+    inputs = keras.Input((side, side, 16), name="x")
+    pool = layers.GlobalAveragePooling2D()
+    model = fed(keras.Model(inputs, pool(inputs)), x.astype("float32"))
+    path = tmp_path / "means.tflite"
+    export.tflite(model, path, "int8", verify=False)
+    gap, file = steps_apart(model, path, x.astype("float32"))
+    assert file.operators == ["MEAN"]
+    # With constants rounded more than once, some at 28 pixels were a step off.
+    assert gap.max() < 0.5
+
+
 @pytest.mark.parametrize("scale", [1 / 127.5, 1 / 255])
 def test_bytes_scaled_to_minus_1_to_1(scale, tmp_path):
     """Every pixel is half a step: who rounds otherwise is a step away."""
