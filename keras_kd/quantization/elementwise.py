@@ -112,14 +112,12 @@ class QuantizedGlobalAveragePooling2D(
         counts = ops.sum(
             whole(inputs / own), axis=(1, 2), keepdims=self.keepdims
         )
-        # The kernel rounds its two constants once, from 64 bits.
-        own_64, step_64, area_64, zero_64 = (
-            ops.cast(value, "float64") for value in (own, step, area, zero)
+        # The kernel rounds this factor once, from 64 bits.
+        own_64, step_64, area_64 = (
+            ops.cast(value, "float64") for value in (own, step, area)
         )
-        ratio = own_64 / step_64
-        factor = ops.cast(ratio / area_64, "float32")
-        offset = ops.cast(-zero_64 * ratio, "float32")
-        stored = (counts + area * zero) * factor + offset
+        factor = ops.cast(own_64 / step_64 / area_64, "float32")
+        stored = (counts + area * zero) * factor - zero * (own / step)
         nearest = ops.round(stored + zero_after) - zero_after
         return rounding_to(counts * own / area, nearest, step)
 
