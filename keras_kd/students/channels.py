@@ -94,12 +94,10 @@ class Channels:
             return [self._by_rule(operation, given, known, results)] * len(
                 results
             )
-        for wide, rule in (
-            (is_composite(operation), self._composite),
-            (width_key(operation) is not None, self._wide),
-        ):
-            if wide:
-                return [rule(operation, given, known, x) for x in results]
+        composite = is_composite(operation)
+        if composite or width_key(operation) is not None:
+            rule = self._composite if composite else self._wide
+            return [rule(operation, given, known, x) for x in results]
         if all(x is not None and (x == WHOLE).all() for x in known):
             self._reads(operation, np.array([WHOLE]))
             return [whole(tensor) for tensor in results]

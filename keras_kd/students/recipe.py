@@ -82,13 +82,13 @@ def remade(operation: Any, new: list[Shape], plan: Plan) -> Any:
     if rule is not None:
         return _by_rule(rule, operation, old, new, plan.width)
     config = _fresh(operation.get_config())
+    _check_changeable(operation, old, new)
     if is_composite(operation):
         planned = plan.widths.units(id(operation)) if plan.widths else None
         config |= inner_changes(
             operation, config, new[0], planned, plan.width, plan.multiple
         )
         return from_config(type(operation), config)
-    _check_changeable(operation, old, new)
     config |= _changes(operation, config, old, new, plan)
     return type(operation).from_config(config)
 
@@ -217,8 +217,7 @@ def _check_changeable(
     """Refuse layers that hide a width, or a state that would be lost."""
     if isinstance(operation, layers.Lambda):
         raise ValueError("a Lambda may hold any code")
-    policy = getattr(operation, "dtype_policy", None)
-    if getattr(policy, "quantization_mode", None) is not None:
+    if _is_quantized(operation):
         raise ValueError("it is quantized; give the float model")
     if hasattr(operation, "adapt") and not isinstance(
         operation, layers.Normalization
@@ -229,12 +228,21 @@ def _check_changeable(
         and operation.weights
         and width_key(operation) is None
         and not follows_input(operation)
+        and not is_composite(operation)
         and not hasattr(operation, "projection_dim")
     )
     if hidden:
         raise ValueError("it has weights of a width of its own")
     if is_kind(operation, ELEMENTWISE) and len(old) > 1:
         _check_partners(operation, old, new)
+
+
+def _is_quantized(operation: Any) -> bool:
+    """Tell whether a layer, or one inside it, is."""
+    if not isinstance(operation, layers.Layer):
+        return False
+    policies = [layer.dtype_policy for layer in operation._flatten_layers()]
+    return any(getattr(p, "quantization_mode", None) for p in policies)
 
 
 def _check_partners(operation: Any, old: list[Shape], new: list[Shape]) -> None:

@@ -33,22 +33,36 @@ def benchmark():
         yield module
 
 
-@pytest.mark.parametrize("name", all_when_asked(QUICK, "half an hour for all"))
-def test_a_step_and_an_int8_file(name, benchmark):
+@pytest.mark.parametrize("name", all_when_asked(QUICK, "an hour for all"))
+def test_a_step_and_its_files(name, benchmark):
     row = benchmark.application(name)
     files = row["files"]
+    told = ROWS.get(name, row)["files"]
     assert row["params"] < 0.13 * row["teacher_params"]
-    assert files["float32"]["passed"]
+    # Random networks of hundreds of layers amplify what float32 rounds.
+    assert files["float32"]["max_difference"] < 1e-3
     # Whatever it loses, it is int8 (`tflite` refuses other types).
     assert 0.25 < files["int8"]["ratio"] < 0.55
-    told = ROWS.get(name, row)["files"]["int8"]["passed"]
-    assert files["int8"]["passed"] == told
-    if not told:
+    assert {kind: file["passed"] for kind, file in files.items()} == {
+        kind: file["passed"] for kind, file in told.items()
+    }
+    if not told["int8"]["passed"]:
         # No file then, but a word on where it goes wrong.
         assert "The layers that lose most" in files["int8"]["reason"]
         assert "quantize_aware" in files["int8"]["reason"]
 
 
+def test_a_quantize_aware_one_computes_what_its_file_does(benchmark):
+    """Its images are from -1 to 1, where each byte is half a step."""
+    files = benchmark.application("MobileNetV2")["files"]
+    assert not files["int8"]["passed"]
+    aware = files[benchmark.AWARE]
+    assert aware["passed"]
+    assert aware["agreement"] == 1.0
+    # Measured: 0. Rounded up instead of to even, the bytes made it 0.13.
+    assert aware["max_difference"] < 1 / 255
+
+
 def test_the_table_knows_no_other_names():
     assert ROWS.keys() <= {*NAMES}
-    assert len(ROWS) >= 14
+    assert len(ROWS) >= 40

@@ -266,6 +266,13 @@ def test_no_broken_student(block, message):
     assert "rules={" in str(caught.value)
 
 
+def test_what_is_quantized_inside():
+    teacher = reader(1)
+    teacher.get_layer("block_1").ffn.layers[0].quantize("int8")
+    with pytest.raises(ValueError, match="`block_1` .* is quantized"):
+        shrink(teacher, width=0.5)
+
+
 @pytest.mark.parametrize(
     ("key", "shape"),
     [
