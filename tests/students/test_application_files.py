@@ -39,8 +39,6 @@ def test_a_step_and_its_files(name, benchmark):
     files = row["files"]
     told = ROWS.get(name, row)["files"]
     assert row["params"] < 0.13 * row["teacher_params"]
-    # Random networks of hundreds of layers amplify what float32 rounds.
-    assert files["float32"]["max_difference"] < 1e-3
     # Whatever it loses, it is int8 (`tflite` refuses other types).
     assert 0.25 < files["int8"]["ratio"] < 0.55
     assert {kind: file["passed"] for kind, file in files.items()} == {
