@@ -16,20 +16,6 @@ from keras_kd.students.blocks import scaled
 Shape = tuple[int | None, ...]
 Index = np.ndarray | None
 
-# Widths: of what comes in, of what goes out, or of what is in between.
-_WIDTHS = {
-    "dense_dim",
-    "embed_dim",
-    "embedding_dim",
-    "feedforward_dim",
-    "ff_dim",
-    "hidden_dim",
-    "input_filters",
-    "intermediate_dim",
-    "mlp_dim",
-    "output_filters",
-    "project_dim",
-}
 # Widths of a feedforward network: a layer with one is a whole block.
 _FEEDFORWARD = {
     "dense_dim",
@@ -37,6 +23,15 @@ _FEEDFORWARD = {
     "ff_dim",
     "intermediate_dim",
     "mlp_dim",
+}
+# Widths: of what comes in, of what goes out, or of what is in between.
+_WIDTHS = _FEEDFORWARD | {
+    "embed_dim",
+    "embedding_dim",
+    "hidden_dim",
+    "input_filters",
+    "output_filters",
+    "project_dim",
 }
 _HEADS = ("num_heads", "num_query_heads", "num_key_value_heads")
 _HEAD_WIDTHS = ("key_dim", "value_dim", "head_dim")
@@ -227,8 +222,8 @@ def parts(operation: Any, clone: Any, read: Index, made: Index) -> list[Any]:
             what comes in.
 
     Returns:
-        Arrays in the order of the weights; of what does not fit, such as the
-        state of a seed, the student's own.
+        Arrays in the order of the weights; the states of seeds are the
+        student's own.
     """
     incoming, outgoing = (
         {(old.shape[-1], new.shape[-1]): index} if index is not None else {}
@@ -240,6 +235,9 @@ def parts(operation: Any, clone: Any, read: Index, made: Index) -> list[Any]:
     inside: dict[tuple[int, int], np.ndarray] = {}
     values = []
     for old, new in pairs:
+        if "seed" in old.name:
+            values.append(keras.ops.convert_to_numpy(new))
+            continue
         value = keras.ops.convert_to_numpy(old)
         for axis, sizes in enumerate(zip(old.shape, new.shape, strict=True)):
             if sizes[0] == sizes[1]:
@@ -249,8 +247,7 @@ def parts(operation: Any, clone: Any, read: Index, made: Index) -> list[Any]:
             if sizes not in known | inside:
                 inside[sizes] = _strongest(pairs, sizes)
             value = value.take((inside | known)[sizes], axis)
-        own = "seed" in old.name or value.shape != tuple(new.shape)
-        values.append(keras.ops.convert_to_numpy(new) if own else value)
+        values.append(value)
     return values
 
 
