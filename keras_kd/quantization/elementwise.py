@@ -1,5 +1,6 @@
 """Sums and products that round as LiteRT's fast kernels do."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -29,6 +30,35 @@ def as_products(counts: Any, unit: Any, after: FakeQuantize) -> Any:
     return ops.where(
         after.steps > 0, rounding_to(results, nearest, step), results
     )
+
+
+def weighted_sum(
+    linear: Callable[[Any, Any], Any],
+    inputs: Any,
+    kernel: Any,
+    kernel_step: Any,
+    bias: Any,
+    grids: tuple[list[FakeQuantize], FakeQuantize],
+) -> Any:
+    """Return real results of a layer with 8-bit weights.
+
+    Args:
+        linear: Applies a kernel to inputs.
+        inputs: Values on a grid.
+        kernel: Whole numbers.
+        kernel_step: What they count, of each channel or a scalar.
+        bias: Real values, which the file stores in 32 bits.
+        grids: What rounds the inputs, and the results.
+    """
+    (before,), after = grids
+    seen = before.steps > 0
+    # Sums of whole numbers, which 24 bits hold, are exact in any order.
+    step = before.divisor()
+    unit = step * kernel_step
+    sums = linear(ops.where(seen, whole(inputs / step), inputs), kernel)
+    bias = bias / unit
+    sums = sums + ops.where(seen, whole(bias), bias)
+    return as_products(sums, unit, after)
 
 
 def sum_in_steps(inputs: Any, steps: Any, step: Any) -> Any:
@@ -112,12 +142,9 @@ class QuantizedGlobalAveragePooling2D(
         counts = ops.sum(
             whole(inputs / own), axis=(1, 2), keepdims=self.keepdims
         )
-        # The kernel rounds this factor once, from 64 bits.
-        own_64, step_64, area_64 = (
-            ops.cast(value, "float64") for value in (own, step, area)
-        )
-        factor = ops.cast(own_64 / step_64 / area_64, "float32")
-        stored = (counts + area * zero) * factor - zero * (own / step)
+        # The kernel rounds each of these in 32 bits.
+        factor = (own / step) * (1 / area)
+        stored = (counts + area * zero) * factor - (area * zero) * factor
         nearest = ops.round(stored + zero_after) - zero_after
         return rounding_to(counts * own / area, nearest, step)
 

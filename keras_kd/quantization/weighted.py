@@ -10,7 +10,7 @@ from keras_kd.quantization.arithmetic import kernel_range
 from keras_kd.quantization.arithmetic import kernel_step
 from keras_kd.quantization.arithmetic import quantize_kernel
 from keras_kd.quantization.arithmetic import whole
-from keras_kd.quantization.elementwise import as_products
+from keras_kd.quantization.elementwise import weighted_sum
 from keras_kd.quantization.fake_quantize import step_counter
 from keras_kd.quantization.neighbours import input_step
 from keras_kd.quantization.neighbours import known_grids
@@ -175,19 +175,11 @@ class QuantizedKernel(keras.Layer):
         grids = known_grids(self)
         if grids is None:
             return self.linear(inputs, kernel) + rounded_bias(self, high, bias)
-        (before,), after = grids
-        seen = before.steps > 0
-        # Sums of whole numbers, which 24 bits hold, are exact in any order.
-        step = before.divisor()
         weight_step = kernel_step(high)
-        unit = step * weight_step
-        sums = self.linear(
-            ops.where(seen, whole(inputs / step), inputs),
-            whole(self._divided(kernel, weight_step)),
+        counts = whole(self._divided(kernel, weight_step))
+        return weighted_sum(
+            self.linear, inputs, counts, weight_step, bias, grids
         )
-        bias = bias / unit
-        sums = sums + ops.where(seen, whole(bias), bias)
-        return as_products(sums, unit, after)
 
     def _normalized(self, inputs: Any) -> Any:
         """Compute with the batch's statistics, see the class."""

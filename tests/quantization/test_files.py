@@ -132,6 +132,37 @@ def test_means_of_values_far_from_0(side, tmp_path):
     assert gap.max() < 0.5
 
 
+@pytest.mark.parametrize(("side", "seed"), [(3, 302), (6, 603)])
+def test_means_that_are_halves(side, seed, tmp_path):
+    """Which way they go is decided by the last bit of three products."""
+    generator = np.random.default_rng(seed)
+    center = generator.normal() * 0.05
+    x = generator.normal(center, 0.15, (400, side, side, 16))
+    x = (x * generator.uniform(0.2, 1, (1, 1, 1, 16))).clip(-0.278, 13)
+    x = x.astype("float32")
+    inputs = keras.Input((side, side, 16), name="x")
+    pool = layers.GlobalAveragePooling2D()
+    model = fed(keras.Model(inputs, pool(inputs)), x[:200], 2)
+    path = tmp_path / "halves.tflite"
+    export.tflite(model, path, "int8", verify=False)
+    gap, _ = steps_apart(model, path, x)
+    # With the zero point times the unrounded factor 7 and 12 were a step off.
+    assert gap.max() < 0.5
+
+
+def test_a_constant_is_added_in_whole_numbers(tmp_path):
+    """`relu(x + 3)`, as in MobileNetV3: one value is 0.001 from a half."""
+    inputs = keras.Input((256,), name="x")
+    low, high = -0.7571402, 0.838485837
+    x = np.linspace(low, high, 256, dtype="float32")[np.newaxis]
+    model = fed(keras.Model(inputs, layers.ReLU()(inputs + 3.0)), x)
+    model.layers[-1].high.assign(3.838485956)
+    path = tmp_path / "constant.tflite"
+    export.tflite(model, path, "int8", verify=False)
+    gap, _ = steps_apart(model, path, x)
+    assert gap.max() < 0.5
+
+
 @pytest.mark.parametrize("scale", [1 / 127.5, 1 / 255])
 def test_bytes_scaled_to_minus_1_to_1(scale, tmp_path):
     """Every pixel is half a step: who rounds otherwise is a step away."""
