@@ -8,14 +8,16 @@ their labels. The students learn from its stored logits: on mnist on the same
 images, on cifar10_jpeg on two views, flipped or not, of 45,000, of which nobody
 tells them a label, and for longer than the teacher. Accuracy is that of the
 files on all test images. Writes `benchmarks/results/compression_claims.json`;
-data sets that are not run stay as they are there.
+what is not run stays as it is there.
 
-    python benchmarks/compression_claims.py [--datasets mnist cifar10_jpeg]
+    python benchmarks/compression_claims.py \
+        [--datasets mnist cifar10_jpeg] [--claims quarter hundredth]
 """
 
 import argparse
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
@@ -32,31 +34,52 @@ from keras_kd import students
 
 BATCH, LABELLED = 64, 10_000
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-QUARTER, HUNDREDTH, POINTS = 1 / 4, 1 / 100, 0.5
+
+
+class Claim(NamedTuple):
+    """What a file has to be.
+
+    Attributes:
+        kind: Of the student's file; the teacher's is float32.
+        share: Largest share of the teacher's bytes.
+        points: Largest loss of accuracy, in points.
+    """
+
+    kind: str
+    share: float
+    points: float
+
+
+CLAIMS = {
+    "quarter": Claim("float32", 1 / 4, 0.0),
+    "hundredth": Claim("int8", 1 / 100, 0.5),
+}
+
+
+class Student(NamedTuple):
+    """A family, its arguments, and how long it learns."""
+
+    family: str
+    arguments: dict[str, Any]
+    epochs: int
 
 
 class Setting(NamedTuple):
-    """Who, how long, and how.
+    """Who learns what.
 
     Attributes:
-        teacher_width: Width of the VGG-8 that is the teacher.
-        teacher_epochs: Its epochs.
-        quarter_width: Width of the VGG-8 of a quarter of its bytes.
-        quarter_epochs: Its epochs.
-        hundredth: Family of the student of a hundredth, and its arguments.
-        hundredth_epochs: Its epochs.
+        teacher: Learns from labels.
+        quarter: The student of a quarter of its bytes.
+        hundredth: The student of a hundredth.
         alpha: Weight of the distillation; 1 needs no labels.
         images: Images that the students see.
         views: Views of each.
         temperature: Of the distillation.
     """
 
-    teacher_width: float
-    teacher_epochs: int
-    quarter_width: float
-    quarter_epochs: int
-    hundredth: tuple[str, dict[str, Any]]
-    hundredth_epochs: int
+    teacher: Student
+    quarter: Student
+    hundredth: Student
     alpha: float
     images: int
     views: int = 1
@@ -65,22 +88,16 @@ class Setting(NamedTuple):
 
 SETTINGS = {
     "mnist": Setting(
-        teacher_width=0.5,
-        teacher_epochs=4,
-        quarter_width=0.245,
-        quarter_epochs=12,
-        hundredth=("convnet", {"filters": (10, 20, 36)}),
-        hundredth_epochs=20,
+        teacher=Student("vgg", {"width": 0.5}, 4),
+        quarter=Student("vgg", {"width": 0.245}, 12),
+        hundredth=Student("convnet", {"filters": (10, 20, 36)}, 20),
         alpha=0.9,
         images=LABELLED,
     ),
     "cifar10_jpeg": Setting(
-        teacher_width=1.0,
-        teacher_epochs=8,
-        quarter_width=0.49,
-        quarter_epochs=10,
-        hundredth=("vgg", {"width": 0.19}),
-        hundredth_epochs=40,
+        teacher=Student("vgg", {"width": 1.0}, 8),
+        quarter=Student("vgg", {"width": 0.49}, 20),
+        hundredth=Student("resnet", {"width": 0.67}, 20),
         alpha=1.0,
         images=45_000,
         views=2,
@@ -115,28 +132,20 @@ class Bench:
             verbose=0,
         )
 
-    def quarter(self) -> keras.Model:
-        """Return the teacher's family at just under half its width."""
-        return self._vgg(self.setting.quarter_width)
-
-    def hundredth(self) -> keras.Model:
-        """Return a student whose int8 file is one hundredth."""
-        family, arguments = self.setting.hundredth
-        build = getattr(students, family)
-        return build(self._data.input_shape, 10, **arguments)
-
-    def distilled(self, student: keras.Model, epochs: int) -> keras.Model:
-        """Train a student on the stored logits."""
+    def distilled(self, claim: str) -> keras.Model:
+        """Train the student of a claim on the stored logits."""
+        keras.utils.set_random_seed(1)
+        chosen = getattr(self.setting, claim)
         distiller = keras_kd.Distiller(
             self._cache,
-            student,
+            self._made(chosen),
             alpha=self.setting.alpha,
             temperature=self.setting.temperature,
         )
-        distiller.compile(self._adam(epochs, self._seen), loss=LOSS)
+        distiller.compile(self._adam(chosen.epochs, self._seen), loss=LOSS)
         train = self._cache.join(self._seen.train)
-        distiller.fit(train, epochs=epochs, shuffle=False, verbose=0)
-        return student
+        distiller.fit(train, epochs=chosen.epochs, shuffle=False, verbose=0)
+        return distiller.student
 
     def file(self, model: keras.Model, kind: str) -> dict[str, Any]:
         """Export and measure the file."""
@@ -152,14 +161,17 @@ class Bench:
 
     def _trained_teacher(self) -> keras.Model:
         keras.utils.set_random_seed(0)
-        teacher = self._vgg(self.setting.teacher_width)
-        epochs = self.setting.teacher_epochs
-        teacher.compile(self._adam(epochs, self._data), loss=LOSS)
-        teacher.fit(self._data.train, epochs=epochs, shuffle=False, verbose=0)
+        chosen = self.setting.teacher
+        teacher = self._made(chosen)
+        teacher.compile(self._adam(chosen.epochs, self._data), loss=LOSS)
+        teacher.fit(
+            self._data.train, epochs=chosen.epochs, shuffle=False, verbose=0
+        )
         return teacher
 
-    def _vgg(self, width: float) -> keras.Model:
-        return students.vgg(self._data.input_shape, 10, width=width)
+    def _made(self, chosen: Student) -> keras.Model:
+        build = getattr(students, chosen.family)
+        return build(self._data.input_shape, 10, **chosen.arguments)
 
     def _adam(self, epochs: int, data: Any) -> keras.optimizers.Optimizer:
         steps = epochs * int(np.ceil(data.num_train / BATCH))
@@ -169,15 +181,16 @@ class Bench:
 
 
 def judged(
-    found: dict[str, Any], teacher: dict[str, Any], share: float, points: float
+    found: dict[str, Any], teacher: dict[str, Any], claim: Claim
 ) -> dict[str, Any]:
     """Add the shares, and whether a claim is met."""
     of_bytes = found["bytes"] / teacher["bytes"]
     lead = round(found["accuracy"] - teacher["accuracy"], 2)
-    verdict = "met" if of_bytes <= share and lead >= -points else "MISSED"
+    met = of_bytes <= claim.share and lead >= -claim.points
+    verdict = "met" if met else "MISSED"
     print(
-        f"  {of_bytes:.4f} of the bytes (at most {share}), "
-        f"{lead:+.2f} points (at least {-points:+g}): {verdict}",
+        f"  {of_bytes:.4f} of the bytes (at most {claim.share}), "
+        f"{lead:+.2f} points (at least {-claim.points:+g}): {verdict}",
         flush=True,
     )
     return found | {
@@ -187,29 +200,24 @@ def judged(
     }
 
 
-def measure(name: str) -> dict[str, Any]:
-    """Train, export, compare; print and return."""
-    start = time.perf_counter()
+def measure(name: str, claims: list[str]) -> Iterator[tuple[str, Any]]:
+    """Train, export, compare; print, and yield the entries of the table."""
     with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
         bench = Bench(name, Path(folder))
-        setting = bench.setting
         teacher = bench.file(bench.teacher, "float32")
         print(f"{name}: teacher {teacher}", flush=True)
-        keras.utils.set_random_seed(1)
-        student = bench.distilled(bench.quarter(), setting.quarter_epochs)
-        quarter = bench.file(student, "float32")
-        quarter = judged(quarter, teacher, QUARTER, 0.0)
-        keras.utils.set_random_seed(1)
-        student = bench.distilled(bench.hundredth(), setting.hundredth_epochs)
-        hundredth = bench.file(student, "int8")
-        hundredth = judged(hundredth, teacher, HUNDREDTH, POINTS)
-    return {
-        "setting": setting._asdict(),
-        "teacher_float32": teacher,
-        "quarter_float32": quarter,
-        "hundredth_int8": hundredth,
-        "seconds": round(time.perf_counter() - start),
-    }
+        shared = bench.setting._asdict()
+        chosen = {key: shared.pop(key)._asdict() for key in CLAIMS}
+        shared["teacher"] = shared["teacher"]._asdict()
+        yield "setting", shared
+        yield "teacher_float32", teacher
+        for key in claims:
+            kind = CLAIMS[key].kind
+            found = bench.file(bench.distilled(key), kind)
+            found = judged(found, teacher, CLAIMS[key])
+            found["seconds"] = round(time.perf_counter() - start)
+            yield f"{key}_{kind}", {"student": chosen[key], **found}
 
 
 def main() -> None:
@@ -218,15 +226,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--datasets", nargs="+", default=list(SETTINGS))
+    parser.add_argument("--claims", nargs="+", default=list(CLAIMS))
     given = parser.parse_args()
+    what = " ".join(__doc__.split("\n\n")[1].split())
     tables = record.read("compression_claims").get("datasets", {})
     for name in given.datasets:
-        tables[name] = measure(name)
-        what = " ".join(__doc__.split("\n\n")[1].split())
-        path = record.write(
-            "compression_claims", {"what": what, "datasets": tables}
-        )
-        print(f"written: {path.name}", flush=True)
+        for key, entry in measure(name, given.claims):
+            tables.setdefault(name, {})[key] = entry
+            record.write(
+                "compression_claims", {"what": what, "datasets": tables}
+            )
+        print(f"written: {name}", flush=True)
 
 
 if __name__ == "__main__":
