@@ -28,7 +28,7 @@ import matrix_rows
 import record
 
 TITLE = "export_matrix"
-LIMIT_SECONDS = 1800
+LIMIT_SECONDS = 3600
 GROUPS = {
     "families": matrix_rows.FAMILIES,
     "applications": matrix_rows.APPLICATIONS,
