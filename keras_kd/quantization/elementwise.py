@@ -143,8 +143,8 @@ class QuantizedGlobalAveragePooling2D(
             whole(inputs / own), axis=(1, 2), keepdims=self.keepdims
         )
         # The kernel rounds each of these in 32 bits.
-        factor = (own / step) * (1 / area)
-        stored = (counts + area * zero) * factor - (area * zero) * factor
+        factor, zeros = (own / step) * (1 / area), area * zero
+        stored = (counts + zeros) * factor - zeros * factor
         nearest = ops.round(stored + zero_after) - zero_after
         return rounding_to(counts * own / area, nearest, step)
 

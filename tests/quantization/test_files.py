@@ -114,6 +114,16 @@ def test_residual_student(arguments, digits, tmp_path):
     assert not {"QUANTIZE", "DEQUANTIZE"} & set(file.operators)
 
 
+def means_apart(x, seen, folder):
+    """`steps_apart` of a student that averages images."""
+    inputs = keras.Input(x.shape[1:], name="x")
+    pool = layers.GlobalAveragePooling2D()
+    model = fed(keras.Model(inputs, pool(inputs)), seen, 2)
+    path = folder / "means.tflite"
+    export.tflite(model, path, "int8", verify=False)
+    return steps_apart(model, path, x)
+
+
 @pytest.mark.parametrize("side", [12, 28])
 def test_means_of_values_far_from_0(side, tmp_path):
     """What is subtracted again is large."""
@@ -121,12 +131,7 @@ def test_means_of_values_far_from_0(side, tmp_path):
     x = generator.normal(0, 0.15, (300, side, side, 16)) - 0.02
     x = x.clip(-0.278, 13).astype("float32")
     x[:, 0, 0, 0], x[:, 0, 1, 1] = 13.6, -0.278
-    inputs = keras.Input((side, side, 16), name="x")
-    pool = layers.GlobalAveragePooling2D()
-    model = fed(keras.Model(inputs, pool(inputs)), x, 2)
-    path = tmp_path / "means.tflite"
-    export.tflite(model, path, "int8", verify=False)
-    gap, file = steps_apart(model, path, x)
+    gap, file = means_apart(x, x, tmp_path)
     assert file.operators == ["MEAN"]
     # With a factor that is rounded twice 4 and 17 were a step off.
     assert gap.max() < 0.5
@@ -140,12 +145,7 @@ def test_means_that_are_halves(side, seed, tmp_path):
     x = generator.normal(center, 0.15, (400, side, side, 16))
     x = (x * generator.uniform(0.2, 1, (1, 1, 1, 16))).clip(-0.278, 13)
     x = x.astype("float32")
-    inputs = keras.Input((side, side, 16), name="x")
-    pool = layers.GlobalAveragePooling2D()
-    model = fed(keras.Model(inputs, pool(inputs)), x[:200], 2)
-    path = tmp_path / "halves.tflite"
-    export.tflite(model, path, "int8", verify=False)
-    gap, _ = steps_apart(model, path, x)
+    gap, _ = means_apart(x, x[:200], tmp_path)
     # With the zero point times the unrounded factor 7 and 12 were a step off.
     assert gap.max() < 0.5
 
