@@ -39,6 +39,10 @@ def test_a_step_and_its_files(name, benchmark):
     files = row["files"]
     told = ROWS.get(name, row)["files"]
     assert row["params"] < 0.13 * row["teacher_params"]
+    # Random networks of hundreds of layers amplify what float32 rounds; of a
+    # thousand (EfficientNetV2L: 0.147) so much that there is no bound.
+    if name != "EfficientNetV2L":
+        assert files["float32"]["max_difference"] < 1e-3
     # Whatever it loses, it is int8 (`tflite` refuses other types).
     assert 0.25 < files["int8"]["ratio"] < 0.55
     assert {kind: file["passed"] for kind, file in files.items()} == {
