@@ -7,15 +7,12 @@ import numpy as np
 from keras import layers
 from keras import ops
 
-from keras_kd.quantization.arithmetic import kernel_step
+from keras_kd.quantization.arithmetic import LEAST_RANGE
 from keras_kd.quantization.arithmetic import quantize_kernel
 from keras_kd.quantization.elementwise import weighted_sum
 from keras_kd.quantization.neighbours import known_grids
 from keras_kd.quantization.weighted import rounded_bias
 from keras_kd.quantization.weighted import scale_and_offset
-
-# Files hold no step of 0.
-_LEAST_FACTOR = 1e-12
 
 
 class Affine(keras.Layer):
@@ -44,12 +41,11 @@ class Affine(keras.Layer):
             return self.trained(inputs, mask)
         factor, offset = self.constants()
         grids = known_grids(self)
-        high = ops.maximum(ops.abs(factor), _LEAST_FACTOR)
+        high = ops.maximum(ops.abs(factor), LEAST_RANGE)
         if grids is None:
             return inputs * factor + rounded_bias(self, high, offset)
         counts = 127 * ops.sign(factor)
-        step = kernel_step(high)
-        return weighted_sum(ops.multiply, inputs, counts, step, offset, grids)
+        return weighted_sum(ops.multiply, inputs, counts, high, offset, grids)
 
     def trained(self, inputs: Any, mask: Any) -> Any:
         """Compute in training."""
@@ -73,7 +69,7 @@ def _depthwise(inputs: Any, factor: Any, offset: Any) -> Any:
     """Multiply and add in a depthwise convolution of one pixel."""
     channels = inputs.shape[-1]
     flat = np.broadcast_to(factor, (1, 1, 1, channels)).astype("float32")
-    high = np.maximum(np.abs(flat).reshape(-1), _LEAST_FACTOR)
+    high = np.maximum(np.abs(flat).reshape(-1), LEAST_RANGE)
     kernel = ops.reshape(quantize_kernel(flat, high), (1, 1, channels, 1))
     pixels = inputs
     if len(inputs.shape) != 4:

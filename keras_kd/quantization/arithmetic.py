@@ -7,10 +7,12 @@ from keras import ops
 
 # Steps between the ends of int8.
 LEVELS = 255
+# Least range of weights: files hold no step of 0.
+LEAST_RANGE = 1e-12
 # Share of a kernel's largest weight that a channel's range is at least. A
 # channel of near-zero weights would get a step so small that its bias, which
 # the device stores as a multiple of it, leaves 32 bits.
-_LEAST_RANGE = 1e-4
+_LEAST_SHARE = 1e-4
 
 
 def fake_quantize(inputs: Any, low: Any, high: Any) -> Any:
@@ -119,14 +121,14 @@ def rounding_to(results: Any, nearest: Any, step: Any) -> Any:
 def kernel_range(kernel: Any, per_channel: bool) -> Any:
     """Return the largest absolute weight, of each last channel or of all."""
     size = ops.stop_gradient(ops.abs(kernel))
-    largest = ops.maximum(ops.max(size), 1e-12)
+    largest = ops.maximum(ops.max(size), LEAST_RANGE)
     if not per_channel:
         return largest
     axes = tuple(range(len(kernel.shape) - 1))
-    return ops.maximum(ops.max(size, axis=axes), _LEAST_RANGE * largest)
+    return ops.maximum(ops.max(size, axis=axes), _LEAST_SHARE * largest)
 
 
-def kernel_step(high: Any) -> Any:
+def kernel_step(high: Any, dtype: str = "float32") -> Any:
     """Return the step of a kernel's grid: 127 are its largest weight.
 
     In 64 bits and then rounded, as the converter does. TensorFlow makes a
@@ -135,8 +137,9 @@ def kernel_step(high: Any) -> Any:
 
     Args:
         high: See `quantize_kernel`.
+        dtype: Of the result.
     """
-    return ops.cast(ops.cast(high, "float64") / 127, "float32")
+    return ops.cast(ops.cast(high, "float64") / 127, dtype)
 
 
 def learned_step(inputs: Any, step: Any, lowest: int, highest: int) -> Any:

@@ -8,6 +8,7 @@ from keras import layers
 from keras import ops
 
 from keras_kd.quantization.arithmetic import exponent
+from keras_kd.quantization.arithmetic import kernel_step
 from keras_kd.quantization.arithmetic import rounding_to
 from keras_kd.quantization.arithmetic import whole
 from keras_kd.quantization.fake_quantize import FakeQuantize
@@ -36,7 +37,7 @@ def weighted_sum(
     linear: Callable[[Any, Any], Any],
     inputs: Any,
     kernel: Any,
-    kernel_step: Any,
+    high: Any,
     bias: Any,
     grids: tuple[list[FakeQuantize], FakeQuantize],
 ) -> Any:
@@ -46,7 +47,7 @@ def weighted_sum(
         linear: Applies a kernel to inputs.
         inputs: Values on a grid.
         kernel: Whole numbers.
-        kernel_step: What they count, of each channel or a scalar.
+        high: Range of the kernel, 127 steps, of each channel or a scalar.
         bias: Real values, which the file stores in 32 bits.
         grids: What rounds the inputs, and the results.
     """
@@ -54,11 +55,27 @@ def weighted_sum(
     seen = before.steps > 0
     # Sums of whole numbers, which 24 bits hold, are exact in any order.
     step = before.divisor()
-    unit = step * kernel_step
+    unit = step * kernel_step(high)
     sums = linear(ops.where(seen, whole(inputs / step), inputs), kernel)
-    bias = bias / unit
-    sums = sums + ops.where(seen, whole(bias), bias)
+    counts = bias_in_steps(bias, high, before)
+    sums = sums + ops.where(seen, counts, bias / unit)
     return as_products(sums, unit, after)
+
+
+def bias_in_steps(bias: Any, high: Any, before: FakeQuantize) -> Any:
+    """Return the whole numbers that a file stores for biases.
+
+    Their step is that of the inputs times that of the weights. The converter
+    divides in 64 bits; in 32 a bias at half a step may become the number
+    beside.
+
+    Args:
+        bias: Real values.
+        high: Range of the weights, 127 steps.
+        before: What rounded the inputs.
+    """
+    unit = before.divisor("float64") * kernel_step(high, "float64")
+    return ops.cast(whole(ops.cast(bias, "float64") / unit), "float32")
 
 
 def sum_in_steps(inputs: Any, steps: Any, step: Any) -> Any:

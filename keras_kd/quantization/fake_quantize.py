@@ -100,17 +100,17 @@ class FakeQuantize(keras.layers.Identity):
         """Return the lowest and the highest value, 255 steps above it."""
         raise NotImplementedError
 
-    def grid_step(self) -> Any:
+    def grid_step(self, dtype: str = "float32") -> Any:
         """Return the step of the grid, 0 before data was seen."""
         # In 64 bits and then rounded, as the converter does.
         low, high = (ops.cast(limit, "float64") for limit in self.limits())
-        step = ops.cast((high - low) / LEVELS, "float32")
-        return ops.where(self.steps > 0, step, 0.0)
+        step = ops.cast((high - low) / LEVELS, dtype)
+        return ops.where(self.steps > 0, step, ops.zeros_like(step))
 
-    def divisor(self) -> Any:
+    def divisor(self, dtype: str = "float32") -> Any:
         """Return the step of the grid, 1 where there is none."""
-        step = self.grid_step()
-        return ops.where(step > 0, step, 1.0)
+        step = self.grid_step(dtype)
+        return ops.where(step > 0, step, ops.ones_like(step))
 
     def zero_point(self) -> Any:
         """Return the whole number that stands for 0, of -128 to 127."""
@@ -120,9 +120,8 @@ class FakeQuantize(keras.layers.Identity):
 
     def fix(self) -> None:
         """Compute with plain numbers until `release`, as a file stores them."""
-        low, high = (float(limit) for limit in self.limits())
-        # Nothing but zeros came: any range holds them.
-        self._fixed = (low, high) if high > low else (0.0, 1.0)
+        low, high = self.limits()
+        self._fixed = float(low), float(high)
 
     def release(self) -> None:
         """Undo `fix`."""
@@ -187,8 +186,10 @@ class MovingRange(FakeQuantize):
             ops.cast(end, "float64")
             for end in (ops.min(self.low), ops.max(self.high))
         )
+        # Nothing but zeros came: any range holds them.
+        high = ops.where(high > low, high, ops.ones_like(high))
         step = (high - low) / LEVELS
-        below = ops.floor(0.5 - low / ops.maximum(step, 1e-30))
+        below = ops.floor(0.5 - low / step)
         return tuple(
             ops.cast(count * step, "float32")
             for count in (-below, LEVELS - below)

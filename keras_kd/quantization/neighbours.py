@@ -109,20 +109,6 @@ def _quantizer(tensor: Any) -> FakeQuantize | None:
     return None
 
 
-def input_step(layer: keras.Layer) -> Any:
-    """Return the step of the grid that a layer's inputs are on.
-
-    Args:
-        layer: Layer of a Functional model.
-
-    Returns:
-        A scalar, 0 before data was seen; `None` where no `FakeQuantize` of
-        the layer's own model made the inputs.
-    """
-    quantizer = input_quantizers(layer)[0]
-    return None if quantizer is None else quantizer.grid_step()
-
-
 def output_quantizer(layer: keras.Layer) -> FakeQuantize | None:
     """Return what rounds a layer's results, after a ReLU or without.
 

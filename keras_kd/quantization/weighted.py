@@ -10,9 +10,10 @@ from keras_kd.quantization.arithmetic import kernel_range
 from keras_kd.quantization.arithmetic import kernel_step
 from keras_kd.quantization.arithmetic import quantize_kernel
 from keras_kd.quantization.arithmetic import whole
+from keras_kd.quantization.elementwise import bias_in_steps
 from keras_kd.quantization.elementwise import weighted_sum
 from keras_kd.quantization.fake_quantize import step_counter
-from keras_kd.quantization.neighbours import input_step
+from keras_kd.quantization.neighbours import input_quantizers
 from keras_kd.quantization.neighbours import known_grids
 
 
@@ -175,11 +176,8 @@ class QuantizedKernel(keras.Layer):
         grids = known_grids(self)
         if grids is None:
             return self.linear(inputs, kernel) + rounded_bias(self, high, bias)
-        weight_step = kernel_step(high)
-        counts = whole(self._divided(kernel, weight_step))
-        return weighted_sum(
-            self.linear, inputs, counts, weight_step, bias, grids
-        )
+        counts = whole(self._divided(kernel, kernel_step(high)))
+        return weighted_sum(self.linear, inputs, counts, high, bias, grids)
 
     def _normalized(self, inputs: Any) -> Any:
         """Compute with the batch's statistics, see the class."""
@@ -214,20 +212,20 @@ class QuantizedKernel(keras.Layer):
 def rounded_bias(layer: keras.Layer, high: Any, bias: Any) -> Any:
     """Round biases as files store them, to 32 bits.
 
-    Their step is that of the inputs times that of the weights. Half of it is
-    little, but enough to change one result in thousands by a step of the
-    outputs, and with it many in the layers after.
+    Half a step of theirs is little, but enough to change one result in
+    thousands by a step of the outputs, and with it many in the layers after.
 
     Args:
         layer: Where the bias is added.
         high: Range of the weights, 127 steps.
         bias: Real values.
     """
-    step = input_step(layer)
-    if step is None:
+    before = input_quantizers(layer)[0]
+    if before is None:
         return bias
-    unit = ops.maximum(step * kernel_step(high), 1e-30)
-    return ops.where(step > 0, ops.round(bias / unit) * unit, bias)
+    rounded = bias_in_steps(bias, high, before)
+    unit = before.divisor() * kernel_step(high)
+    return ops.where(before.steps > 0, rounded * unit, bias)
 
 
 def scale_and_offset(norm: Any) -> tuple[Any, Any]:

@@ -163,6 +163,37 @@ def test_a_constant_is_added_in_whole_numbers(tmp_path):
     assert gap.max() < 0.5
 
 
+def test_biases_of_half_a_step_are_divided_in_64_bits(tmp_path):
+    """The number beside moves one result in thousands."""
+    generator = np.random.default_rng(0)
+    x = np.linspace(-0.7, 1.1, 256, dtype="float32")[:, np.newaxis]
+    inputs = keras.Input((1,), name="x")
+    dense = layers.Dense(64, kernel_initializer="ones", name="dense")
+    model = fed(keras.Model(inputs, dense(inputs)), x)
+    halves = generator.integers(-8000, 8000, 64) + 0.5
+    step = (1.1 + 0.7) / 255
+    model.get_layer("dense").bias.assign(halves * step / 127)
+    model.layers[-1].low.assign(-1.2)
+    model.layers[-1].high.assign(1.6)
+    path = tmp_path / "biases.tflite"
+    export.tflite(model, path, "int8", verify=False)
+    gap, _ = steps_apart(model, path, x)
+    assert gap.max() < 0.5
+
+
+def test_a_bias_on_nothing_but_zeros(tmp_path):
+    """What never fired has a grid too, and the bias after it a step."""
+    x = np.linspace(0, 1, 32, dtype="float32")[:, np.newaxis]
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((1,), name="x")
+    dense = layers.Dense(8, bias_initializer="glorot_uniform")
+    model = fed(keras.Model(inputs, dense(layers.ReLU()(inputs))), -x)
+    path = tmp_path / "zeros.tflite"
+    export.tflite(model, path, "int8", verify=False)
+    gap, _ = steps_apart(model, path, -x)
+    assert gap.max() < 0.5
+
+
 @pytest.mark.parametrize("scale", [1 / 127.5, 1 / 255])
 def test_bytes_scaled_to_minus_1_to_1(scale, tmp_path):
     """Every pixel is half a step: who rounds otherwise is a step away."""
