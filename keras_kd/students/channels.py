@@ -27,9 +27,10 @@ from keras_kd.students.layer_kinds import SAME_CHANNELS
 from keras_kd.students.layer_kinds import SPATIAL
 from keras_kd.students.layer_kinds import channel_axis
 from keras_kd.students.layer_kinds import follows_input
+from keras_kd.students.layer_kinds import halves
 from keras_kd.students.layer_kinds import is_depthwise
 from keras_kd.students.layer_kinds import is_kind
-from keras_kd.students.layer_kinds import width_key
+from keras_kd.students.layer_kinds import made_width
 
 
 class Channels:
@@ -44,7 +45,8 @@ class Channels:
             them, by the layer's id; None where they are not known.
         numbers: The channels, and which of them are one.
         rows: Channels in rows that have to keep equally many: the groups of
-            a convolution, the heads of an attention.
+            a convolution, the heads of an attention, the directions of a
+            Bidirectional layer.
         lost: Operations whose results' channels are not known.
     """
 
@@ -95,7 +97,7 @@ class Channels:
                 results
             )
         composite = is_composite(operation)
-        if composite or width_key(operation) is not None:
+        if composite or made_width(operation) is not None:
             rule = self._composite if composite else self._wide
             return [rule(operation, given, known, x) for x in results]
         if all(x is not None and (x == WHOLE).all() for x in known):
@@ -194,20 +196,26 @@ class Channels:
             return along(read, axis, rank)
         if id(operation) in self._heads:
             return np.full((1,) * rank, WHOLE)
-        units = getattr(operation, width_key(operation) or "")
+        units = made_width(operation) or 0
         if id(operation) not in self.made:
             self.made[id(operation)] = self.numbers.new(units)
         made = self.made[id(operation)]
         if read is None and known[0] is not None:
             return None  # Channels on two axes, as an MLP-Mixer has them.
+        self._in_rows(operation, read, made)
+        if rank < 1 or result.shape[1:][axis] != units:
+            return None
+        return along(made, axis, rank)
+
+    def _in_rows(self, operation: Any, read: Labels, made: np.ndarray) -> None:
+        """Note the rows of a layer's channels: groups, or two directions."""
         groups = getattr(operation, "groups", 1)
         if groups > 1:
             self.rows.append(made.reshape(groups, -1))
             if read is not None:
                 self.rows.append(read.reshape(groups, -1))
-        if rank < 1 or result.shape[1:][axis] != units:
-            return None
-        return along(made, axis, rank)
+        if halves(operation) > 1:
+            self.rows.append(made.reshape(2, -1))
 
     def _follower(
         self, operation: Any, given: list, known: list, result: Any

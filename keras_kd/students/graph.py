@@ -11,6 +11,7 @@ from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.graphs import view
 from keras_kd.students.composite import is_block
+from keras_kd.students.layer_kinds import made_width
 from keras_kd.students.layer_kinds import width_key
 
 # Activations whose result is a probability or its logarithm.
@@ -245,8 +246,8 @@ def _chain_blocks(
         if is_block(operation):
             blocks.append((operation.output.shape[1:], {id(operation): 0}))
             continue
-        key = width_key(operation)
-        if key is None or id(operation) in heads or start == 0:
+        wide = made_width(operation) is not None
+        if not wide or id(operation) in heads or start == 0:
             continue
         stop = start + 1
         while stop < len(nodes) and type(nodes[stop]).__name__ in _AFTER_BLOCK:

@@ -1,5 +1,6 @@
 """A student's first weights, taken from its teacher."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -10,7 +11,9 @@ from keras_kd.core.checks import requirement
 from keras_kd.students import composite
 from keras_kd.students.layer_kinds import channel_axis
 from keras_kd.students.layer_kinds import follows_input
+from keras_kd.students.layer_kinds import halves
 from keras_kd.students.layer_kinds import is_depthwise
+from keras_kd.students.layer_kinds import made_width
 from keras_kd.students.layer_kinds import width_key
 from keras_kd.students.widths import Widths
 
@@ -21,6 +24,9 @@ _TRANSPOSED = (
     layers.Conv2DTranspose,
     layers.Conv3DTranspose,
 )
+
+# The layers of a Bidirectional one.
+_DIRECTIONS = ("forward_layer", "backward_layer")
 
 
 def importance(operation: Any) -> np.ndarray:
@@ -35,6 +41,11 @@ def importance(operation: Any) -> np.ndarray:
     """
     if composite.is_composite(operation):
         return composite.importance(operation)
+    if isinstance(operation, layers.Bidirectional):
+        found = np.array(
+            [importance(getattr(operation, name)) for name in _DIRECTIONS]
+        )
+        return found.ravel() if halves(operation) > 1 else found.sum(axis=0)
     values = {
         weight.name: _array(weight)
         for weight in operation.weights
@@ -43,7 +54,7 @@ def importance(operation: Any) -> np.ndarray:
     (kernel,) = values.values()
     axis = -2 if isinstance(operation, _TRANSPOSED) else -1
     kernel = np.abs(np.moveaxis(kernel.astype("float64"), axis, -1))
-    units = getattr(operation, width_key(operation) or "")
+    units = made_width(operation) or 0
     # The gates of a recurrent layer stand one after the other.
     return kernel.reshape(-1, units).sum(axis=0)
 
@@ -67,9 +78,31 @@ def inherit(operation: Any, clone: Any, widths: Widths) -> None:
             raise _unfollowed(operation, widths)
         clone.set_weights(composite.parts(operation, clone, read, made))
         return
-    pairs = zip(operation.weights, clone.weights, strict=True)
+    for old, new, places in _directions(operation, clone, made):
+        if not _copied(old, new, read, places):
+            raise _unfollowed(operation, widths)
+
+
+def _directions(
+    operation: Any, clone: Any, made: Index
+) -> Iterator[tuple[Any, Any, Index]]:
+    """A layer of the teacher, its clone and what it makes; of two, each."""
+    if not isinstance(operation, layers.Bidirectional):
+        yield operation, clone, made
+        return
+    units = made_width(operation.forward_layer) or 0
+    for number, name in enumerate(_DIRECTIONS):
+        places = made
+        # Elsewhere both make the same channels, which are added.
+        if made is not None and halves(operation) > 1:
+            places = made[made // units == number] % units
+        yield getattr(operation, name), getattr(clone, name), places
+
+
+def _copied(operation: Any, clone: Any, read: Index, made: Index) -> bool:
+    """Copy weights; False if it is not known which channels are read."""
     values = []
-    for old, new in pairs:
+    for old, new in zip(operation.weights, clone.weights, strict=True):
         if "seed" in old.name:
             values.append(_array(new))
             continue
@@ -77,9 +110,10 @@ def inherit(operation: Any, clone: Any, widths: Widths) -> None:
         if value.shape != tuple(new.shape):
             value = _part(operation, old.name, value, read, made)
         if value.shape != tuple(new.shape):
-            raise _unfollowed(operation, widths)
+            return False
         values.append(value)
     clone.set_weights(values)
+    return True
 
 
 def _unfollowed(operation: Any, widths: Widths) -> ValueError:

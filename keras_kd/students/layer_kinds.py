@@ -111,7 +111,7 @@ def follows_input(operation: Any) -> bool:
     if is_kind(operation, FOLLOWERS):
         return True
     weights = getattr(operation, "weights", [])
-    if not weights or width_key(operation) is not None:
+    if not weights or made_width(operation) is not None:
         return False
     node = operation._inbound_nodes[0]
     (given, *others), results = node.input_tensors, node.output_tensors
@@ -132,6 +132,25 @@ def width_key(operation: Any) -> str | None:
         if isinstance(getattr(operation, key, None), int):
             return key
     return None
+
+
+def made_width(operation: Any) -> int | None:
+    """Return the channels that a layer with a width of its own makes.
+
+    >>> made_width(keras.layers.Bidirectional(keras.layers.GRU(3)))
+    6
+    """
+    own = operation
+    if isinstance(operation, keras.layers.Bidirectional):
+        own = operation.forward_layer
+    key = width_key(own)
+    return None if key is None else halves(operation) * getattr(own, key)
+
+
+def halves(operation: Any) -> int:
+    """Return 2 where the channels of two directions stand side by side."""
+    both = isinstance(operation, keras.layers.Bidirectional)
+    return 2 if both and operation.merge_mode == "concat" else 1
 
 
 def channel_axis(operation: Any) -> int:

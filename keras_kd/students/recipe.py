@@ -19,8 +19,10 @@ from keras_kd.students.graph import activation_name
 from keras_kd.students.layer_kinds import ELEMENTWISE
 from keras_kd.students.layer_kinds import channel_axis
 from keras_kd.students.layer_kinds import follows_input
+from keras_kd.students.layer_kinds import halves
 from keras_kd.students.layer_kinds import is_depthwise
 from keras_kd.students.layer_kinds import is_kind
+from keras_kd.students.layer_kinds import made_width
 from keras_kd.students.layer_kinds import width_key
 from keras_kd.students.widths import Widths
 
@@ -161,9 +163,10 @@ def _changes(
 ) -> dict:
     """Entries of the config that differ in the student."""
     changes: dict[str, Any] = {}
-    key = width_key(operation)
-    if key is not None:
-        changes[key] = _units(operation, config[key], new, plan)
+    width = made_width(operation)
+    if width is not None:
+        units = _units(operation, width, new, plan)
+        changes |= _widened(operation, config, units)
     if config.get("groups", 1) > 1:
         changes["groups"] = _groups(operation, config, new)
     if "projection_dim" in config:  # LayerScale of ConvNeXt
@@ -175,6 +178,18 @@ def _changes(
     if id(operation) in plan.to_logits and "activation" in config:
         changes["activation"] = "linear"
     return changes
+
+
+def _widened(operation: Any, config: dict, units: int) -> dict:
+    """Entries of a layer's config that make it so wide."""
+    if not isinstance(operation, layers.Bidirectional):
+        return {width_key(operation): units}
+    change = {width_key(operation.forward_layer): units // halves(operation)}
+    return {
+        key: {**config[key], "config": {**config[key]["config"], **change}}
+        for key in ("layer", "backward_layer")
+        if key in config
+    }
 
 
 def _units(operation: Any, units: int, new: list[Shape], plan: Plan) -> int:
@@ -226,7 +241,7 @@ def _check_changeable(
     hidden = (
         isinstance(operation, layers.Layer)
         and operation.weights
-        and width_key(operation) is None
+        and made_width(operation) is None
         and not follows_input(operation)
         and not is_composite(operation)
         and not hasattr(operation, "projection_dim")

@@ -47,11 +47,12 @@ def shrink(
     times its units, rounded to a `multiple`; all else follows:
     normalization, depthwise convolutions (their multiplier is kept),
     shortcuts, Reshape layers that hold a channel count. Groups of a
-    convolution keep equally many channels. Layers that hold others, such as
-    `MultiHeadAttention` or the blocks of a transformer (KerasHub's, or one's
-    own), are narrowed where their config names its widths as `embed_dim`,
-    `hidden_dim`, `intermediate_dim`, `ff_dim`, `mlp_dim` or the like:
-    attention loses heads before heads lose width.
+    convolution, and both directions of a Bidirectional layer, keep equally
+    many channels. Layers that hold others, such as `MultiHeadAttention` or
+    the blocks of a transformer (KerasHub's, or one's own), are narrowed where
+    their config names its widths as `embed_dim`, `hidden_dim`,
+    `intermediate_dim`, `ff_dim`, `mlp_dim` or the like: attention loses heads
+    before heads lose width.
 
     The head keeps its units and gives **logits**: a softmax or sigmoid at
     the end of the teacher, in the last layer or after it, becomes linear.

@@ -186,6 +186,35 @@ def test_recurrent_layers(kind):
     same(student, teacher)
 
 
+@pytest.mark.parametrize("merge_mode", ["concat", "sum", None])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_both_directions_keep_what_counts(kind, merge_mode):
+    recurrent = getattr(layers, kind)
+    lower = layers.Bidirectional(recurrent(8, return_sequences=True))
+    upper = layers.Bidirectional(recurrent(8), merge_mode, name="upper")
+    inputs = keras.Input((5, 4))
+    x = upper(lower(inputs))
+    x = layers.Concatenate()(x) if merge_mode is None else x
+    teacher = randomized(keras.Model(inputs, layers.Dense(3)(x)))
+    ahead, back = [1, 2, 4, 6], [0, 1, 5, 7]
+    # Each direction may lose others, unless they become one channel.
+    apart = merge_mode == "concat"
+    for layer, gone in (
+        (lower.forward_layer, ahead),
+        (lower.backward_layer, back),
+        (upper.forward_layer, ahead),
+        (upper.backward_layer, back if apart else ahead),
+    ):
+        values = [w.numpy() for w in layer.weights]
+        for value in values:
+            value.reshape(*value.shape[:-1], -1, 8)[..., gone] = 0
+        layer.set_weights(values)
+    student = shrink(teacher, width=0.5, initialize="teacher")
+    both = student.get_layer("upper")
+    assert (both.forward_layer.units, both.backward_layer.units) == (4, 4)
+    same(student, teacher)
+
+
 def test_an_embedding_and_transposed_convolutions():
     inputs = keras.Input((6,), dtype="int32")
     x = layers.Embedding(10, 8, name="embedding")(inputs)

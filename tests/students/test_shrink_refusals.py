@@ -77,12 +77,11 @@ REFUSED = {
     "einsum": (mixed, "`mix`.*has weights of a width of its own"),
     "wrapper": (
         lambda: functional(
-            layers.Bidirectional(layers.LSTM(4), name="both"),
-            layers.Dense(8),
+            layers.TimeDistributed(layers.Dense(8), name="each"),
             *head(),
             shape=(5, 4),
         ),
-        r"`both` \(Bidirectional\) cannot: it has weights",
+        r"`each` \(TimeDistributed\) cannot: it has weights",
     ),
     "input in an addition": (
         added_to_the_input,
