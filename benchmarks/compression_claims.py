@@ -8,7 +8,7 @@ their labels. The students learn from its stored logits: on mnist on the same
 images, on cifar10_jpeg on 45,000, of which nobody tells them a label: they see
 the image or its mirror image, up to 4 pixels off, and learn the mean of the
 logits for both where they belong. Accuracy is that of the files on all test
-images, the mean of three students from other random weights.
+images; where there are `seeds`, the mean of students from other first weights.
 
 Writes `benchmarks/results/compression_claims.json`; what is not run stays as
 it is there, claims only if the teacher comes out the same.
