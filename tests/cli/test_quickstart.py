@@ -96,7 +96,9 @@ def test_it_leaves_every_file(small_run):
 @pytest.mark.export
 def test_a_pipe_gets_plain_lines(small_run):
     lines = small_run[1].stderr.splitlines()
-    assert "teacher: done in " in lines[0]
+    # On a busy machine others come before: how far a stage of 10 s is.
+    ends = [line for line in lines if "done in " in line]
+    assert ends[0].startswith("teacher: done in ")
     assert not any("\x1b" in line for line in lines)
 
 
