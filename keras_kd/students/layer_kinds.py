@@ -153,6 +153,19 @@ def halves(operation: Any) -> int:
     return 2 if both and operation.merge_mode == "concat" else 1
 
 
+def widened(operation: Any, config: dict, units: int) -> dict[str, Any]:
+    """Return the entries of a layer's config that make it so wide."""
+    if not isinstance(operation, keras.layers.Bidirectional):
+        return {width_key(operation) or "": units}
+    own = width_key(operation.forward_layer) or ""
+    change = {own: units // halves(operation)}
+    return {
+        key: {**config[key], "config": {**config[key]["config"], **change}}
+        for key in ("layer", "backward_layer")
+        if key in config
+    }
+
+
 def channel_axis(operation: Any) -> int:
     """Axis of the channels, the batch not counted."""
     if hasattr(operation, "data_format"):

@@ -19,10 +19,10 @@ from keras_kd.students.graph import activation_name
 from keras_kd.students.layer_kinds import ELEMENTWISE
 from keras_kd.students.layer_kinds import channel_axis
 from keras_kd.students.layer_kinds import follows_input
-from keras_kd.students.layer_kinds import halves
 from keras_kd.students.layer_kinds import is_depthwise
 from keras_kd.students.layer_kinds import is_kind
 from keras_kd.students.layer_kinds import made_width
+from keras_kd.students.layer_kinds import widened
 from keras_kd.students.layer_kinds import width_key
 from keras_kd.students.widths import Widths
 
@@ -166,7 +166,7 @@ def _changes(
     width = made_width(operation)
     if width is not None:
         units = _units(operation, width, new, plan)
-        changes |= _widened(operation, config, units)
+        changes |= widened(operation, config, units)
     if config.get("groups", 1) > 1:
         changes["groups"] = _groups(operation, config, new)
     if "projection_dim" in config:  # LayerScale of ConvNeXt
@@ -178,18 +178,6 @@ def _changes(
     if id(operation) in plan.to_logits and "activation" in config:
         changes["activation"] = "linear"
     return changes
-
-
-def _widened(operation: Any, config: dict, units: int) -> dict:
-    """Entries of a layer's config that make it so wide."""
-    if not isinstance(operation, layers.Bidirectional):
-        return {width_key(operation): units}
-    change = {width_key(operation.forward_layer): units // halves(operation)}
-    return {
-        key: {**config[key], "config": {**config[key]["config"], **change}}
-        for key in ("layer", "backward_layer")
-        if key in config
-    }
 
 
 def _units(operation: Any, units: int, new: list[Shape], plan: Plan) -> int:
