@@ -34,6 +34,13 @@ def steps_apart(model, path, x):
     return gap / output.scale, file
 
 
+def file_apart(model, x, folder):
+    """`steps_apart` of a student and the int8 file that is made of it."""
+    path = folder / "student.tflite"
+    export.tflite(model, path, "int8", verify=False)
+    return steps_apart(model, path, x)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, aware, convnet, digits):
     """The file of a trained student, and what its export said."""
@@ -105,9 +112,7 @@ def test_residual_student(arguments, digits, tmp_path):
     x = digits[0][0][:100]
     student = students.resnet((8, 8, 1), 10, depth=8, width=0.5)
     model = fed(student, x, 10, **arguments)
-    path = tmp_path / "resnet.tflite"
-    export.tflite(model, path, "int8", verify=False)
-    gap, file = steps_apart(model, path, x)
+    gap, file = file_apart(model, x, tmp_path)
     # Measured: 0 in all three.
     assert (gap > 0.5).mean() < 0.01
     assert gap.max() <= 1.001
@@ -115,13 +120,11 @@ def test_residual_student(arguments, digits, tmp_path):
 
 
 def means_apart(x, seen, folder):
-    """`steps_apart` of a student that averages images."""
+    """`file_apart` of a student that averages images."""
     inputs = keras.Input(x.shape[1:], name="x")
     pool = layers.GlobalAveragePooling2D()
     model = fed(keras.Model(inputs, pool(inputs)), seen, 2)
-    path = folder / "means.tflite"
-    export.tflite(model, path, "int8", verify=False)
-    return steps_apart(model, path, x)
+    return file_apart(model, x, folder)
 
 
 @pytest.mark.parametrize("side", [12, 28])
@@ -157,9 +160,7 @@ def test_a_constant_is_added_in_whole_numbers(tmp_path):
     x = np.linspace(low, high, 256, dtype="float32")[np.newaxis]
     model = fed(keras.Model(inputs, layers.ReLU()(inputs + 3.0)), x)
     model.layers[-1].high.assign(3.838485956)
-    path = tmp_path / "constant.tflite"
-    export.tflite(model, path, "int8", verify=False)
-    gap, _ = steps_apart(model, path, x)
+    gap, _ = file_apart(model, x, tmp_path)
     assert gap.max() < 0.5
 
 
@@ -175,9 +176,7 @@ def test_biases_of_half_a_step_are_divided_in_64_bits(tmp_path):
     model.get_layer("dense").bias.assign(halves * step / 127)
     model.layers[-1].low.assign(-1.2)
     model.layers[-1].high.assign(1.6)
-    path = tmp_path / "biases.tflite"
-    export.tflite(model, path, "int8", verify=False)
-    gap, _ = steps_apart(model, path, x)
+    gap, _ = file_apart(model, x, tmp_path)
     assert gap.max() < 0.5
 
 
@@ -188,9 +187,7 @@ def test_a_bias_on_nothing_but_zeros(tmp_path):
     inputs = keras.Input((1,), name="x")
     dense = layers.Dense(8, bias_initializer="glorot_uniform")
     model = fed(keras.Model(inputs, dense(layers.ReLU()(inputs))), -x)
-    path = tmp_path / "zeros.tflite"
-    export.tflite(model, path, "int8", verify=False)
-    gap, _ = steps_apart(model, path, -x)
+    gap, _ = file_apart(model, -x, tmp_path)
     assert gap.max() < 0.5
 
 
@@ -203,9 +200,7 @@ def test_bytes_scaled_to_minus_1_to_1(scale, tmp_path):
     x = ((pixels - 127.5) * scale).astype("float32")
     student = students.convnet((8, 8, 3), 10, width=0.5)
     model = fed(student, x)
-    path = tmp_path / "halves.tflite"
-    export.tflite(model, path, "int8", verify=False)
-    gap, file = steps_apart(model, path, x)
+    gap, file = file_apart(model, x, tmp_path)
     # Rounded up by the student and to even by the caller, a quarter of the
     # outputs differed; of a deep student all.
     assert gap.max() <= 0.001
@@ -225,9 +220,7 @@ def test_deep_student(name, tmp_path):
     student = small(name)
     x = examples(student, 100)
     model = fed(student, x, 10)
-    path = tmp_path / "deep.tflite"
-    export.tflite(model, path, "int8", verify=False)
-    gap, _ = steps_apart(model, path, x)
+    gap, _ = file_apart(model, x, tmp_path)
     # On grids of their own the inputs of a concatenation were 11 off.
     assert gap.max() <= 1.001
     assert (gap > 0.5).mean() < 0.02
