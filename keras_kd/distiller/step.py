@@ -55,6 +55,12 @@ def weighted_mean(
     return Mean(ops.divide_no_nan(ops.sum(values), count), count)
 
 
+def total_of(means: list[Mean]) -> Mean:
+    """Add up the means of several outputs, as Keras adds their losses."""
+    count = sum(mean.count for mean in means)
+    return Mean(sum(mean.value for mean in means), count)
+
+
 def agreement(teacher_logits: Any, student_logits: Any, mask: Any) -> Mean:
     """Share of examples on which both models pick the same class."""
     same = ops.equal(
@@ -65,7 +71,7 @@ def agreement(teacher_logits: Any, student_logits: Any, mask: Any) -> Mean:
 
 def objective(
     task: Mean | None,
-    terms: list[tuple[Any, Mean]],
+    terms: list[tuple[Any, list[Mean]]],
     task_weight: Any,
     alpha: Any,
     shares: list[Any],
@@ -78,11 +84,12 @@ def objective(
 
     Args:
         task: The student's own loss, or `None`.
-        terms: `(weight, mean)` of each distillation loss.
+        terms: Of each distillation loss its weight and the mean over each
+            output that it compares; the outputs' means add up.
         task_weight: Factor of the task loss.
         alpha: Factor of the distillation part.
-        shares: For the task and then each term, local count divided by
-            global count.
+        shares: For the task and then each mean of the terms, local count
+            divided by global count.
 
     Returns:
         A scalar, float32.
@@ -90,7 +97,8 @@ def objective(
     total = ops.zeros((), "float32")
     if task is not None:
         total += task_weight * ops.cast(task.value, "float32") * shares[0]
-    for (weight, mean), share in zip(terms, shares[1:], strict=True):
+    means = [(weight, mean) for weight, each in terms for mean in each]
+    for (weight, mean), share in zip(means, shares[1:], strict=True):
         total += alpha * weight * ops.cast(mean.value, "float32") * share
     return total
 
@@ -108,6 +116,34 @@ def mask_of(prediction: Any) -> Any:
     Taken from the prediction itself: any arithmetic on it drops the mask.
     """
     return getattr(prediction, "_keras_mask", None)
+
+
+def weights_of(sample_weight: Any, key: Any) -> Any:
+    """Return the sample weights that count for one output, or for features.
+
+    Features belong to no output: where each output has weights of its own,
+    an example's weight is the mean of them.
+
+    Args:
+        sample_weight: `None`, weights, or a structure of them.
+        key: Name or index of the output, `None` for features and for a
+            single output.
+
+    Returns:
+        `None`, or weights for `weighted_mean`.
+    """
+    if key is not None or not keras.tree.is_nested(sample_weight):
+        return select(sample_weight, key)
+    given = [w for w in keras.tree.flatten(sample_weight) if w is not None]
+    if not given:
+        return None
+    weights = [ops.cast(weight, "float32") for weight in given]
+    return ops.mean(
+        ops.stack(
+            [ops.mean(w, axis=tuple(range(1, len(w.shape)))) for w in weights]
+        ),
+        axis=0,
+    )
 
 
 def select(structure: Any, key: Any) -> Any:

@@ -43,7 +43,8 @@ class TensorFlowStep:
             penalty = self._penalty()
             total = objective + penalty / _num_replicas()
             scaled = self.optimizer.scale_loss(total)
-        named = dict(zip(self._term_names, (m for _, m in terms), strict=True))
+        logged = (step.total_of(means) for _, means in terms)
+        named = dict(zip(self._term_names, logged, strict=True))
         if task is not None:
             named["student_loss"] = task
 
@@ -126,7 +127,7 @@ class TensorFlowStep:
 
     def _measure(
         self: Any, taught: Tapped, tapped: Tapped, y: Any, sample_weight: Any
-    ) -> tuple[step.Mean | None, list[tuple[Any, step.Mean]]]:
+    ) -> tuple[step.Mean | None, list[tuple[Any, list[step.Mean]]]]:
         """Return the task loss and each distillation loss, unweighted."""
         iteration = tf.convert_to_tensor(self.optimizer.iterations)
         terms = []
@@ -138,16 +139,14 @@ class TensorFlowStep:
                         pair.student,
                         step.select(y, pair.key),
                         step=iteration,
+                        training=True,
                     ),
-                    step.mask_of(step.select(tapped.predictions, pair.key)),
-                    step.select(sample_weight, pair.key),
+                    step.mask_of(pair.masked),
+                    step.weights_of(sample_weight, pair.key),
                 )
                 for pair in pairs(loss, taught, tapped)
             ]
-            # Losses of several outputs add up, as Keras' do.
-            value = sum(mean.value for mean in means)
-            weight = value_at(loss.weight, iteration)
-            terms.append((weight, step.Mean(value, means[0].count)))
+            terms.append((value_at(loss.weight, iteration), means))
         task = None
         if self._compile_loss is not None and y is not None:
             known = labels.for_loss(
@@ -169,9 +168,9 @@ class TensorFlowStep:
     def _objective(
         self: Any,
         task: step.Mean | None,
-        terms: list[tuple[Any, step.Mean]],
+        terms: list[tuple[Any, list[step.Mean]]],
     ) -> Any:
-        means = [mean for _, mean in terms]
+        means = [mean for _, each in terms for mean in each]
         shares = _shares([task, *means])
         iteration = tf.convert_to_tensor(self.optimizer.iterations)
         alpha = value_at(self.alpha, iteration)

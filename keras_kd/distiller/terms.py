@@ -3,6 +3,8 @@
 from typing import Any
 from typing import NamedTuple
 
+import keras
+
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import show
 from keras_kd.core.taps import Tapped
@@ -10,16 +12,21 @@ from keras_kd.losses import DistillationLoss
 
 
 class Pair(NamedTuple):
-    """What a loss gets, and the output whose mask and weights count.
+    """What a loss gets, and the output whose labels and weights count.
 
     Attributes:
         teacher: The teacher's logits or features.
         student: The student's.
-        key: Name or index of the output, `None` for a single one.
+        masked: The student's tensor whose Keras mask counts: the output
+            itself for logits, the tapped tensor for features; `None` where
+            several layers are compared at once.
+        key: Name or index of the output, `None` for a single one and for
+            features.
     """
 
     teacher: Any
     student: Any
+    masked: Any
     key: Any = None
 
 
@@ -42,10 +49,13 @@ def pairs(
             names an output that they do not have.
     """
     if loss.teacher_layer is not None:
+        tapped = _features(student, loss.student_layer)
+        single = not keras.tree.is_nested(tapped)
         return [
             Pair(
                 _features(teacher, loss.teacher_layer),
-                _features(student, loss.student_layer),
+                tapped,
+                tapped if single else None,
             )
         ]
     outputs = [_outputs(tapped.logits) for tapped in (teacher, student)]
@@ -68,7 +78,11 @@ def pairs(
             f"student outputs {show(list(outputs[1]))}. Name the outputs "
             "alike, or choose one with `output=`."
         )
-    return [Pair(outputs[0][key], outputs[1][key], key) for key in outputs[1]]
+    predictions = _outputs(student.predictions)
+    return [
+        Pair(outputs[0][key], outputs[1][key], predictions[key], key)
+        for key in outputs[1]
+    ]
 
 
 def _outputs(logits: Any) -> dict[Any, Any]:

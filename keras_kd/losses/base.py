@@ -92,6 +92,7 @@ class DistillationLoss(keras.Layer):
         self.student_layer = student_layer
         self._check_layers(subject)
         self._step: Any = 0
+        self._shapes: dict[str, Any] | None = None
 
     def __call__(
         self,
@@ -100,6 +101,7 @@ class DistillationLoss(keras.Layer):
         labels: Any = None,
         *,
         step: Any = 0,
+        training: bool = False,
     ) -> Any:
         """Return the loss of each example, unweighted.
 
@@ -108,12 +110,18 @@ class DistillationLoss(keras.Layer):
             student_outputs: The student's, in the same structure.
             labels: What the dataset gives as `y`.
             step: The optimizer step that schedules are read at.
+            training: Whether the loss's own layers, its adapter say, run in
+                training mode, as they do in `fit` only.
 
         Returns:
             `(batch,)`: the mean over positions where outputs have any.
         """
         values = self.per_position(
-            teacher_outputs, student_outputs, labels, step=step
+            teacher_outputs,
+            student_outputs,
+            labels,
+            step=step,
+            training=training,
         )
         axes = tuple(range(1, len(values.shape)))
         return ops.mean(values, axis=axes) if axes else values
@@ -125,6 +133,7 @@ class DistillationLoss(keras.Layer):
         labels: Any = None,
         *,
         step: Any = 0,
+        training: bool = False,
     ) -> Any:
         """Return the loss of each example and position, `(batch, ...)`.
 
@@ -143,9 +152,16 @@ class DistillationLoss(keras.Layer):
             ops.stop_gradient, teacher_outputs
         )
         self._step = step
+        self._shapes = {
+            "teacher": _shapes_of(teacher_outputs),
+            "student": _shapes_of(student_outputs),
+        }
         try:
             return super().__call__(
-                teacher_outputs, student_outputs, labels=labels
+                teacher_outputs,
+                student_outputs,
+                labels=labels,
+                training=training,
             )
         finally:
             self._step = 0
@@ -154,6 +170,9 @@ class DistillationLoss(keras.Layer):
         self, teacher_outputs: Any, student_outputs: Any, labels: Any = None
     ) -> Any:
         """Compute the loss; the one method a subclass writes.
+
+        Layers that the loss holds run in training mode in `fit` and in
+        inference mode everywhere else; a `call` that takes `training` gets it.
 
         Args:
             teacher_outputs: float32 or float64, constant.
@@ -182,6 +201,23 @@ class DistillationLoss(keras.Layer):
         }
         given = {k: v for k, v in optional.items() if v is not None}
         return config | given
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Return the shapes that the loss was built with, for its file."""
+        return self._shapes
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Make the weights again, those of lazily built layers too.
+
+        Args:
+            config: What `get_build_config` returned.
+        """
+        if set(config) != {"teacher", "student"}:  # a file of version 0.1.0
+            super().build_from_config(config)
+            return
+        self.per_position(
+            _symbolic(config["teacher"]), _symbolic(config["student"])
+        )
 
     def _check_layers(self, subject: str) -> None:
         given = {
@@ -230,6 +266,19 @@ def _full_precision(tensor: Any) -> Any:
         tensor = ops.convert_to_tensor(tensor)
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     return tensor if dtype == "float64" else ops.cast(tensor, "float32")
+
+
+def _shapes_of(outputs: Any) -> Any:
+    """Shapes of outputs in a form that JSON can hold, the batch left open."""
+    if isinstance(outputs, (list, tuple)):
+        return {"several": [_shapes_of(each) for each in outputs]}
+    return {"shape": [None, *outputs.shape[1:]]}
+
+
+def _symbolic(shapes: Any) -> Any:
+    if "several" in shapes:
+        return [_symbolic(each) for each in shapes["several"]]
+    return keras.KerasTensor(tuple(shapes["shape"]), "float32")
 
 
 def _snake_case(name: str) -> str:

@@ -51,9 +51,10 @@ def test_empty_batch_is_zero():
 
 def test_objective_is_the_weighted_sum():
     task = step.Mean(2.0, 3)
-    terms = [(1.5, step.Mean(4.0, 3)), (0.5, step.Mean(6.0, 3))]
-    total = step.objective(task, terms, 0.1, 0.9, [0.25, 0.25, 1.0])
-    exact = 0.1 * 2 * 0.25 + 0.9 * (1.5 * 4 * 0.25 + 0.5 * 6)
+    outputs = [step.Mean(6.0, 3), step.Mean(8.0, 2)]
+    terms = [(1.5, [step.Mean(4.0, 3)]), (0.5, outputs)]
+    total = step.objective(task, terms, 0.1, 0.9, [0.25, 0.25, 1.0, 0.5])
+    exact = 0.1 * 2 * 0.25 + 0.9 * (1.5 * 4 * 0.25 + 0.5 * (6 + 8 * 0.5))
     assert float(total) == pytest.approx(exact)
-    alone = step.objective(None, terms, 0.1, 0.9, [0.0, 0.25, 1.0])
+    alone = step.objective(None, terms, 0.1, 0.9, [0.0, 0.25, 1.0, 0.5])
     assert float(alone) == pytest.approx(exact - 0.05)
