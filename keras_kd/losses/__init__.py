@@ -15,6 +15,9 @@ from keras_kd.losses.keras_loss import KerasLoss
 from keras_kd.losses.keras_loss import is_keras_loss
 from keras_kd.losses.logits_mse import LogitsMSE
 from keras_kd.losses.soft_targets import SoftTargets
+from keras_kd.losses.targets import class_mask
+from keras_kd.losses.targets import has_label
+from keras_kd.losses.targets import normal_labels
 
 METHODS: dict[str, type[DistillationLoss]] = {
     "soft_targets": SoftTargets,
@@ -29,7 +32,10 @@ __all__ = [
     "KerasLoss",
     "LogitsMSE",
     "SoftTargets",
+    "class_mask",
     "get",
+    "has_label",
+    "normal_labels",
 ]
 
 

@@ -9,7 +9,7 @@ import keras_tuner
 
 from keras_kd.core.checks import requirement
 from keras_kd.distiller import Distiller
-from keras_kd.distiller.terms import layer_names
+from keras_kd.distiller.objective import layer_names
 from keras_kd.search import space
 from keras_kd.search.task import Head
 from keras_kd.search.task import fitting_metrics
@@ -141,7 +141,7 @@ class StudentHyperModel(keras_tuner.HyperModel):
             self.teacher, student, losses, alpha=space.alpha(hp)
         )
         self.head = Head.of(distiller)
-        self.needs_task = distiller._needs_task
+        self.needs_task = distiller.objective.needs_task
         if self.loss is not None or not self.needs_task:
             distiller.compile(
                 self._optimizer(hp),

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_kd.core.ranges import Range
-from keras_kd.distiller.arguments import resolve_losses
+from keras_kd.distiller.objective import resolve_losses
 from keras_kd.losses import DistillationLoss
 from keras_kd.losses.keras_loss import is_keras_loss
 

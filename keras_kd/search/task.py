@@ -28,7 +28,7 @@ class Head(NamedTuple):
     @classmethod
     def of(cls, distiller: Any) -> "Head":
         """Read the head of a Distiller's student."""
-        tap = distiller._student_tap
+        tap = distiller.student_tap
         first = keras.tree.flatten(tap.spec.predictions)[0]
         return cls(tuple(tap.kinds), tuple(first.shape[1:]))
 

@@ -9,12 +9,13 @@ from typing import Any
 from typing import NamedTuple
 
 import keras
-import tensorflow as tf
 from keras import ops
 
-from keras_kd.distiller.step import lift
-from keras_kd.distiller.step import mask_of
-from keras_kd.distiller.step import select
+from keras_kd.core.replicas import all_sum
+from keras_kd.core.replicas import num_replicas
+from keras_kd.distiller.means import lift
+from keras_kd.distiller.means import mask_of
+from keras_kd.distiller.means import select
 
 
 class Rule(NamedTuple):
@@ -245,15 +246,11 @@ def _shares_of_outputs(counts: list[Any]) -> list[Any]:
     The step scales the sum of the outputs' losses by one share, local count
     divided by global count; an output's own share may be another.
     """
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if len(counts) == 1 or replicas == 1:
+    if len(counts) == 1 or num_replicas() == 1:
         return [1.0] * len(counts)
-    local = tf.stack([*counts, sum(counts)])
-    context = tf.distribute.get_replica_context()
-    shares = tf.math.divide_no_nan(
-        local, context.all_reduce(tf.distribute.ReduceOp.SUM, local)
-    )
-    return tf.unstack(tf.math.divide_no_nan(shares[:-1], shares[-1]))
+    local = ops.stack([*counts, sum(counts)])
+    shares = ops.divide_no_nan(local, all_sum(local))
+    return ops.unstack(ops.divide_no_nan(shares[:-1], shares[-1]))
 
 
 def _like(y: Any, parts: dict[Any, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The arithmetic of one training step, once, in `keras.ops`.
+"""Means over a batch, with masks and weights, in `keras.ops`.
 
 Losses give one value per example and position, unweighted. Here alone they
 are masked, weighted and averaged, so that sample weights, padding, mixed
@@ -55,52 +55,12 @@ def weighted_mean(
     return Mean(ops.divide_no_nan(ops.sum(values), count), count)
 
 
-def total_of(means: list[Mean]) -> Mean:
-    """Add up the means of several outputs, as Keras adds their losses."""
-    count = sum(mean.count for mean in means)
-    return Mean(sum(mean.value for mean in means), count)
-
-
 def agreement(teacher_logits: Any, student_logits: Any, mask: Any) -> Mean:
     """Share of examples on which both models pick the same class."""
     same = ops.equal(
         ops.argmax(teacher_logits, axis=-1), ops.argmax(student_logits, axis=-1)
     )
     return weighted_mean(ops.cast(same, "float32"), mask)
-
-
-def objective(
-    task: Mean | None,
-    terms: list[tuple[Any, list[Mean]]],
-    task_weight: Any,
-    alpha: Any,
-    shares: list[Any],
-) -> Any:
-    """Weight and add the parts of the loss.
-
-    `task_weight * task + alpha * sum_i weight_i * term_i`, each mean times
-    this replica's share of its global count: the sum over replicas is the
-    mean over the global batch.
-
-    Args:
-        task: The student's own loss, or `None`.
-        terms: Of each distillation loss its weight and the mean over each
-            output that it compares; the outputs' means add up.
-        task_weight: Factor of the task loss.
-        alpha: Factor of the distillation part.
-        shares: For the task and then each mean of the terms, local count
-            divided by global count.
-
-    Returns:
-        A scalar, float32.
-    """
-    total = ops.zeros((), "float32")
-    if task is not None:
-        total += task_weight * ops.cast(task.value, "float32") * shares[0]
-    means = [(weight, mean) for weight, each in terms for mean in each]
-    for (weight, mean), share in zip(means, shares[1:], strict=True):
-        total += alpha * weight * ops.cast(mean.value, "float32") * share
-    return total
 
 
 def lift(tensor: Any, rank: int) -> Any:
