@@ -25,6 +25,9 @@ COMMANDS = (
     "evaluate",
     "losses",
 )
+# A file of more than 300 lines holds one thing that reads best whole: path and
+# reason. What holds two things is split instead.
+LONG_FILES: dict[str, str] = {}
 PACKAGES = sorted(
     value.__name__
     for name in keras_kd.__all__
@@ -143,18 +146,15 @@ def test_readme_table_of_losses_is_fresh():
     )
 
 
-def test_no_file_is_longer_than_300_lines():
-    files = [
-        path
-        for folder in ("keras_kd", "tests", "benchmarks")
-        for path in (ROOT / folder).rglob("*.py")
-    ]
+def test_a_file_of_more_than_300_lines_has_a_reason():
     lengths = {
         str(path.relative_to(ROOT)): len(path.read_text().splitlines())
-        for path in files
+        for folder in ("keras_kd", "tests", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
     }
     assert len(lengths) > 20
-    assert {path: n for path, n in lengths.items() if n > 300} == {}
+    assert {path for path, n in lengths.items() if n > 300} == set(LONG_FILES)
+    assert all(LONG_FILES.values())
 
 
 def test_the_version_is_said_once():
