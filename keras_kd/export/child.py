@@ -128,8 +128,10 @@ def run(command: list[str], *, timeout: float, subject: str) -> tuple[int, str]:
 
 def environment() -> dict[str, str]:
     """Return the variables that the converter runs with."""
-    # The parent's TensorFlow may hold all memory of the GPUs.
     return os.environ | {
+        # What this process can import, however it came by it.
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        # The parent's TensorFlow may hold all memory of the GPUs.
         "CUDA_VISIBLE_DEVICES": "-1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }

@@ -110,21 +110,14 @@ def _smallest_layers(content: bytes, share: float) -> list[str]:
         share: Of the weights in convolutions and dense layers, how much
             these layers may hold together.
     """
-    from ai_edge_litert import schema_py_generated as schema
+    from keras_kd.evaluation.tflite_file import read_file
 
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
-    kernels = (
-        schema.BuiltinOperator.CONV_2D,
-        schema.BuiltinOperator.FULLY_CONNECTED,
-    )
-    sizes = {}
-    for graph in model.subgraphs:
-        for operator in graph.operators:
-            code = model.operatorCodes[operator.opcodeIndex].builtinCode
-            if code in kernels:
-                output = graph.tensors[operator.outputs[0]]
-                kernel = graph.tensors[operator.inputs[1]]
-                sizes[output.name.decode()] = int(np.prod(kernel.shape))
+    sizes = {
+        graph.tensors[op.outputs[0]].name: graph.tensors[op.inputs[1]].elements
+        for graph in read_file(content).graphs
+        for op in graph.operators
+        if op.name in ("CONV_2D", "FULLY_CONNECTED")
+    }
     room = share * sum(sizes.values())
     smallest = []
     for name in sorted(sizes, key=lambda name: sizes[name]):

@@ -11,8 +11,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_kd import export
 from keras_kd.evaluation.litert import LiteRTModel
-from keras_kd.export.metadata import embed
-from keras_kd.export.metadata import split
+from keras_kd.evaluation.tflite_file import embed
+from keras_kd.evaluation.tflite_file import split
 
 pytestmark = pytest.mark.export
 
