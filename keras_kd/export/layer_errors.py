@@ -12,12 +12,13 @@ import numpy as np
 
 from keras_kd.evaluation.litert_tensors import OpenTensors
 from keras_kd.evaluation.tflite_file import read_file
-from keras_kd.export.child import convert_all
+from keras_kd.export.conversion.parent import convert_all
+from keras_kd.export.conversion.precision import float32_arithmetic
+from keras_kd.export.conversion.process import Converter
+from keras_kd.export.conversion.recurrent import unrolled
+from keras_kd.export.conversion.trace import write_saved_model
 from keras_kd.export.examples import Examples
-from keras_kd.export.precision import float32_arithmetic
-from keras_kd.export.recurrent import unrolled
 from keras_kd.export.signature import read_signature
-from keras_kd.export.trace import write_saved_model
 
 # Enough for a mean error, few enough that all tensors fit in memory.
 _NUM_EXAMPLES = 32
@@ -109,20 +110,27 @@ def _float_twin(
     """Convert the student as the file was, without any rounding."""
     twin = folder / "float32.tflite"
     loops = "WHILE" in file.operators
-    with (
-        float32_arithmetic(student),
-        contextlib.nullcontext() if loops else unrolled(student),
-    ):
-        write_saved_model(
-            student,
-            folder / "saved_model",
-            read_signature(student, subject).in_float32(),
-            file.input_details[0].shape[0],
-            subject,
+    with Converter() as converter:
+        converter.start()
+        with (
+            float32_arithmetic(student),
+            contextlib.nullcontext() if loops else unrolled(student),
+        ):
+            write_saved_model(
+                student,
+                folder / "saved_model",
+                read_signature(student, subject).in_float32(),
+                file.input_details[0].shape[0],
+                subject,
+            )
+        convert_all(
+            folder,
+            {"float32": twin},
+            None,
+            timeout=_TIMEOUT,
+            subject=subject,
+            converter=converter,
         )
-    convert_all(
-        folder, {"float32": twin}, None, timeout=_TIMEOUT, subject=subject
-    )
     return twin
 
 

@@ -1,18 +1,14 @@
-"""The LiteRT converter, run as a program of its own.
+"""What runs in the process that converts.
 
-The converter can crash or hang, so that it gets a process of its own, which
-needs nothing but TensorFlow and LiteRT: the student comes as a SavedModel.
-Everything that touches `tf.lite` is here.
+It needs nothing but TensorFlow and LiteRT: the student comes as a SavedModel.
 
-Called as `python convert.py job.json` with the job written by
-`keras_kd.export.child`: `saved_models` (folder by quantization),
-`calibration` (`.npy` path by input name), `uint8` (whether integer files
-take bytes) and `outputs` (file path by quantization). Each file is run once. A
-conversion that fails writes `error.json` beside the job and exits with 1.
-
-Called as `python convert.py --serve PID` it does one job after the other for
-the process PID: a line with the job's path comes in, a line with the exit
-code goes out, and it ends when that process does.
+`process` starts it as `python program.py PID`. It does one job after the other
+for the process PID: a line with the path of a job's file comes in, a line with
+the exit code goes out, and it ends when that process does. `parent` writes the
+file: `saved_models` (folder by quantization), `calibration` (`.npy` path by
+input name), `uint8` (whether integer files take bytes) and `outputs` (file
+path by quantization). Each file that is made is run once. A conversion that
+fails writes `error.json` beside the job's file and exits with 1.
 """
 
 import json
@@ -154,8 +150,8 @@ def _one_by_one(calibration: dict[str, np.ndarray]) -> Any:
     return examples
 
 
-def main(job_path: str) -> int:
-    """Do a job; return the exit code."""
+def do(job_path: str) -> int:
+    """Do a job; return its exit code."""
     job = json.loads(Path(job_path).read_text("utf-8"))
     calibration = {
         name: np.load(path, allow_pickle=False)
@@ -215,7 +211,7 @@ def serve(parent: int) -> int:
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
         for line in sys.stdin:
-            answers.write(f"{main(line.strip())}\n")
+            answers.write(f"{do(line.strip())}\n")
             answers.flush()
     return 0
 
@@ -228,6 +224,4 @@ def _end_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--serve":
-        sys.exit(serve(int(sys.argv[2])))
-    sys.exit(main(sys.argv[1]))
+    sys.exit(serve(int(sys.argv[1])))
