@@ -7,7 +7,7 @@ from importlib import metadata
 from typing import Any
 
 from keras_kd.core.checks import check_choice
-from keras_kd.export.converter import Converter
+from keras_kd.export.conversion import Converter
 from keras_kd.export.signature import exportable
 from keras_kd.export.signature import read_signature
 from keras_kd.search import measure

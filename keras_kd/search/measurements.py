@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import write_text
-from keras_kd.export.converter import Converter
+from keras_kd.export.conversion import Converter
 from keras_kd.search.appraisal import Appraisal
 from keras_kd.search.budget import Budget
 from keras_kd.search.measurement import Measurement

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_kd
-from keras_kd.export.converter import Converter
+from keras_kd.export.conversion import Converter
 from keras_kd.search import measure
 from keras_kd.search.memory import peak_memory
 

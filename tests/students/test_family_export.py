@@ -13,7 +13,7 @@ from small_families import SMALL
 from small_families import examples
 
 from keras_kd import export
-from keras_kd.export.converter import Converter
+from keras_kd.export.conversion import Converter
 from keras_kd.export.kinds import QUANTIZATIONS
 
 pytestmark = [pytest.mark.export, pytest.mark.slow]

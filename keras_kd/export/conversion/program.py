@@ -1,18 +1,14 @@
-"""The LiteRT converter, run as a program of its own.
+"""What runs in the process that converts.
 
-The converter can crash or hang, so that it gets a process of its own, which
-needs nothing but TensorFlow and LiteRT: the student comes as a SavedModel.
-Everything that touches `tf.lite` is here.
+It needs nothing but TensorFlow and LiteRT: the student comes as a SavedModel.
 
-Called as `python convert.py job.json` with the job written by
-`keras_kd.export.child`: `saved_models` (folder by quantization),
-`calibration` (`.npy` path by input name), `uint8` (whether integer files
-take bytes) and `outputs` (file path by quantization). Each file is run once. A
-conversion that fails writes `error.json` beside the job and exits with 1.
-
-Called as `python convert.py --serve PID` it does one job after the other for
-the process PID: a line with the job's path comes in, a line with the exit
-code goes out, and it ends when that process does.
+`process` starts it as `python program.py PID`. It does one job after the other
+for the process PID: a line with the path of a job's file comes in, a line with
+the exit code goes out, and it ends when that process does. `parent` writes the
+file: `saved_models` (folder by quantization), `calibration` (`.npy` path by
+input name), `uint8` (whether integer files take bytes) and `outputs` (file
+path by quantization). Each file that is made is run once. A conversion that
+fails writes `error.json` beside the job's file and exits with 1.
 """
 
 import json
@@ -110,21 +106,14 @@ def _smallest_layers(content: bytes, share: float) -> list[str]:
         share: Of the weights in convolutions and dense layers, how much
             these layers may hold together.
     """
-    from ai_edge_litert import schema_py_generated as schema
+    from keras_kd.evaluation.tflite_file import read_file
 
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
-    kernels = (
-        schema.BuiltinOperator.CONV_2D,
-        schema.BuiltinOperator.FULLY_CONNECTED,
-    )
-    sizes = {}
-    for graph in model.subgraphs:
-        for operator in graph.operators:
-            code = model.operatorCodes[operator.opcodeIndex].builtinCode
-            if code in kernels:
-                output = graph.tensors[operator.outputs[0]]
-                kernel = graph.tensors[operator.inputs[1]]
-                sizes[output.name.decode()] = int(np.prod(kernel.shape))
+    sizes = {
+        graph.tensors[op.outputs[0]].name: graph.tensors[op.inputs[1]].elements
+        for graph in read_file(content).graphs
+        for op in graph.operators
+        if op.name in ("CONV_2D", "FULLY_CONNECTED")
+    }
     room = share * sum(sizes.values())
     smallest = []
     for name in sorted(sizes, key=lambda name: sizes[name]):
@@ -161,8 +150,8 @@ def _one_by_one(calibration: dict[str, np.ndarray]) -> Any:
     return examples
 
 
-def main(job_path: str) -> int:
-    """Do a job; return the exit code."""
+def do(job_path: str) -> int:
+    """Do a job; return its exit code."""
     job = json.loads(Path(job_path).read_text("utf-8"))
     calibration = {
         name: np.load(path, allow_pickle=False)
@@ -222,7 +211,7 @@ def serve(parent: int) -> int:
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
         for line in sys.stdin:
-            answers.write(f"{main(line.strip())}\n")
+            answers.write(f"{do(line.strip())}\n")
             answers.flush()
     return 0
 
@@ -235,6 +224,4 @@ def _end_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--serve":
-        sys.exit(serve(int(sys.argv[2])))
-    sys.exit(main(sys.argv[1]))
+    sys.exit(serve(int(sys.argv[1])))

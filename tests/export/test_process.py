@@ -10,13 +10,14 @@ import pytest
 from processes import PATIENCE
 from processes import run_python
 
-from keras_kd.export import child
-from keras_kd.export.conversion import convert_student
-from keras_kd.export.converter import Converter
+from keras_kd.export.conversion import Converter
+from keras_kd.export.conversion import parent
+from keras_kd.export.conversion import process
+from keras_kd.export.conversion.parent import convert_student
 
 pytestmark = pytest.mark.export
 
-# In place of `convert.py`, without TensorFlow: does what the job says.
+# In place of `program.py`, without TensorFlow: does what the job says.
 PROGRAM = """
 import os, sys, time
 print("about to work", file=sys.stderr, flush=True)
@@ -35,13 +36,13 @@ def stand_in(tmp_path, monkeypatch):
     """A converter whose process runs Python from the job's file."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    monkeypatch.setattr(child, "PROGRAM", str(program))
+    monkeypatch.setattr(process, "_PROGRAM", str(program))
     converter = Converter()
 
     def do(code, timeout=PATIENCE):
         job = tmp_path / "job"
         job.write_text(code)
-        return converter.run(job, timeout=timeout, subject="Budget")
+        return converter.run(job, timeout)
 
     converter.do = do
     yield converter
@@ -107,16 +108,17 @@ def test_one_killed_between_two_jobs_is_replaced(stand_in, tmp_path):
 
 def test_one_that_hangs_is_stopped_and_replaced(stand_in, tmp_path):
     first = process_of(stand_in, tmp_path)
-    with pytest.raises(
-        RuntimeError, match=r"(?s)after 1 seconds. Take simpler.*busy"
-    ):
-        stand_in.do("print('busy', flush=True); time.sleep(60)", timeout=1.0)
+    code, output = stand_in.do(
+        "print('busy', flush=True); time.sleep(60)", timeout=1.0
+    )
+    assert code is None
+    assert "busy" in output
     assert wait_until_gone(first)
     assert process_of(stand_in, tmp_path) != first
 
 
 def test_it_is_replaced_after_so_many_jobs(stand_in, tmp_path, monkeypatch):
-    monkeypatch.setattr("keras_kd.export.converter._MAX_JOBS", 2)
+    monkeypatch.setattr("keras_kd.export.conversion.process._MAX_JOBS", 2)
     pids = [process_of(stand_in, tmp_path) for _ in range(4)]
     assert pids[0] == pids[1] != pids[2] == pids[3]
 
@@ -132,7 +134,7 @@ def test_close_ends_it(stand_in, tmp_path):
 def test_it_ends_when_its_owner_is_forgotten(tmp_path, monkeypatch):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    monkeypatch.setattr(child, "PROGRAM", str(program))
+    monkeypatch.setattr(process, "_PROGRAM", str(program))
     converter = Converter()
     converter.start()
     pid = converter._process.pid
@@ -144,7 +146,7 @@ def test_it_ends_when_its_owner_is_killed():
     # The pipe alone would not do: somebody else may hold its other end.
     code = (
         "import os, signal, time\n"
-        "from keras_kd.export.converter import Converter\n"
+        "from keras_kd.export.conversion import Converter\n"
         "converter = Converter()\n"
         "converter.start()\n"
         "os.set_inheritable(converter._process.stdin.fileno(), True)\n"
@@ -179,7 +181,7 @@ def test_the_real_one_converts_and_refuses_as_one_of_its_own(student, tmp_path):
     assert path.read_bytes()[4:8] == b"TFL3"
     (folder / "saved_model" / "saved_model.pb").write_bytes(b"nothing")
     with pytest.raises(RuntimeError, match="converter refused the student"):
-        child.convert_all(
+        parent.convert_all(
             folder,
             {"float32": path},
             None,

@@ -1,6 +1,5 @@
 """What the parent says when the converter does not end well."""
 
-import sys
 import tempfile
 
 import keras
@@ -9,27 +8,34 @@ import pytest
 from processes import PATIENCE
 
 from keras_kd import export
-from keras_kd.export import child
+from keras_kd.export.conversion import parent
+from keras_kd.export.conversion import process
 
 pytestmark = pytest.mark.export
+
+# How a program begins that stands in the converter's place.
+TAKES_A_JOB = """
+import os, sys
+answers = os.dup(1)
+os.dup2(2, 1)
+job = sys.stdin.readline().strip()
+"""
 
 
 def _convert(folder, monkeypatch, program, timeout=PATIENCE):
     """Run `convert_all` with another program in the converter's place."""
-    real = child.run
-
-    def run(command, **arguments):
-        script = [sys.executable, "-c", program, command[-1]]
-        return real(script, **arguments)
-
-    monkeypatch.setattr(child, "run", run)
-    child.convert_all(
-        folder,
-        {"int8": folder / "x.tflite"},
-        None,
-        timeout=timeout,
-        subject="export.tflite",
-    )
+    path = folder / "program.py"
+    path.write_text(TAKES_A_JOB + program)
+    monkeypatch.setattr(process, "_PROGRAM", str(path))
+    with process.Converter() as converter:
+        parent.convert_all(
+            folder,
+            {"int8": folder / "x.tflite"},
+            None,
+            timeout=timeout,
+            subject="export.tflite",
+            converter=converter,
+        )
 
 
 @pytest.mark.parametrize(
@@ -54,14 +60,16 @@ def test_a_crash_becomes_one_error(tmp_path, monkeypatch, program, match):
 
 def test_a_converter_that_hangs_is_stopped(tmp_path, monkeypatch):
     program = "import time; print('busy', flush=True); time.sleep(60)"
-    with pytest.raises(RuntimeError, match=r"(?s)after 1 seconds.*busy"):
+    with pytest.raises(
+        RuntimeError, match=r"(?s)after 1 seconds. Take.*`timeout`.*busy"
+    ):
         _convert(tmp_path, monkeypatch, program, timeout=1.0)
 
 
 def test_a_refusal_is_worded(tmp_path, monkeypatch):
     report = '{"quantization": "int8", "error": "ConverterError: too odd"}'
     program = (
-        "import pathlib, sys; pathlib.Path(sys.argv[1]).with_name("
+        "import pathlib; pathlib.Path(job).with_name("
         f"'error.json').write_text('{report}'); sys.exit(1)"
     )
     with pytest.raises(RuntimeError, match=r"refused the student \(int8\)"):
@@ -70,7 +78,7 @@ def test_a_refusal_is_worded(tmp_path, monkeypatch):
 
 def test_the_tail_leaves_start_up_messages_out():
     output = "I0000 00:00:1 cpu.cc:1] hello\nINFO: made\n\nthe reason\n"
-    assert child._tail(output) == "the reason"
+    assert parent._tail(output) == "the reason"
 
 
 @pytest.mark.parametrize("kind", ["float32", "int8"])
@@ -79,7 +87,7 @@ def test_a_segfault_of_the_real_export_leaves_nothing(
 ):
     program = tmp_path / "crashing.py"
     program.write_text("import ctypes\nctypes.string_at(0)\n")
-    monkeypatch.setattr(child, "PROGRAM", str(program))
+    monkeypatch.setattr(process, "_PROGRAM", str(program))
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))

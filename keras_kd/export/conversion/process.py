@@ -1,4 +1,11 @@
-"""A converter process that stays up from one student to the next."""
+"""The process that converts: started, waited for, stopped and replaced.
+
+Not one of `multiprocessing`: its spawned children first run the main module
+again, so that a script without a main guard would train its teacher a second
+time and then fail, and one that is read from standard input fails at once.
+They may not be started from a worker of a `multiprocessing.Pool` either, and
+take this process's environment, with its GPUs, as it is.
+"""
 
 import os
 import subprocess
@@ -10,22 +17,20 @@ from pathlib import Path
 from typing import IO
 from typing import Any
 
-from keras_kd.export import child
-
-_ADVICE = "Take simpler layers, or a smaller student."
+_PROGRAM = str(Path(__file__).with_name("program.py"))
 # Bounds what the converter's memory can grow to: it grew by some 13 MiB in
 # 60 jobs, from 665.
 _MAX_JOBS = 100
 
 
 class Converter:
-    """Converts like `tflite`, in one process for many students.
+    """A process that does one conversion after the other.
 
-    For searches: importing TensorFlow takes a new process some 3 seconds,
-    more than a small student's conversion. The process begins with the first
-    job or with `start`, is replaced when it crashed, was stopped or has done
-    a hundred jobs, and ends with `close`, with this object or with the
-    process it belongs to. Jobs of several threads follow one another.
+    Importing TensorFlow takes it some 3 seconds, more than a small student's
+    conversion, so that searches keep one for many students. It begins with
+    the first job or with `start`, is replaced when it crashed, was stopped or
+    has done a hundred jobs, and ends with `close`, with this object or with
+    the process it belongs to. Jobs of several threads follow one another.
     """
 
     def __init__(self) -> None:
@@ -36,27 +41,28 @@ class Converter:
         self._jobs = 0
         self._end: Any = None
 
+    def __enter__(self) -> "Converter":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     def start(self) -> None:
         """Let the process begin, without waiting for it."""
         with self._lock:
             self._running()
 
-    def run(
-        self, job: Path, *, timeout: float, subject: str
-    ) -> tuple[int, str]:
-        """Do a job of `keras_kd.export.convert`.
+    def run(self, job: Path, timeout: float) -> tuple[int | None, str]:
+        """Do a job.
 
         Args:
-            job: Its file.
+            job: Its file, as `program` reads it.
             timeout: Seconds after which the process is killed; its start
                 counts.
-            subject: Who asks, for the error messages.
 
         Returns:
-            The exit code, 0 where it went well, and what was printed.
-
-        Raises:
-            RuntimeError: If it took longer than `timeout`.
+            The exit code, 0 where it went well, `None` where it took longer
+            than `timeout`; and what was printed.
         """
         with self._lock:
             process, log = self._running()
@@ -72,10 +78,8 @@ class Converter:
             code = process.wait()
             output = _read(log)
             self._stop()
-            if answer is None:
-                raise child.too_slow(subject, timeout, output, _ADVICE)
             # It ended without an answer: that is no success, whatever it says.
-            return code or 1, output
+            return (None if answer is None else code or 1), output
 
     def close(self) -> None:
         """End the process; the next job begins another."""
@@ -92,15 +96,15 @@ class Converter:
             self._stop()
         if self._process is None or self._log is None:
             log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in _end)
-            command = [sys.executable, "-P", child.PROGRAM, "--serve"]
+            # -P: the folder of the program must not shadow other packages.
             self._process = subprocess.Popen(
-                [*command, str(os.getpid())],
+                [sys.executable, "-P", _PROGRAM, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
                 encoding="utf-8",
-                env=child.environment(),
+                env=_environment(),
             )
             self._log, self._owner, self._jobs = log, os.getpid(), 0
             self._end = weakref.finalize(self, _end, self._process, log)
@@ -114,6 +118,17 @@ class Converter:
             else:
                 self._end.detach()
         self._process = self._log = self._end = None
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables that the process runs with."""
+    return os.environ | {
+        # What can be imported here, however that came to be.
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        # TensorFlow may hold all memory of the GPUs here.
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
 
 
 def _ask(
