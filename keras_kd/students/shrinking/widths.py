@@ -7,9 +7,9 @@ from math import lcm
 
 import numpy as np
 
-from keras_kd.students.blocks import rounded
-from keras_kd.students.channels import Channels
-from keras_kd.students.labels import WHOLE
+from keras_kd.students.rounding import rounded
+from keras_kd.students.shrinking.channels import Channels
+from keras_kd.students.shrinking.labels import WHOLE
 
 # Channels that are made by the same layers, by the numbers they have.
 Cell = list[int]

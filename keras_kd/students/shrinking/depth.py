@@ -7,7 +7,7 @@ import keras
 from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.graphs import view
-from keras_kd.students.graph import removable_runs
+from keras_kd.students.shrinking.graph import removable_runs
 
 
 def removed_blocks(

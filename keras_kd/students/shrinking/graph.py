@@ -10,9 +10,9 @@ import keras
 from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.graphs import view
-from keras_kd.students.composite import is_block
-from keras_kd.students.layer_kinds import made_width
-from keras_kd.students.layer_kinds import width_key
+from keras_kd.students.shrinking.composite import is_block
+from keras_kd.students.shrinking.layer_kinds import made_width
+from keras_kd.students.shrinking.layer_kinds import width_key
 
 # Activations whose result is a probability or its logarithm.
 _PROBABILITY = {

@@ -9,28 +9,28 @@ import numpy as np
 
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.graphs import view
-from keras_kd.students.composite import is_composite
-from keras_kd.students.composite import keeps_width
-from keras_kd.students.graph import calls
-from keras_kd.students.joins import Joins
-from keras_kd.students.labels import WHOLE
-from keras_kd.students.labels import Labels
-from keras_kd.students.labels import Numbers
-from keras_kd.students.labels import along
-from keras_kd.students.labels import permuted
-from keras_kd.students.labels import reduced
-from keras_kd.students.labels import sliced
-from keras_kd.students.labels import whole
-from keras_kd.students.layer_kinds import ELEMENTWISE
-from keras_kd.students.layer_kinds import FOLLOWERS
-from keras_kd.students.layer_kinds import SAME_CHANNELS
-from keras_kd.students.layer_kinds import SPATIAL
-from keras_kd.students.layer_kinds import channel_axis
-from keras_kd.students.layer_kinds import follows_input
-from keras_kd.students.layer_kinds import halves
-from keras_kd.students.layer_kinds import is_depthwise
-from keras_kd.students.layer_kinds import is_kind
-from keras_kd.students.layer_kinds import made_width
+from keras_kd.students.shrinking.composite import is_composite
+from keras_kd.students.shrinking.composite import keeps_width
+from keras_kd.students.shrinking.graph import calls
+from keras_kd.students.shrinking.joins import Joins
+from keras_kd.students.shrinking.labels import WHOLE
+from keras_kd.students.shrinking.labels import Labels
+from keras_kd.students.shrinking.labels import Numbers
+from keras_kd.students.shrinking.labels import along
+from keras_kd.students.shrinking.labels import permuted
+from keras_kd.students.shrinking.labels import reduced
+from keras_kd.students.shrinking.labels import sliced
+from keras_kd.students.shrinking.labels import whole
+from keras_kd.students.shrinking.layer_kinds import ELEMENTWISE
+from keras_kd.students.shrinking.layer_kinds import FOLLOWERS
+from keras_kd.students.shrinking.layer_kinds import SAME_CHANNELS
+from keras_kd.students.shrinking.layer_kinds import SPATIAL
+from keras_kd.students.shrinking.layer_kinds import channel_axis
+from keras_kd.students.shrinking.layer_kinds import follows_input
+from keras_kd.students.shrinking.layer_kinds import halves
+from keras_kd.students.shrinking.layer_kinds import is_depthwise
+from keras_kd.students.shrinking.layer_kinds import is_kind
+from keras_kd.students.shrinking.layer_kinds import made_width
 
 
 class Channels:

@@ -7,10 +7,10 @@ from keras import layers
 
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
-from keras_kd.students.blocks import scaled
-from keras_kd.students.tokens import check_text
-from keras_kd.students.tokens import token_input
-from keras_kd.students.tokens import without_padding
+from keras_kd.students.families.tokens import check_text
+from keras_kd.students.families.tokens import token_input
+from keras_kd.students.families.tokens import without_padding
+from keras_kd.students.rounding import scaled
 
 _SUBJECT = "students.text_cnn"
 

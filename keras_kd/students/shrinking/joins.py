@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_kd.students.labels import WHOLE
-from keras_kd.students.labels import Labels
-from keras_kd.students.labels import Numbers
-from keras_kd.students.labels import known_sizes
+from keras_kd.students.shrinking.labels import WHOLE
+from keras_kd.students.shrinking.labels import Labels
+from keras_kd.students.shrinking.labels import Numbers
+from keras_kd.students.shrinking.labels import known_sizes
 
 
 class Joins:
