@@ -25,6 +25,12 @@ COMMANDS = (
     "evaluate",
     "losses",
 )
+# Files of more than 300 lines, and why each is one thing.
+LONG_FILES = {
+    "keras_kd/students/shrinking/channels.py": (
+        "one class: how channels pass through each kind of operation"
+    ),
+}
 PACKAGES = sorted(
     value.__name__
     for name in keras_kd.__all__
@@ -143,7 +149,7 @@ def test_readme_table_of_losses_is_fresh():
     )
 
 
-def test_no_file_is_longer_than_300_lines():
+def test_only_files_that_are_one_thing_are_longer_than_300_lines():
     files = [
         path
         for folder in ("keras_kd", "tests", "benchmarks")
@@ -154,7 +160,7 @@ def test_no_file_is_longer_than_300_lines():
         for path in files
     }
     assert len(lengths) > 20
-    assert {path: n for path, n in lengths.items() if n > 300} == {}
+    assert {path for path, n in lengths.items() if n > 300} == set(LONG_FILES)
 
 
 def test_the_version_is_said_once():

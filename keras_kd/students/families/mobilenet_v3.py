@@ -17,16 +17,16 @@ _SUBJECT = "students.mobilenet_v3"
 
 
 def _block(
-    filters: int, expansion: float, kernel_size: int, kind: str, strides: int
+    filters: int, expansion: float, kernel_size: int, marks: str, strides: int
 ) -> Block:
-    """One row of table 1 or 2: `kind` holds SE, RE or HS."""
+    """One row of table 1 or 2: `marks` are its SE, and RE or HS."""
     return Block(
         filters,
         expansion,
         strides,
         kernel_size,
-        squeeze="SE" in kind,
-        activation="relu" if "RE" in kind else "hard_swish",
+        squeeze="SE" in marks,
+        activation="relu" if "RE" in marks else "hard_swish",
     )
 
 

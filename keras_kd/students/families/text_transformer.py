@@ -42,7 +42,7 @@ def text_transformer(
     heads=2`, BERT-Mini `4, 2, 4`, BERT-Small `4, 4, 8`, BERT-Base `12, 6,
     12`. Departures, for int8: ReLU in place of GELU; the features are the
     largest values over the tokens of the dense layer that BERT applies to
-    its first token. There is one kind of segment.
+    its first token. All tokens belong to one segment.
 
     Args:
         input_shape: `(length,)`: token ids in a text, padding included.

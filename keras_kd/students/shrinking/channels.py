@@ -11,16 +11,6 @@ from keras_kd.core.graphs import is_graph
 from keras_kd.core.graphs import view
 from keras_kd.students.shrinking.composite import is_composite
 from keras_kd.students.shrinking.composite import keeps_width
-from keras_kd.students.shrinking.graph import calls
-from keras_kd.students.shrinking.joins import Joins
-from keras_kd.students.shrinking.labels import WHOLE
-from keras_kd.students.shrinking.labels import Labels
-from keras_kd.students.shrinking.labels import Numbers
-from keras_kd.students.shrinking.labels import along
-from keras_kd.students.shrinking.labels import permuted
-from keras_kd.students.shrinking.labels import reduced
-from keras_kd.students.shrinking.labels import sliced
-from keras_kd.students.shrinking.labels import whole
 from keras_kd.students.shrinking.layer_kinds import ELEMENTWISE
 from keras_kd.students.shrinking.layer_kinds import FOLLOWERS
 from keras_kd.students.shrinking.layer_kinds import SAME_CHANNELS
@@ -31,19 +21,35 @@ from keras_kd.students.shrinking.layer_kinds import halves
 from keras_kd.students.shrinking.layer_kinds import is_depthwise
 from keras_kd.students.shrinking.layer_kinds import is_kind
 from keras_kd.students.shrinking.layer_kinds import made_width
+from keras_kd.students.shrinking.numbering import WHOLE
+from keras_kd.students.shrinking.numbering import ChannelSets
+from keras_kd.students.shrinking.numbering import Numbering
+from keras_kd.students.shrinking.numbering import along
+from keras_kd.students.shrinking.numbering import known_sizes
+from keras_kd.students.shrinking.numbering import permuted
+from keras_kd.students.shrinking.numbering import reduced
+from keras_kd.students.shrinking.numbering import sliced
+from keras_kd.students.shrinking.numbering import whole
+from keras_kd.students.shrinking.walk import live_calls
 
 
 class Channels:
     """Numbers the channels that layers make, and follows them to their use.
 
-    Two channels that are added are one: they stay or go together. A layer
-    that is not known here gives channels that are not known.
+    See `numbering` for what that is good for. An operation that is not known
+    here gives channels that are not known.
+
+    Args:
+        model: The teacher.
+        heads: Ids of the layers that make the logits.
+        passed_over: See `live_calls`.
+        ruled: Tells the layers that the caller has a rule for.
 
     Attributes:
         made: Channels a layer makes, by the layer's id.
         read: Channels a layer reads along the axis its weights share with
             them, by the layer's id; None where they are not known.
-        numbers: The channels, and which of them are one.
+        sets: The channels, and which of them stay or go together.
         rows: Channels in rows that have to keep equally many: the groups of
             a convolution, the heads of an attention, the directions of a
             Bidirectional layer.
@@ -58,44 +64,45 @@ class Channels:
         ruled: Callable[[Any], bool],
     ) -> None:
         self.made: dict[int, np.ndarray] = {}
-        self.read: dict[int, Labels] = {}
+        self.read: dict[int, Numbering] = {}
         self.rows: list[np.ndarray] = []
         self.lost: list[str] = []
         self._heads = heads
         self._passed_over = passed_over
         self._ruled = ruled
-        self.numbers = Numbers()
-        self._joins = Joins(self.numbers, self.rows)
+        self.sets = ChannelSets()
         self._follow(model, [whole(tensor) for tensor in model.inputs])
 
-    def _follow(self, model: keras.Model, inputs: list[Labels]) -> list[Labels]:
+    def _follow(
+        self, model: keras.Model, inputs: list[Numbering]
+    ) -> list[Numbering]:
+        """Number a model's tensors from its inputs; return the outputs'."""
         graph = view(model)
-        labels = {
-            id(tensor): given
-            for tensor, given in zip(graph.inputs, inputs, strict=True)
+        found = {
+            id(tensor): numbering
+            for tensor, numbering in zip(graph.inputs, inputs, strict=True)
         }
-        for operation, given, results in calls(graph, self._passed_over):
-            known = [labels[id(tensor)] for tensor in given]
+        for operation, given, results in live_calls(graph, self._passed_over):
+            known = [found[id(tensor)] for tensor in given]
             if id(operation) in self._passed_over:
-                found = known
+                after = known
             elif is_graph(operation):
-                found = self._follow(operation, known)
+                after = self._follow(operation, known)
             else:
-                found = self._through(operation, given, known, results)
-            labels |= {
-                id(tensor): given
-                for tensor, given in zip(results, found, strict=True)
+                after = self._through(operation, given, known, results)
+            found |= {
+                id(tensor): numbering
+                for tensor, numbering in zip(results, after, strict=True)
             }
-        return [labels[id(tensor)] for tensor in graph.outputs]
+        return [found[id(tensor)] for tensor in graph.outputs]
 
     def _through(
-        self, operation: Any, given: list, known: list[Labels], results: list
-    ) -> list[Labels]:
-        """Channels of the results of one call."""
+        self, operation: Any, given: list, known: list[Numbering], results: list
+    ) -> list[Numbering]:
+        """Number the results of one call."""
         if self._ruled(operation):
-            return [self._by_rule(operation, given, known, results)] * len(
-                results
-            )
+            found = self._by_rule(operation, given, known, results)
+            return [found] * len(results)
         composite = is_composite(operation)
         if composite or made_width(operation) is not None:
             rule = self._composite if composite else self._wide
@@ -109,13 +116,13 @@ class Channels:
         return [found] * len(results)
 
     def _followed(
-        self, operation: Any, given: list, known: list[Labels], results: list
-    ) -> Labels:
-        """Channels of what has none of its own, None where not known."""
+        self, operation: Any, given: list, known: list[Numbering], results: list
+    ) -> Numbering:
+        """Number what has no channels of its own, None where not known."""
         if len(results) != 1:
             return None
         if is_kind(operation, ELEMENTWISE) and len(given) > 1:
-            return self._joins.merged(given, known)
+            return self._summed(given, known)
         for kinds, rule in self._rules():
             follower = kinds is FOLLOWERS and follows_input(operation)
             if follower or is_kind(operation, kinds):
@@ -125,23 +132,20 @@ class Channels:
                 return rule(operation, given, known, results[0])
         return None
 
-    def _rules(self) -> Iterator[tuple[set[str], Callable[..., Labels]]]:
+    def _rules(self) -> Iterator[tuple[set[str], Callable[..., Numbering]]]:
         yield FOLLOWERS, self._follower
         yield SAME_CHANNELS, lambda operation, given, known, result: known[0]
         yield SPATIAL, self._spatial
-        yield (
-            {"Flatten", "Reshape", "ExpandDims", "Squeeze"},
-            self._joins.reshaped,
-        )
+        yield {"ExpandDims", "Flatten", "Reshape", "Squeeze"}, self._reshaped
         yield {"Permute", "Transpose"}, permuted
-        yield {"Concatenate"}, self._joins.joined
+        yield {"Concatenate"}, self._concatenated
         yield {"GetItem"}, sliced
-        yield {"Matmul"}, self._joins.product
+        yield {"Matmul"}, self._multiplied
         yield {"Max", "Mean", "Sum"}, reduced
 
     def _by_rule(
-        self, operation: Any, given: list, known: list[Labels], results: list
-    ) -> Labels:
+        self, operation: Any, given: list, known: list[Numbering], results: list
+    ) -> Numbering:
         """Channels of what a rule of the caller makes."""
         kind = type(operation).__name__
         self.lost.append(f"`{operation.name}` ({kind}), which has a rule")
@@ -150,42 +154,39 @@ class Channels:
         size = results[0].shape[-1] if len(results) == 1 else None
         if size is None:
             return None
-        if id(operation) not in self.made:
-            self.made[id(operation)] = self.numbers.new(size)
-        made = self.made[id(operation)]
+        made = self._makes(operation, size)
         return along(made, -1, len(results[0].shape) - 1)
 
     def _composite(
-        self, operation: Any, given: list, known: list[Labels], result: Any
-    ) -> Labels:
+        self, operation: Any, given: list, known: list[Numbering], result: Any
+    ) -> Numbering:
         """A layer of layers: it adds to its channels, or makes new ones."""
         if "int" in given[0].dtype:
-            read: Labels = np.array([WHOLE])
+            read: Numbering = np.array([WHOLE])
         else:
             read = self._channels(known[0], given[0], -1)
         self._reads(operation, read)
         if keeps_width(given[0], result):
-            for tensor, labels in zip(given[1:], known[1:], strict=True):
+            for tensor, other in zip(given[1:], known[1:], strict=True):
                 # Inside, what it attends to has the places of these.
                 if keeps_width(given[0], tensor) and "float" in tensor.dtype:
-                    self._reads(operation, self._channels(labels, tensor, -1))
+                    self._reads(operation, self._channels(other, tensor, -1))
             rank = len(result.shape) - 1
             return None if read is None else along(read, -1, rank)
         size = result.shape[-1]
         if size is None:
             return None
-        if id(operation) not in self.made:
-            self.made[id(operation)] = self.numbers.new(size)
-        return along(self.made[id(operation)], -1, len(result.shape) - 1)
+        made = self._makes(operation, size)
+        return along(made, -1, len(result.shape) - 1)
 
     def _wide(
-        self, operation: Any, given: list, known: list[Labels], result: Any
-    ) -> Labels:
+        self, operation: Any, given: list, known: list[Numbering], result: Any
+    ) -> Numbering:
         """A layer with a width of its own: it makes new channels."""
         axis = channel_axis(operation)
         rank = len(result.shape) - 1
         if isinstance(operation, keras.layers.Embedding):
-            read: Labels = np.array([WHOLE])
+            read: Numbering = np.array([WHOLE])
         else:
             read = self._channels(known[0], given[0], axis)
         self._reads(operation, read)
@@ -197,9 +198,7 @@ class Channels:
         if id(operation) in self._heads:
             return np.full((1,) * rank, WHOLE)
         units = made_width(operation) or 0
-        if id(operation) not in self.made:
-            self.made[id(operation)] = self.numbers.new(units)
-        made = self.made[id(operation)]
+        made = self._makes(operation, units)
         if read is None and known[0] is not None:
             return None  # Channels on two axes, as an MLP-Mixer has them.
         self._in_rows(operation, read, made)
@@ -207,7 +206,9 @@ class Channels:
             return None
         return along(made, axis, rank)
 
-    def _in_rows(self, operation: Any, read: Labels, made: np.ndarray) -> None:
+    def _in_rows(
+        self, operation: Any, read: Numbering, made: np.ndarray
+    ) -> None:
         """Note the rows of a layer's channels: groups, or two directions."""
         groups = getattr(operation, "groups", 1)
         if groups > 1:
@@ -219,7 +220,7 @@ class Channels:
 
     def _follower(
         self, operation: Any, given: list, known: list, result: Any
-    ) -> Labels:
+    ) -> Numbering:
         """Normalization, depthwise convolution and their like."""
         axis = channel_axis(operation)
         read = self._channels(known[0], given[0], axis)
@@ -231,29 +232,122 @@ class Channels:
 
     def _spatial(
         self, operation: Any, given: list, known: list, result: Any
-    ) -> Labels:
+    ) -> Numbering:
         """Pooling, padding, resizing: every pixel has the same channels."""
         axis = channel_axis(operation)
         read = self._channels(known[0], given[0], axis)
         rank = len(result.shape) - 1
         return None if read is None else along(read, axis % rank, rank)
 
-    def _channels(self, labels: Labels, tensor: Any, axis: int) -> Labels:
+    def _reshaped(
+        self, operation: Any, given: list, known: list, result: Any
+    ) -> Numbering:
+        """Channels after a Reshape, a Flatten or the like."""
+        old, new = known_sizes(given[0].shape[1:], result.shape[1:])
+        first = getattr(operation, "data_format", None) == "channels_first"
+        if new is None or (first and len(old) > 1):
+            return None
+        numbering = np.broadcast_to(known[0], old).reshape(new)
+        for axis in range(numbering.ndim):
+            start = np.take(numbering, [0], axis)
+            if (numbering == start).all():
+                numbering = start
+        wide = [size for size in numbering.shape if size > 1]
+        if len(wide) > 1:
+            self.rows.append(numbering.reshape(-1, wide[-1]))
+        return numbering
+
+    def _concatenated(
+        self, operation: Any, given: list, known: list, result: Any
+    ) -> Numbering:
+        """Channels of a concatenation."""
+        axis = operation.axis
+        axis = axis - 1 if axis > 0 else axis % (len(result.shape) - 1)
+        sizes = [tensor.shape[1 + axis] for tensor in given]
+        if all(numbering.shape[axis] == 1 for numbering in known) and (
+            None in sizes or any(size > 1 for size in sizes)
+        ):
+            return self._summed([result] * len(known), known)
+        shape = np.broadcast_shapes(
+            *((*x.shape[:axis], 1, *x.shape[axis + 1 :]) for x in known)
+        )
+        return np.concatenate(
+            [
+                np.broadcast_to(
+                    numbering, (*shape[:axis], size, *shape[axis + 1 :])
+                )
+                for numbering, size in zip(known, sizes, strict=True)
+            ],
+            axis,
+        )
+
+    def _multiplied(
+        self, operation: Any, given: list, known: list, result: Any
+    ) -> Numbering:
+        """Channels of a matrix product; those it sums over are one."""
+        left, right = known
+        if left.ndim != right.ndim or left.ndim < 2:
+            return None
+        if left.shape[-1] > 1 or right.shape[-2] > 1:
+            if left.shape[-2] > 1 or right.shape[-1] > 1:
+                return None
+            self.sets.join(left[..., 0, :], right[..., 0])
+            return np.full((1,) * left.ndim, WHOLE)
+        if (left != WHOLE).any() and (right != WHOLE).any():
+            return None
+        return right if (right != WHOLE).any() else left
+
+    def _summed(self, given: list, known: list[Numbering]) -> Numbering:
+        """Channels of a sum or its like; those that meet are one."""
+        rank = max(len(tensor.shape) for tensor in given) - 1
+        full = [1] * rank
+        wide = set()
+        for tensor, numbering in zip(given, known, strict=True):
+            if numbering is None or numbering.ndim != rank:
+                return None
+            wide |= {axis for axis in range(rank) if numbering.shape[axis] > 1}
+            for axis, size in enumerate(tensor.shape[1:]):
+                full[axis] = size if size != 1 else full[axis]
+        # A mask of one channel is spread over all, and is none of them.
+        parts = [
+            numbering
+            for tensor, numbering in zip(given, known, strict=True)
+            if numbering is not None
+            and all(tensor.shape[1 + axis] == full[axis] for axis in wide)
+        ]
+        for other in parts[1:]:
+            self.sets.join(parts[0], other)
+        shape = np.broadcast_shapes(*(part.shape for part in parts))
+        return np.broadcast_to(parts[0], shape)
+
+    def _channels(
+        self, numbering: Numbering, tensor: Any, axis: int
+    ) -> Numbering:
         """Channels along an axis; those at other places are made one."""
         size = tensor.shape[1:][axis] if len(tensor.shape) > 1 else None
-        if labels is None or size is None:
+        if numbering is None or size is None:
             return None
-        if labels.shape[axis] == 1:
-            return None if labels.size > 1 else np.repeat(labels.ravel(), size)
-        rows = np.moveaxis(labels, axis, -1).reshape(-1, size)
+        if numbering.shape[axis] == 1:
+            return (
+                None
+                if numbering.size > 1
+                else np.repeat(numbering.ravel(), size)
+            )
+        rows = np.moveaxis(numbering, axis, -1).reshape(-1, size)
         for row in rows[1:]:
-            self.numbers.join(rows[0], row)
+            self.sets.join(rows[0], row)
         return rows[0]
 
-    def _reads(self, operation: Any, read: Labels) -> None:
+    def _makes(self, operation: Any, count: int) -> np.ndarray:
+        """Number the channels a layer makes, the same at every call."""
+        if id(operation) not in self.made:
+            self.made[id(operation)] = self.sets.new(count)
+        return self.made[id(operation)]
+
+    def _reads(self, operation: Any, read: Numbering) -> None:
         """Note what a layer reads; a shared layer reads it at every call."""
         before = self.read.setdefault(id(operation), read)
         if before is None or read is None:
             self.read[id(operation)] = None
         else:
-            self.numbers.join(before, read)
+            self.sets.join(before, read)

@@ -15,7 +15,6 @@ from keras_kd.students.rounding import rounded
 from keras_kd.students.shrinking.composite import from_config
 from keras_kd.students.shrinking.composite import inner_changes
 from keras_kd.students.shrinking.composite import is_composite
-from keras_kd.students.shrinking.graph import activation_name
 from keras_kd.students.shrinking.layer_kinds import ELEMENTWISE
 from keras_kd.students.shrinking.layer_kinds import channel_axis
 from keras_kd.students.shrinking.layer_kinds import follows_input
@@ -24,6 +23,7 @@ from keras_kd.students.shrinking.layer_kinds import is_kind
 from keras_kd.students.shrinking.layer_kinds import made_width
 from keras_kd.students.shrinking.layer_kinds import widened
 from keras_kd.students.shrinking.layer_kinds import width_key
+from keras_kd.students.shrinking.walk import activation_name
 from keras_kd.students.shrinking.widths import Widths
 
 Shape = tuple[int | None, ...]

@@ -13,14 +13,14 @@ from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.students.shrinking.channels import Channels
 from keras_kd.students.shrinking.depth import removed_blocks
-from keras_kd.students.shrinking.graph import head_path
-from keras_kd.students.shrinking.graph import operations
 from keras_kd.students.shrinking.inherit import importance
 from keras_kd.students.shrinking.layer_kinds import follows_input
 from keras_kd.students.shrinking.layer_kinds import width_key
 from keras_kd.students.shrinking.recipe import Plan
 from keras_kd.students.shrinking.recipe import Rule
 from keras_kd.students.shrinking.replay import Replay
+from keras_kd.students.shrinking.walk import head_path
+from keras_kd.students.shrinking.walk import operations
 from keras_kd.students.shrinking.widths import Widths
 
 _SUBJECT = "students.shrink"
