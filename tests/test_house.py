@@ -34,6 +34,7 @@ LONG_FILES: dict[str, str] = {
     "keras_kd/distiller/objective.py": "one class and what it pairs",
     "keras_kd/distiller/tensorflow_step.py": "all that knows TensorFlow there",
     "keras_kd/losses/base.py": "one class, mostly its documentation",
+    "keras_kd/students/shrinking/channels.py": "one class: how channels pass through each kind of operation",
     "tests/losses/test_toys.py": "one loss of each kind and its test",
 }
 # The extras whose packages a room may import; what else it imports, every

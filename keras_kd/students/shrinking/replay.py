@@ -7,11 +7,11 @@ import keras
 from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.graphs import view
-from keras_kd.students.composite import is_composite
-from keras_kd.students.inherit import inherit
-from keras_kd.students.recipe import Plan
-from keras_kd.students.recipe import copy_state
-from keras_kd.students.recipe import remade
+from keras_kd.students.shrinking.composite import is_composite
+from keras_kd.students.shrinking.inherit import inherit
+from keras_kd.students.shrinking.recipe import Plan
+from keras_kd.students.shrinking.recipe import copy_state
+from keras_kd.students.shrinking.recipe import remade
 
 
 class Replay:

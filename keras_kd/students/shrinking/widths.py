@@ -7,9 +7,10 @@ from math import lcm
 
 import numpy as np
 
-from keras_kd.students.blocks import rounded
-from keras_kd.students.channels import Channels
-from keras_kd.students.labels import WHOLE
+from keras_kd.students.rounding import rounded
+from keras_kd.students.shrinking.channels import Channels
+from keras_kd.students.shrinking.numbering import WHOLE
+from keras_kd.students.shrinking.numbering import Numbering
 
 # Channels that are made by the same layers, by the numbers they have.
 Cell = list[int]
@@ -37,7 +38,7 @@ class Widths:
         importance: Mapping[int, np.ndarray] | None = None,
     ) -> None:
         self._channels = channels
-        self._roots = channels.numbers.roots()
+        self._roots = channels.sets.roots()
         self._rows = [self._roots[rows] for rows in channels.rows]
         self._strict = importance is not None
         self._values = self._summed(importance or {})
@@ -71,8 +72,10 @@ class Widths:
         """Positions of the kept channels among those the layer reads."""
         return self._positions(self._channels.read.get(layer))
 
-    def _positions(self, labels: np.ndarray | None) -> np.ndarray | None:
-        return None if labels is None else np.flatnonzero(self._kept[labels])
+    def _positions(self, channels: Numbering) -> np.ndarray | None:
+        if channels is None:
+            return None
+        return np.flatnonzero(self._kept[channels])
 
     def _cells(self) -> list[Cell]:
         makers = defaultdict(list)

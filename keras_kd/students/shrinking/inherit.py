@@ -8,14 +8,14 @@ import numpy as np
 from keras import layers
 
 from keras_kd.core.checks import requirement
-from keras_kd.students import composite
-from keras_kd.students.layer_kinds import channel_axis
-from keras_kd.students.layer_kinds import follows_input
-from keras_kd.students.layer_kinds import halves
-from keras_kd.students.layer_kinds import is_depthwise
-from keras_kd.students.layer_kinds import made_width
-from keras_kd.students.layer_kinds import width_key
-from keras_kd.students.widths import Widths
+from keras_kd.students.shrinking import composite
+from keras_kd.students.shrinking.layer_kinds import channel_axis
+from keras_kd.students.shrinking.layer_kinds import follows_input
+from keras_kd.students.shrinking.layer_kinds import halves
+from keras_kd.students.shrinking.layer_kinds import is_depthwise
+from keras_kd.students.shrinking.layer_kinds import made_width
+from keras_kd.students.shrinking.layer_kinds import width_key
+from keras_kd.students.shrinking.widths import Widths
 
 Index = np.ndarray | None
 

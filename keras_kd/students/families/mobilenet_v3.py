@@ -6,27 +6,27 @@ import keras
 from keras import layers
 
 from keras_kd.core.checks import check_choice
-from keras_kd.students.blocks import check_family
-from keras_kd.students.blocks import conv_norm
-from keras_kd.students.blocks import divisible
-from keras_kd.students.blocks import halvings
-from keras_kd.students.inverted import Block
-from keras_kd.students.inverted import inverted_residuals
+from keras_kd.students.families.blocks import check_family
+from keras_kd.students.families.blocks import conv_norm
+from keras_kd.students.families.blocks import halvings
+from keras_kd.students.families.inverted import Block
+from keras_kd.students.families.inverted import inverted_residuals
+from keras_kd.students.rounding import divisible
 
 _SUBJECT = "students.mobilenet_v3"
 
 
 def _block(
-    filters: int, expansion: float, kernel_size: int, kind: str, strides: int
+    filters: int, expansion: float, kernel_size: int, marks: str, strides: int
 ) -> Block:
-    """One row of table 1 or 2: `kind` holds SE, RE or HS."""
+    """One row of table 1 or 2: `marks` are its SE, and RE or HS."""
     return Block(
         filters,
         expansion,
         strides,
         kernel_size,
-        squeeze="SE" in kind,
-        activation="relu" if "RE" in kind else "hard_swish",
+        squeeze="SE" in marks,
+        activation="relu" if "RE" in marks else "hard_swish",
     )
 
 

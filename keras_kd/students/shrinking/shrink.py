@@ -11,17 +11,17 @@ from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
-from keras_kd.students.channels import Channels
-from keras_kd.students.depth import removed_blocks
-from keras_kd.students.graph import head_path
-from keras_kd.students.graph import operations
-from keras_kd.students.inherit import importance
-from keras_kd.students.layer_kinds import follows_input
-from keras_kd.students.layer_kinds import width_key
-from keras_kd.students.recipe import Plan
-from keras_kd.students.recipe import Rule
-from keras_kd.students.replay import Replay
-from keras_kd.students.widths import Widths
+from keras_kd.students.shrinking.channels import Channels
+from keras_kd.students.shrinking.depth import removed_blocks
+from keras_kd.students.shrinking.inherit import importance
+from keras_kd.students.shrinking.layer_kinds import follows_input
+from keras_kd.students.shrinking.layer_kinds import width_key
+from keras_kd.students.shrinking.recipe import Plan
+from keras_kd.students.shrinking.recipe import Rule
+from keras_kd.students.shrinking.replay import Replay
+from keras_kd.students.shrinking.walk import head_path
+from keras_kd.students.shrinking.walk import operations
+from keras_kd.students.shrinking.widths import Widths
 
 _SUBJECT = "students.shrink"
 

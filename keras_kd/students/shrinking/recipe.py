@@ -11,20 +11,20 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_kd.students.blocks import rounded
-from keras_kd.students.composite import from_config
-from keras_kd.students.composite import inner_changes
-from keras_kd.students.composite import is_composite
-from keras_kd.students.graph import activation_name
-from keras_kd.students.layer_kinds import ELEMENTWISE
-from keras_kd.students.layer_kinds import channel_axis
-from keras_kd.students.layer_kinds import follows_input
-from keras_kd.students.layer_kinds import is_depthwise
-from keras_kd.students.layer_kinds import is_kind
-from keras_kd.students.layer_kinds import made_width
-from keras_kd.students.layer_kinds import widened
-from keras_kd.students.layer_kinds import width_key
-from keras_kd.students.widths import Widths
+from keras_kd.students.rounding import rounded
+from keras_kd.students.shrinking.composite import from_config
+from keras_kd.students.shrinking.composite import inner_changes
+from keras_kd.students.shrinking.composite import is_composite
+from keras_kd.students.shrinking.layer_kinds import ELEMENTWISE
+from keras_kd.students.shrinking.layer_kinds import channel_axis
+from keras_kd.students.shrinking.layer_kinds import follows_input
+from keras_kd.students.shrinking.layer_kinds import is_depthwise
+from keras_kd.students.shrinking.layer_kinds import is_kind
+from keras_kd.students.shrinking.layer_kinds import made_width
+from keras_kd.students.shrinking.layer_kinds import widened
+from keras_kd.students.shrinking.layer_kinds import width_key
+from keras_kd.students.shrinking.walk import activation_name
+from keras_kd.students.shrinking.widths import Widths
 
 Shape = tuple[int | None, ...]
 Rule = Callable[..., Any]

@@ -6,10 +6,10 @@ import keras
 from keras import layers
 
 from keras_kd.core.checks import check_integer
-from keras_kd.students.blocks import scaled
-from keras_kd.students.tokens import check_text
-from keras_kd.students.tokens import token_input
-from keras_kd.students.tokens import without_padding
+from keras_kd.students.families.tokens import check_text
+from keras_kd.students.families.tokens import token_input
+from keras_kd.students.families.tokens import without_padding
+from keras_kd.students.rounding import scaled
 
 _SUBJECT = "students.text_transformer"
 # Scores of padding, exp(-20) of a score of 0: nothing in float32, and near
@@ -42,7 +42,7 @@ def text_transformer(
     heads=2`, BERT-Mini `4, 2, 4`, BERT-Small `4, 4, 8`, BERT-Base `12, 6,
     12`. Departures, for int8: ReLU in place of GELU; the features are the
     largest values over the tokens of the dense layer that BERT applies to
-    its first token. There is one kind of segment.
+    its first token. All tokens belong to one segment.
 
     Args:
         input_shape: `(length,)`: token ids in a text, padding included.

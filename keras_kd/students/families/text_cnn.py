@@ -7,10 +7,10 @@ from keras import layers
 
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
-from keras_kd.students.blocks import scaled
-from keras_kd.students.tokens import check_text
-from keras_kd.students.tokens import token_input
-from keras_kd.students.tokens import without_padding
+from keras_kd.students.families.tokens import check_text
+from keras_kd.students.families.tokens import token_input
+from keras_kd.students.families.tokens import without_padding
+from keras_kd.students.rounding import scaled
 
 _SUBJECT = "students.text_cnn"
 
@@ -45,7 +45,7 @@ def text_cnn(
         width: Multiplier of the embedding and of the filters, greater than 0.
         vocabulary_size: Number of token ids, padding included.
         embedding_size: Size of a token's vector, before `width`.
-        kernel_sizes: Tokens in each kind of window, all different.
+        kernel_sizes: Tokens in a window of each filter, all different.
         dropout: Share of the pooled features dropped in training, at least 0
             and less than 1. Defaults to the paper's.
 

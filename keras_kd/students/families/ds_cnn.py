@@ -8,10 +8,10 @@ from keras import layers
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
-from keras_kd.students.blocks import check_family
-from keras_kd.students.blocks import conv_norm
-from keras_kd.students.blocks import depthwise_norm
-from keras_kd.students.blocks import scaled
+from keras_kd.students.families.blocks import check_family
+from keras_kd.students.families.blocks import conv_norm
+from keras_kd.students.families.blocks import depthwise_norm
+from keras_kd.students.rounding import scaled
 
 _SUBJECT = "students.ds_cnn"
 # Channels, blocks, strides of the stem and of the first block.

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from keras_kd.students.blocks import blocks_per_stage
-from keras_kd.students.blocks import check_family
-from keras_kd.students.blocks import convolution
-from keras_kd.students.blocks import normalized
-from keras_kd.students.blocks import scaled
+from keras_kd.students.families.blocks import blocks_per_stage
+from keras_kd.students.families.blocks import check_family
+from keras_kd.students.families.blocks import convolution
+from keras_kd.students.families.blocks import normalized
+from keras_kd.students.rounding import scaled
 
 _SUBJECT = "students.wide_resnet"
 

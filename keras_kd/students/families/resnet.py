@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from keras_kd.students.blocks import blocks_per_stage
-from keras_kd.students.blocks import check_family
-from keras_kd.students.blocks import conv_norm
-from keras_kd.students.blocks import scaled
+from keras_kd.students.families.blocks import blocks_per_stage
+from keras_kd.students.families.blocks import check_family
+from keras_kd.students.families.blocks import conv_norm
+from keras_kd.students.rounding import scaled
 
 
 def resnet(

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from keras_kd.students.blocks import check_family
-from keras_kd.students.blocks import conv_norm
-from keras_kd.students.blocks import divisible
-from keras_kd.students.blocks import halvings
-from keras_kd.students.inverted import Block
-from keras_kd.students.inverted import inverted_residuals
+from keras_kd.students.families.blocks import check_family
+from keras_kd.students.families.blocks import conv_norm
+from keras_kd.students.families.blocks import halvings
+from keras_kd.students.families.inverted import Block
+from keras_kd.students.families.inverted import inverted_residuals
+from keras_kd.students.rounding import divisible
 
 _SUBJECT = "students.mobilenet_v2"
 # Table 2 of the paper: expansion t, channels c, blocks n, stride s.

@@ -1,25 +1,54 @@
-"""Labels: the number of the channel of each entry of a tensor."""
+"""Channels by number, and which of them are one.
+
+Before a channel can go, everything that has to go with it must be known:
+
+    input ---- conv a --+-- conv b ---- add ---- concatenate ---- dense
+    0 0 0      1 2 3    |   4 5 6        |        |
+                        +----------------+      conv c
+                        1 2 3                   7 8
+
+A layer with a width of its own makes channels and gives each a number that no
+other has. From there a tensor carries its numbering: for each of its entries
+the number of the channel that the entry belongs to.
+
+- Where tensors are added, the channels that meet are one from then on: either
+  both stay or both go. `join` makes the sets {1 4} {2 5} {3 6}.
+- Where they are concatenated nothing is joined, the numberings stand side by
+  side: 1 2 3 7 8. Reshaping and transposing only move them. So the dense layer
+  knows which rows of its kernel belong to which channel, also after a Flatten,
+  whose numbering is 1 2 3 7 8 1 2 3 7 8 ..., once a pixel.
+- Number 0, `WHOLE`, is everything that always stays, such as the input. What
+  is added to it is joined with it, and stays.
+
+In the end the student keeps or drops whole sets, here {1 4}, {2 5}, {3 6}, {7}
+and {8}, and every layer still fits its neighbours.
+
+The sets are a union-find. Each number points to itself or to a smaller number
+of its set; the one that points to itself, the root, stands for the set. To join
+two channels, follow both to their roots and let the larger root point to the
+smaller: 0 always ends up as a root.
+"""
 
 from math import prod
 from typing import Any
 
 import numpy as np
 
-# What a tensor is made of: the number of the channel of each of its entries,
-# without the batch. An axis along which it does not change has size 1, so
-# that images take no more room than their channels. None: not known.
-Labels = np.ndarray | None
+# For each entry of a tensor, without the batch, the number of its channel. An
+# axis along which it does not change has size 1, so that the numbering of an
+# image is as small as its channels. None: not known.
+Numbering = np.ndarray | None
 
 # The channel of everything that stays whole, such as the model's inputs.
 WHOLE = 0
 
 
-class Numbers:
-    """The numbers given to channels, and which of them are one channel.
+class ChannelSets:
+    """The numbered channels, in sets that stay or go together.
 
-    >>> numbers = Numbers()
-    >>> numbers.join(numbers.new(3), numbers.new(3))
-    >>> numbers.roots()
+    >>> channels = ChannelSets()
+    >>> channels.join(channels.new(3), channels.new(3))
+    >>> channels.roots()
     array([0, 1, 2, 3, 1, 2, 3])
     """
 
@@ -27,40 +56,40 @@ class Numbers:
         self._parent = [WHOLE]
 
     def new(self, count: int) -> np.ndarray:
-        """Number new channels."""
+        """Number new channels, each a set of its own."""
         start = len(self._parent)
         self._parent.extend(range(start, start + count))
         return np.arange(start, start + count)
 
     def join(self, first: np.ndarray, second: np.ndarray) -> None:
-        """Make channels one with those of another array, entry by entry."""
+        """Join the sets of the channels of two arrays, entry by entry."""
         pairs = zip(
             *(x.ravel().tolist() for x in np.broadcast_arrays(first, second)),
             strict=True,
         )
         for pair in pairs:
             low, high = sorted(map(self._root, pair))
-            # The smaller number stands for both: WHOLE always does.
             self._parent[high] = low
 
     def roots(self) -> np.ndarray:
-        """The number that stands for each channel and those it is one with."""
+        """Return, for each channel, the number that stands for its set."""
         return np.array([self._root(n) for n in range(len(self._parent))])
 
     def _root(self, number: int) -> int:
         parent = self._parent
         while parent[number] != number:
+            # Halves the way for the next time.
             parent[number] = number = parent[parent[number]]
         return number
 
 
 def whole(tensor: Any) -> np.ndarray:
-    """Labels of a tensor that stays whole."""
+    """Numbering of a tensor that stays whole."""
     return np.full((1,) * (len(tensor.shape) - 1), WHOLE)
 
 
 def along(channels: np.ndarray, axis: int, rank: int) -> np.ndarray:
-    """Labels of a tensor with these channels on one axis."""
+    """Numbering of a tensor with these channels on one axis."""
     shape = [1] * rank
     shape[axis] = len(channels)
     return channels.reshape(shape)
@@ -79,8 +108,10 @@ def known_sizes(
     return before, after if prod(after) == prod(before) else None
 
 
-def permuted(operation: Any, given: list, known: list, result: Any) -> Labels:
-    """Labels after axes have changed places."""
+def permuted(
+    operation: Any, given: list, known: list, result: Any
+) -> Numbering:
+    """Numbering after axes have changed places."""
     axes = getattr(operation, "dims", None)
     if axes is not None:  # Permute counts from 1 and leaves out the batch.
         return known[0].transpose([axis - 1 for axis in axes])
@@ -90,8 +121,8 @@ def permuted(operation: Any, given: list, known: list, result: Any) -> Labels:
     return known[0].transpose([axis - 1 for axis in axes[1:]])
 
 
-def sliced(operation: Any, given: list, known: list, result: Any) -> Labels:
-    """Labels of a part of a tensor, `x[:, 0]` or the like."""
+def sliced(operation: Any, given: list, known: list, result: Any) -> Numbering:
+    """Numbering of a part of a tensor, `x[:, 0]` or the like."""
     key = operation._inbound_nodes[0].arguments.args[1]
     key = [key] if isinstance(key, int) else list(key)
     rank = len(given[0].shape)
@@ -110,8 +141,8 @@ def sliced(operation: Any, given: list, known: list, result: Any) -> Labels:
     ]
 
 
-def reduced(operation: Any, given: list, known: list, result: Any) -> Labels:
-    """Labels after axes have been summed over."""
+def reduced(operation: Any, given: list, known: list, result: Any) -> Numbering:
+    """Numbering after axes have been summed over."""
     rank = len(given[0].shape)
     if operation.axis is None:
         return None

@@ -8,9 +8,9 @@ from keras import layers
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
-from keras_kd.students.blocks import check_family
-from keras_kd.students.blocks import check_rate
-from keras_kd.students.blocks import scaled
+from keras_kd.students.families.blocks import check_family
+from keras_kd.students.families.blocks import check_rate
+from keras_kd.students.rounding import scaled
 
 
 def mlp(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from keras_kd.students.blocks import conv_norm
-from keras_kd.students.blocks import depthwise_norm
-from keras_kd.students.blocks import divisible
+from keras_kd.students.families.blocks import conv_norm
+from keras_kd.students.families.blocks import depthwise_norm
+from keras_kd.students.rounding import divisible
 
 
 @dataclass(frozen=True)

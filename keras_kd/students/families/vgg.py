@@ -6,10 +6,10 @@ import keras
 from keras import layers
 
 from keras_kd.core.checks import check_choice
-from keras_kd.students.blocks import check_family
-from keras_kd.students.blocks import conv_norm
-from keras_kd.students.blocks import halvings
-from keras_kd.students.blocks import scaled
+from keras_kd.students.families.blocks import check_family
+from keras_kd.students.families.blocks import conv_norm
+from keras_kd.students.families.blocks import halvings
+from keras_kd.students.rounding import scaled
 
 _SUBJECT = "students.vgg"
 # Convolutions in each stage, by depth.

@@ -7,8 +7,8 @@ import keras
 from keras import layers
 
 from keras_kd.core.checks import check_integer
-from keras_kd.students.blocks import check_family
-from keras_kd.students.blocks import check_rate
+from keras_kd.students.families.blocks import check_family
+from keras_kd.students.families.blocks import check_rate
 
 
 def check_text(

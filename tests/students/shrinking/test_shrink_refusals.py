@@ -6,7 +6,7 @@ from keras import layers
 
 from keras_kd.students import mlp
 from keras_kd.students import shrink
-from keras_kd.students.recipe import reshaped
+from keras_kd.students.shrinking.recipe import reshaped
 
 
 class Subclassed(keras.Model):
