@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_kd
-from keras_kd.search.measurements import Measurements
+from keras_kd.search.cost.measurements import Measurements
 
 ALPHAS = (0.1, 0.28, 0.46, 0.64, 0.82, 1.0)
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)

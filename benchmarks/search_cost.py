@@ -33,7 +33,7 @@ from search_jobs import Searches
 from teacher_cache import convnet
 
 import keras_kd
-from keras_kd.search.measurements import Measurements
+from keras_kd.search.cost.measurements import Measurements
 
 Job = Callable[[], list[float]]
 HEAVY_TEACHER = {"filters": 8, "teacher_filters": 116, "epochs": 5}

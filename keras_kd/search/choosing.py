@@ -15,10 +15,10 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_number
 from keras_kd.core.files import write_text
 from keras_kd.search import pareto
-from keras_kd.search import running
-from keras_kd.search.budget import Budget
 from keras_kd.search.candidate import Candidate
-from keras_kd.search.measurement import QUANTITIES
+from keras_kd.search.cost.budget import Budget
+from keras_kd.search.cost.measurement import QUANTITIES
+from keras_kd.search.trials import running
 
 RULES = ("best", "knee")
 # A limit that everything keeps: to measure is all that is wanted.
