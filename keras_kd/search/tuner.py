@@ -12,9 +12,9 @@ from keras_kd.core.files import check_writable
 from keras_kd.distiller import Distiller
 from keras_kd.search import cluster
 from keras_kd.search.choosing import Choosing
-from keras_kd.search.cost.appraisal import OF_FILE
 from keras_kd.search.cost.budget import Budget
-from keras_kd.search.cost.measurements import Measurements
+from keras_kd.search.cost.ledger import Ledger
+from keras_kd.search.cost.measurement import OF_FILE
 from keras_kd.search.oracles import state
 from keras_kd.search.oracles.making import make_oracle
 from keras_kd.search.saving import Saving
@@ -166,9 +166,7 @@ class StudentTuner(Choosing, Saving):
         )
         cluster.connect(self)
         self.reload_if_killed_early()
-        self.measurements = Measurements(
-            Path(self.project_dir) / "measurements.json"
-        )
+        self.measurements = Ledger(Path(self.project_dir) / "measurements.json")
 
     def search(self, *args: Any, test_data: Any = None, **kwargs: Any) -> None:
         """Run the search, or go on with it.

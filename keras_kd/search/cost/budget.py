@@ -1,7 +1,6 @@
 """What a device allows, and whether a student fits it."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from typing import Any
@@ -15,9 +14,11 @@ from keras_kd.core.errors import OverBudgetError
 from keras_kd.search.cost import units
 from keras_kd.search.cost.measurement import QUANTITIES
 from keras_kd.search.cost.measurement import Measurement
+from keras_kd.search.cost.measurement import Wanted
+from keras_kd.search.cost.measurement import overruns
 
 if TYPE_CHECKING:
-    from keras_kd.search.cost.measurements import Measurements
+    from keras_kd.search.cost.ledger import Ledger
 
 _UNITS = {
     "size_bytes": units.BYTES,
@@ -36,8 +37,8 @@ class Budget:
     A student is measured as it is built, before any training: it is converted
     and the file runs in the LiteRT runtime. Limits that need no file are
     looked at first, so that a student far too large is told at once; one that
-    has to be converted takes a few seconds, and a `Measurements` ledger
-    keeps every architecture from being measured twice.
+    has to be converted takes a few seconds, and a `Ledger` keeps every
+    architecture from being measured twice.
 
     Args:
         size_bytes: Most bytes of the `.tflite` file in `quantization`.
@@ -107,7 +108,7 @@ class Budget:
         }
 
     def check(
-        self, student: Any, measurements: "Measurements | None" = None
+        self, student: Any, measurements: "Ledger | None" = None
     ) -> Measurement:
         """Measure a student as far as it takes to tell whether it fits.
 
@@ -137,7 +138,7 @@ class Budget:
         return measurement
 
     def measure(
-        self, student: Any, measurements: "Measurements | None" = None
+        self, student: Any, measurements: "Ledger | None" = None
     ) -> Measurement:
         """Measure all that the budget limits, whether it fits or not.
 
@@ -150,27 +151,34 @@ class Budget:
         """
         return self._measured(student, measurements, every=True)
 
+    def wanted(self, *, every: bool = False) -> Wanted:
+        """Return what a ledger is asked for: a verdict, or every limit."""
+        return Wanted(
+            self.limits,
+            self.quantization or "float32",
+            self.num_threads,
+            every=every,
+        )
+
     def violation(self, measurement: Measurement | Mapping[str, Any]) -> float:
         """Return how far the worst limit is passed, as a share of it.
 
         0.0 is a student that fits; 0.22 is 22 % over. A quantity that was
         not measured is not over.
         """
-        shares = self._overruns(measurement).values()
+        shares = overruns(self.limits, _values(measurement)).values()
         return max(shares, default=0.0)
 
     def reason(self, measurement: Measurement | Mapping[str, Any]) -> str:
         """Word the limits that are passed, the worst first; "" if none."""
         values = _values(measurement)
         bounds = getattr(measurement, "at_least", ())
-        overruns = self._overruns(measurement)
+        over = overruns(self.limits, values)
         return "; ".join(
             f"{name} {'of at least ' if name in bounds else ''}"
             f"{_number(values[name])} is above the budget's "
             f"{_number(getattr(self, name))} ({_percent(share)} % over)"
-            for name, share in sorted(
-                overruns.items(), key=lambda item: -item[1]
-            )
+            for name, share in sorted(over.items(), key=lambda item: -item[1])
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -242,26 +250,16 @@ class Budget:
         return cls(**content)
 
     def _measured(
-        self, student: Any, measurements: "Measurements | None", *, every: bool
+        self, student: Any, measurements: "Ledger | None", *, every: bool
     ) -> Measurement:
-        from keras_kd.search.cost.measurements import Measurements
+        # Late: limits need no TensorFlow, measuring does.
+        from keras_kd.search.cost.ledger import Ledger
 
+        wanted = self.wanted(every=every)
         if measurements is not None:
-            return measurements.get(self, student, every=every)
-        with Measurements() as ledger:
-            return ledger.get(self, student, every=every)
-
-    def _overruns(
-        self, measurement: Measurement | Mapping[str, Any]
-    ) -> dict[str, float]:
-        """Return how far each limit that is passed is passed."""
-        values = _values(measurement)
-        shares = {
-            name: math.inf if math.isnan(value) else value / limit - 1.0
-            for name, limit in self.limits.items()
-            if (value := values.get(name)) is not None
-        }
-        return {name: share for name, share in shares.items() if share > 0.0}
+            return measurements.get(student, wanted)
+        with Ledger() as ledger:
+            return ledger.get(student, wanted)
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

@@ -1,8 +1,11 @@
-"""What a budget has limits on, measured."""
+"""What a student costs, in numbers."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
+
+from keras_kd.core.checks import check_choice
 
 # Cheapest first: the order in which a student is measured.
 QUANTITIES = (
@@ -12,6 +15,8 @@ QUANTITIES = (
     "peak_memory_bytes",
     "latency_ms",
 )
+# What only a converted file tells.
+OF_FILE = frozenset({"size_bytes", "peak_memory_bytes", "latency_ms"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,3 +71,44 @@ class Measurement:
             if not isinstance(value, (int, float, type(None))):
                 raise TypeError(f"{name} is {value!r}")
         return cls(**known, at_least=tuple(content.get("at_least", ())))
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is to be known of a student, and when that is enough.
+
+    Attributes:
+        limits: The quantities wanted, by name, and the limit of each; `None`
+            where there is none. One that is passed decides: the others are
+            then not measured.
+        quantization: Of the file that is converted.
+        num_threads: Threads of the runtime, for `latency_ms`.
+        every: Measure every quantity, whatever limit is passed.
+    """
+
+    limits: Mapping[str, float | None]
+    quantization: str = "float32"
+    num_threads: int = 1
+    every: bool = False
+
+    def __post_init__(self) -> None:
+        for name in self.limits:
+            check_choice("Wanted", "limits", name, QUANTITIES)
+
+
+def overruns(
+    limits: Mapping[str, float | None], costs: Mapping[str, Any]
+) -> dict[str, float]:
+    """Return how far each limit that is passed is passed, as a share of it.
+
+    Args:
+        limits: By name; `None` is no limit.
+        costs: What was measured, by name; what is missing passes no limit,
+            and NaN passes every one.
+    """
+    shares = {
+        name: math.inf if math.isnan(value) else value / limit - 1.0
+        for name, limit in limits.items()
+        if limit is not None and (value := costs.get(name)) is not None
+    }
+    return {name: share for name, share in shares.items() if share > 0.0}

@@ -132,11 +132,11 @@ def test_json_with_an_unknown_name():
 
 
 def test_a_student_over_a_cheap_limit_is_told_at_once(student, monkeypatch):
-    from keras_kd.search.cost import measure
+    from keras_kd.search.cost import quantities
 
     # 2 filters of 3x3 and their biases, then 2 x 3 weights and 3 biases.
     count = 2 * 9 + 2 + 6 + 3
-    monkeypatch.setattr(measure, "converted", None)
+    monkeypatch.setattr(quantities, "converted", None)
     budget = Budget(num_params=20, size_bytes=10**6, latency_ms=100.0)
     with pytest.raises(OverBudgetError, match="`student` does not fit") as info:
         budget.check(student)

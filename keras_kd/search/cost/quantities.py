@@ -1,4 +1,4 @@
-"""Measure an untrained student: weights, operations, file, latency."""
+"""How each quantity of an untrained student is taken."""
 
 import tempfile
 from collections.abc import Iterator

@@ -10,8 +10,9 @@ from processes import run_python
 import keras_kd
 from keras_kd import Budget
 from keras_kd.search import Measurement
-from keras_kd.search.cost import measure
-from keras_kd.search.cost.measurements import Measurements
+from keras_kd.search.cost import quantities
+from keras_kd.search.cost.ledger import Ledger
+from keras_kd.search.cost.measurement import Wanted
 
 
 def student(width=1.0, **inputs):
@@ -29,7 +30,7 @@ def counted(monkeypatch):
             calls.append(name)
             return result() if callable(result) else result
 
-        monkeypatch.setattr(measure, name, call)
+        monkeypatch.setattr(quantities, name, call)
 
     class File:
         def __enter__(self):
@@ -50,12 +51,12 @@ def counted(monkeypatch):
 
 def test_the_second_time_nothing_is_measured(tmp_path, counted):
     budget = Budget(size_bytes=9000, latency_ms=2.0, flops=1000)
-    with Measurements(tmp_path / "measurements.json") as ledger:
-        first = ledger.get(budget, student())
+    with Ledger(tmp_path / "measurements.json") as ledger:
+        first = ledger.get(student(), budget.wanted())
         assert counted == ["flops", "converted", "memory", "latency"]
-        assert ledger.get(budget, student()) == first
-    with Measurements(tmp_path / "measurements.json") as ledger:
-        assert ledger.get(budget, student()) == first
+        assert ledger.get(student(), budget.wanted()) == first
+    with Ledger(tmp_path / "measurements.json") as ledger:
+        assert ledger.get(student(), budget.wanted()) == first
         assert len(ledger) == 1
     assert len(counted) == 4
     assert (first.size_bytes, first.latency_ms) == (5000, 1.5)
@@ -74,64 +75,67 @@ def test_the_second_time_nothing_is_measured(tmp_path, counted):
 )
 def test_it_stops_at_the_first_limit_that_is_passed(limits, measured, counted):
     budget = Budget(**limits)
-    with Measurements() as ledger:
-        found = ledger.get(budget, student())
+    with Ledger() as ledger:
+        found = ledger.get(student(), budget.wanted())
         assert counted == measured
         assert budget.violation(found) > 0
         assert found.latency_ms is None
-        assert ledger.get(budget, student()) == found
+        assert ledger.get(student(), budget.wanted()) == found
     assert counted == measured
 
 
 def test_a_bound_decides_and_is_no_measurement(counted):
     tight, loose = Budget(size_bytes=100), Budget(size_bytes=6000)
-    with Measurements() as ledger:
-        bound = ledger.get(tight, student())
+    with Ledger() as ledger:
+        bound = ledger.get(student(), tight.wanted())
         assert bound.at_least == ("size_bytes",)
         assert 100 < bound.size_bytes < 5000
         assert counted == []
-        assert ledger.get(loose, student()).size_bytes == 5000
+        assert ledger.get(student(), loose.wanted()).size_bytes == 5000
         # From now on the tight budget knows it better, too.
-        assert ledger.get(tight, student()).at_least == ()
+        assert ledger.get(student(), tight.wanted()).at_least == ()
     assert counted == ["converted", "memory"]
 
 
 def test_every_limit_where_all_are_asked_for(counted):
     budget = Budget(size_bytes=100, flops=10, latency_ms=0.1)
-    with Measurements() as ledger:
-        ledger.get(budget, student())
-        found = ledger.get(budget, student(), every=True)
+    with Ledger() as ledger:
+        ledger.get(student(), budget.wanted())
+        found = ledger.get(student(), budget.wanted(every=True))
     assert (found.size_bytes, found.flops, found.latency_ms) == (5000, 700, 1.5)
     assert found.at_least == ()
 
 
-def test_more_than_the_limits_of_a_student_that_fits(counted):
+def test_what_is_wanted_without_a_limit(counted):
     budget = Budget(num_params=10**6)
-    also = ("size_bytes", "latency_ms")
-    with Measurements() as ledger:
-        assert ledger.get(budget, student()).size_bytes is None
-        assert ledger.get(budget, student(), also=also).latency_ms == 1.5
-        over = ledger.get(Budget(num_params=1), student(2.0), also=also)
+    more = {"size_bytes": None, "latency_ms": None}
+    with Ledger() as ledger:
+        assert ledger.get(student(), budget.wanted()).size_bytes is None
+        fits = Wanted({**budget.limits, **more})
+        assert ledger.get(student(), fits).latency_ms == 1.5
+        over = ledger.get(student(2.0), Wanted({"num_params": 1, **more}))
         assert over.size_bytes is None
-        assert ledger.get(None, student(), also=also).size_bytes == 5000
+        assert ledger.get(student(), Wanted(more)).size_bytes == 5000
     assert counted == ["converted", "memory", "latency"]
 
 
 def test_what_stands_in_the_ledger_is_not_measured_again(counted, monkeypatch):
-    with Measurements() as ledger:
-        ledger.get(Budget(size_bytes=6000), student())
-        monkeypatch.setattr(measure, "memory", lambda path: 1)
-        found = ledger.get(Budget(latency_ms=9.0), student())
+    with Ledger() as ledger:
+        ledger.get(student(), Budget(size_bytes=6000).wanted())
+        monkeypatch.setattr(quantities, "memory", lambda path: 1)
+        found = ledger.get(student(), Budget(latency_ms=9.0).wanted())
     assert found.peak_memory_bytes == 900
     assert found.latency_ms == 1.5
 
 
 def test_quantizations_and_threads_have_entries_of_their_own(counted):
-    with Measurements() as ledger:
+    with Ledger() as ledger:
         for kind in (None, "int8", "float32"):
-            ledger.get(Budget(latency_ms=9, quantization=kind), student())
+            ledger.get(
+                student(), Budget(latency_ms=9, quantization=kind).wanted()
+            )
         assert len(ledger) == 2
-        ledger.get(Budget(latency_ms=9, num_threads=2), student())
+        ledger.get(student(), Budget(latency_ms=9, num_threads=2).wanted())
         assert len(ledger) == 3
 
 
@@ -145,10 +149,10 @@ def test_a_damaged_file_is_kept_aside(tmp_path, counted, content):
     path.write_text(content)
     budget = Budget(size_bytes=9000)
     with (
-        Measurements(path) as ledger,
+        Ledger(path) as ledger,
         pytest.warns(UserWarning, match="cannot be read.*corrupt"),
     ):
-        found = ledger.get(budget, student())
+        found = ledger.get(student(), budget.wanted())
     assert (tmp_path / "measurements.json.corrupt").read_text() == content
     stored = json.loads(path.read_text())["measurements"]
     assert [Measurement.from_json(v) for v in stored.values()] == [found]
@@ -156,25 +160,25 @@ def test_a_damaged_file_is_kept_aside(tmp_path, counted, content):
 
 def test_an_entry_that_holds_no_number_is_damage(tmp_path, counted):
     path = tmp_path / "measurements.json"
-    with Measurements(path) as ledger:
-        ledger.get(Budget(size_bytes=9000), student())
+    with Ledger(path) as ledger:
+        ledger.get(student(), Budget(size_bytes=9000).wanted())
     path.write_text(path.read_text().replace("5000", '"5000"'))
     with (
-        Measurements(path) as ledger,
+        Ledger(path) as ledger,
         pytest.warns(UserWarning, match="size_bytes is '5000'"),
     ):
-        ledger.get(Budget(size_bytes=9000), student())
+        ledger.get(student(), Budget(size_bytes=9000).wanted())
 
 
 def test_ledgers_that_share_a_file_measure_once(tmp_path, counted):
     path = tmp_path / "measurements.json"
-    ledgers = [Measurements(path) for _ in range(4)]
+    ledgers = [Ledger(path) for _ in range(4)]
     models = [student(width) for width in (0.5, 1.0) for _ in range(2)]
     budget = Budget(size_bytes=9000)
 
     def ask(ledger):
         for model in models:
-            ledger.get(budget, model)
+            ledger.get(model, budget.wanted())
 
     threads = [threading.Thread(target=ask, args=(one,)) for one in ledgers]
     for thread in threads:
@@ -187,17 +191,17 @@ def test_ledgers_that_share_a_file_measure_once(tmp_path, counted):
 
 def test_another_process_finds_the_entries(tmp_path, counted):
     path = tmp_path / "measurements.json"
-    with Measurements(path) as ledger:
-        ledger.get(Budget(size_bytes=9000), student())
+    with Ledger(path) as ledger:
+        ledger.get(student(), Budget(size_bytes=9000).wanted())
     code = (
         "import keras_kd\n"
-        "from keras_kd.search.cost import measure\n"
-        "from keras_kd.search.cost.measurements import Measurements\n"
-        "measure.converted = None\n"
+        "from keras_kd.search.cost import quantities\n"
+        "from keras_kd.search.cost.ledger import Ledger\n"
+        "quantities.converted = None\n"
         "student = keras_kd.students.convnet((8, 8, 1), 3, 1.0, filters=(8,))\n"
-        f"ledger = Measurements({str(path)!r})\n"
+        f"ledger = Ledger({str(path)!r})\n"
         "budget = keras_kd.Budget(size_bytes=9000)\n"
-        "print(ledger.get(budget, student).size_bytes)\n"
+        "print(ledger.get(student, budget.wanted()).size_bytes)\n"
     )
     assert run_python("-c", code).stdout == "5000\n"
 
@@ -212,24 +216,22 @@ def test_another_process_finds_the_entries(tmp_path, counted):
 )
 def test_open_sizes_leave_a_limit_undecided(limits, open_names, counted):
     model = student(shape=(None, None, 1))
-    with Measurements() as ledger:
+    with Ledger() as ledger:
         with pytest.raises(
             ValueError, match=f"fixed input sizes, for {open_names}"
         ):
-            ledger.get(Budget(**limits), model)
-        found = ledger.get(
-            Budget(size_bytes=9000), model, also=("latency_ms", "flops")
-        )
+            ledger.get(model, Budget(**limits).wanted())
+        found = ledger.get(model, Budget(size_bytes=9000).wanted())
     assert found.to_dict().keys() == {"num_params", "size_bytes"}
 
 
 def test_bad_input(tmp_path):
-    ledger = Measurements()
+    ledger = Ledger()
     with pytest.raises(ValueError, match="Did you mean 'size_bytes'"):
-        ledger.get(None, student(), also=("size_byte",))
+        ledger.get(student(), Wanted({"size_byte": None}))
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="Cannot write to the folder"):
-        Measurements(tmp_path / "file" / "measurements.json")
+        Ledger(tmp_path / "file" / "measurements.json")
 
 
 def test_operations_that_cannot_be_counted():

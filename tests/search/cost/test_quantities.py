@@ -6,7 +6,7 @@ import pytest
 
 import keras_kd
 from keras_kd.export.converter import Converter
-from keras_kd.search.cost import measure
+from keras_kd.search.cost import quantities
 from keras_kd.search.cost.memory import peak_memory
 
 QUANTIZATIONS = ("float32", "float16", "dynamic_range", "int8")
@@ -60,10 +60,10 @@ def test_the_file_is_as_large_as_that_of_the_trained_student(
     quantization, trained, converter
 ):
     student = small()
-    with measure.converted(student, quantization, converter) as path:
+    with quantities.converted(student, quantization, converter) as path:
         size = path.stat().st_size
     assert abs(size - trained[quantization]) <= 16
-    assert measure.least_bytes(student, quantization) <= size
+    assert quantities.least_bytes(student, quantization) <= size
 
 
 def test_measuring_leaves_every_bit_of_the_student(converter):
@@ -71,7 +71,7 @@ def test_measuring_leaves_every_bit_of_the_student(converter):
     student.add(layers.Dropout(0.5, seed=3))
     student.compile("adam", "mse")
     before = [np.array(v.numpy()) for v in student.variables]
-    with measure.converted(student, "float32", converter) as path:
+    with quantities.converted(student, "float32", converter) as path:
         assert path.stat().st_size > 0
     after = [v.numpy() for v in student.variables]
     for one, other in zip(before, after, strict=True):
@@ -84,7 +84,7 @@ def test_the_weights_come_back_after_an_error():
     during = []
 
     def fail():
-        with measure._as_if_trained(student):
+        with quantities._as_if_trained(student):
             during.extend(student.get_weights())
             raise KeyError
 
@@ -99,16 +99,16 @@ def test_bytes_at_least_are_the_kernels():
     # 9 x 16 and 9 x 16 x 16 in the convolutions, 16 x 16 and 16 x 3 in the
     # dense layers; not the depthwise kernel, biases and normalization.
     kernels = 144 + 2304 + 256 + 48
-    assert measure.least_bytes(small(), "float32") == 4 * kernels
-    assert measure.least_bytes(small(), "float16") == 2 * kernels
-    assert measure.least_bytes(small(), "int8") == kernels
+    assert quantities.least_bytes(small(), "float32") == 4 * kernels
+    assert quantities.least_bytes(small(), "float16") == 2 * kernels
+    assert quantities.least_bytes(small(), "int8") == kernels
 
 
 def test_a_kernel_that_is_used_twice_counts_once():
     inputs = keras.Input((4,))
     dense = layers.Dense(4)
     model = keras.Model(inputs, dense(dense(inputs)))
-    assert measure.least_bytes(model, "float32") == 4 * 16
+    assert quantities.least_bytes(model, "float32") == 4 * 16
 
 
 def test_nothing_is_known_at_least_of_a_subclassed_model():
@@ -124,12 +124,12 @@ def test_nothing_is_known_at_least_of_a_subclassed_model():
     student = Student()
     student.unused.build((None, 4))
     student(np.zeros((1, 4)))
-    assert measure.least_bytes(student, "float32") == 0
+    assert quantities.least_bytes(student, "float32") == 0
 
 
 def peak_of(model, quantization, converter):
-    with measure.converted(model, quantization, converter) as path:
-        return measure.memory(path)
+    with quantities.converted(model, quantization, converter) as path:
+        return quantities.memory(path)
 
 
 def test_peak_memory_of_a_chain_is_its_largest_pair(converter):
@@ -173,15 +173,15 @@ def test_flops_are_those_of_evaluate():
     student = small()
     x = np.zeros((2, 8, 8, 1), "float32")
     result = keras_kd.evaluate(student, x, latency=False, model_output="logits")
-    assert measure.flops(student) == result.flops
+    assert quantities.flops(student) == result.flops
 
 
 def test_latency_is_that_of_the_file(converter):
-    with measure.converted(small(), "float32", converter) as path:
-        quick = measure.latency(path, 1, None)
+    with quantities.converted(small(), "float32", converter) as path:
+        quick = quantities.latency(path, 1, None)
     large = keras_kd.students.convnet((64, 64, 3), 3)
-    with measure.converted(large, "float32", converter) as path:
-        slow = measure.latency(path, 1, None)
+    with quantities.converted(large, "float32", converter) as path:
+        slow = quantities.latency(path, 1, None)
     assert 0 < 4 * quick < slow < 1000
 
 
@@ -206,8 +206,8 @@ def test_more_rounds_where_the_limit_is_near(
         p50 = medians[len(taken) - 1]
         return keras_kd.evaluation.latency.Latency(p50, p50, "test")
 
-    monkeypatch.setattr(measure, "file_latency", time_file)
-    assert measure.latency("x.tflite", 1, limit) == expected
+    monkeypatch.setattr(quantities, "file_latency", time_file)
+    assert quantities.latency("x.tflite", 1, limit) == expected
     assert len(taken) == calls
 
 
@@ -218,8 +218,8 @@ def test_a_slow_file_runs_less_often(monkeypatch):
         runs.append(num_runs)
         return keras_kd.evaluation.latency.Latency(20.0, 20.0, "test")
 
-    monkeypatch.setattr(measure, "file_latency", time_file)
-    measure.latency("x.tflite", 1, 20.0)
+    monkeypatch.setattr(quantities, "file_latency", time_file)
+    quantities.latency("x.tflite", 1, 20.0)
     assert runs == [1, 10, 10, 10]
 
 
@@ -228,7 +228,7 @@ def test_an_operator_that_devices_lack_is_refused(converter):
     model = keras.Model(inputs, keras.ops.erfinv(inputs))
     with (
         pytest.raises(RuntimeError, match="no LiteRT operator for .*Erfinv"),
-        measure.converted(model, "float32", converter),
+        quantities.converted(model, "float32", converter),
     ):
         pass
 
@@ -237,12 +237,12 @@ def test_int8_of_loops_that_cannot_be_unrolled_is_refused(converter):
     model = keras.Sequential([keras.Input((900, 3)), layers.LSTM(4, name="r")])
     with (
         pytest.raises(ValueError, match="of 900 steps.*loop of r"),
-        measure.converted(model, "int8", converter),
+        quantities.converted(model, "int8", converter),
     ):
         pass
 
 
 def test_peak_memory_reads_a_file_without_operators(converter):
     model = keras.Sequential([keras.Input((4,)), layers.Identity()])
-    with measure.converted(model, "float32", converter) as path:
+    with quantities.converted(model, "float32", converter) as path:
         assert peak_memory(path.read_bytes()) >= 16

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import warnings
-from collections.abc import Collection
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,14 @@ from filelock import FileLock
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import write_text
 from keras_kd.export.converter import Converter
-from keras_kd.search.cost.appraisal import Appraisal
-from keras_kd.search.cost.budget import Budget
 from keras_kd.search.cost.measurement import Measurement
+from keras_kd.search.cost.measurement import Wanted
+from keras_kd.search.cost.meter import Meter
 
 _VERSION = 1
 
 
-class Measurements:
+class Ledger:
     """What every architecture of a search costs, measured once.
 
     Latency is noisy, and a converter takes seconds: what stands in the
@@ -43,11 +42,11 @@ class Measurements:
 
     Example:
     >>> import keras_kd
-    >>> from keras_kd.search.cost.measurements import Measurements
+    >>> from keras_kd.search.cost.ledger import Ledger
     >>> budget = keras_kd.Budget(num_params=10_000)
     >>> student = keras_kd.students.mlp((4,), 3, hidden=(8,))
-    >>> with Measurements() as ledger:
-    ...     print(ledger.get(budget, student).num_params)
+    >>> with Ledger() as ledger:
+    ...     print(budget.check(student, ledger).num_params)
     67
     """
 
@@ -59,7 +58,7 @@ class Measurements:
         self._stamp: tuple[int, ...] | None = None
         self._converter = Converter()
 
-    def __enter__(self) -> "Measurements":
+    def __enter__(self) -> "Ledger":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,44 +76,31 @@ class Measurements:
         """End the converter's process."""
         self._converter.close()
 
-    def get(
-        self,
-        budget: Budget | None,
-        student: Any,
-        *,
-        every: bool = False,
-        also: Collection[str] = (),
-    ) -> Measurement:
+    def get(self, student: Any, wanted: Wanted) -> Measurement:
         """Return what a student costs, from the ledger where it is known.
 
         Args:
-            budget: What it is measured for: limits, quantization and number
-                of threads. `None` is a float32 file, one thread, no limits.
             student: A built `keras.Model` or a `keras_kd.Distiller`.
-            every: Measure every limit, also those of a student that is
-                known to be over another one.
-            also: Further quantities to measure of a student that fits, as
-                `("size_bytes", "latency_ms")`. Those that depend on an input
-                size are left out where that size is open.
+            wanted: What is to be known of it.
 
         Returns:
-            All that is known. Compare it by `budget.violation`.
+            All that is known.
 
         Raises:
             ValueError: If the student cannot be measured.
             RuntimeError: If the converter refuses it.
         """
-        appraisal = Appraisal(budget, student, every=every, also=also)
-        key = appraisal.key()
+        meter = Meter(student, wanted)
+        key = meter.key()
         self._refresh()
         known = self._entries.get(key, Measurement())
-        if appraisal.is_done(known):
+        if meter.is_done(known):
             return known
         # Also keeps two workers of a machine from timing at once.
         with self._locked():
             self._refresh(repair=True)
             known = self._entries.get(key, Measurement())
-            found = appraisal.complete(known, self._converter)
+            found = meter.complete(known, self._converter)
             if found != known:
                 self._entries[key] = found
                 self._write()
