@@ -102,7 +102,7 @@ class DistillationLoss(keras.Layer):
     ) -> None:
         subject = type(self).__name__
         super().__init__(
-            name=name or _snake_case(subject), dtype="float32", autocast=False
+            name=name or snake_case(subject), dtype="float32", autocast=False
         )
         self.supports_masking = True
         self.weight = check_schedule(subject, "weight", weight, low=0)
@@ -380,6 +380,7 @@ def _symbolic(shapes: Any) -> Any:
     return keras.KerasTensor(tuple(shapes["shape"]), "float32")
 
 
-def _snake_case(name: str) -> str:
+def snake_case(name: str) -> str:
+    """Return the name in the logs of a class: `LogitsMSE` to `logits_mse`."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from loss_rows import Row
 
 import keras_kd
 
@@ -26,6 +27,8 @@ class Adapted(keras_kd.losses.DistillationLoss):
 
     def call(self, teacher_outputs, student_outputs, labels=None):
         adapted = self.dropout(self.norm(self.dense(student_outputs)))
+        # The layers compute in float32, whatever the inputs are.
+        adapted = keras.ops.cast(adapted, teacher_outputs.dtype)
         gap = keras.ops.square(teacher_outputs - adapted)
         return keras.ops.mean(gap, axis=-1)
 
@@ -114,6 +117,68 @@ class Told(keras_kd.losses.DistillationLoss):
     ):
         self.flags.add(training)
         return keras.ops.sum(teacher_outputs - student_outputs, axis=-1)
+
+
+@keras.saving.register_keras_serializable("toys")
+class Distances(keras_kd.losses.DistillationLoss):
+    """Compares the distances of every two examples' features."""
+
+    kind = "relation"
+    reads = "layers"
+    uses_batch = True
+
+    def call(self, teacher_outputs, student_outputs, labels=None):
+        def distances(features):
+            gap = features[:, None] - features[None]
+            return keras.ops.sum(keras.ops.square(gap), axis=-1)
+
+        gap = distances(teacher_outputs) - distances(student_outputs)
+        return keras.ops.mean(keras.ops.square(gap), axis=-1)
+
+
+def squared(gap):
+    return np.square(gap).mean(-1)
+
+
+def adapted(teacher, student, labels, loss):
+    kernel, bias = (w.numpy().astype("float64") for w in loss.dense.weights)
+    # Fresh statistics: mean 0, variance 1.
+    return squared(
+        teacher - (student @ kernel + bias) / np.sqrt(1 + loss.norm.epsilon)
+    )
+
+
+def distances(teacher, student, labels):
+    tables = [
+        np.square(x[:, None] - x[None]).sum(-1) for x in (teacher, student)
+    ]
+    return squared(tables[0] - tables[1])
+
+
+# The contract test runs these beside the package's own.
+CONTRACT = [
+    Row(
+        Gap,
+        lambda t, s, y: squared(t - s),
+        arguments=LAYERS,
+        teacher=RNG.normal(size=(6, 4, 3)),
+        student=RNG.normal(size=(6, 4, 3)),
+    ),
+    Row(
+        Adapted,
+        adapted,
+        teacher=RNG.normal(size=(6, 6)),
+        student=RNG.normal(size=(6, 2)),
+        has_minimum=False,
+    ),
+    Row(
+        Distances,
+        distances,
+        arguments=LAYERS,
+        teacher=RNG.normal(size=(6, 4)),
+        student=RNG.normal(size=(6, 4)),
+    ),
+]
 
 
 def model(units=6, outputs=1):
