@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_kd
-from keras_kd.search.measurements import Measurements
+from keras_kd.search.cost.ledger import Ledger
 
 ALPHAS = (0.1, 0.28, 0.46, 0.64, 0.82, 1.0)
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
@@ -178,7 +178,7 @@ def train_grid(name: str) -> dict[str, Any]:
 def measure_sizes() -> list[int]:
     """Return the bytes of each width's int8 file."""
     budget = keras_kd.Budget(size_bytes=10**9, quantization="int8")
-    with Measurements() as ledger:
+    with Ledger() as ledger:
         return [
             budget.measure(make_student(width), ledger).size_bytes
             for width in WIDTHS

@@ -33,7 +33,7 @@ from search_jobs import Searches
 from teacher_cache import convnet
 
 import keras_kd
-from keras_kd.search.measurements import Measurements
+from keras_kd.search.cost.ledger import Ledger
 
 Job = Callable[[], list[float]]
 HEAVY_TEACHER = {"filters": 8, "teacher_filters": 116, "epochs": 5}
@@ -154,7 +154,7 @@ def decided() -> dict[str, float]:
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        Measurements(Path(folder) / "measurements.json") as ledger,
+        Ledger(Path(folder) / "measurements.json") as ledger,
     ):
         decide("far_over", convnet(256, "student"), ledger)
         decide("cold", convnet(10, "student"), ledger)

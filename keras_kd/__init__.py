@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 # Public name -> module that defines it (None: the name is a sub-package).
 _EXPORTS = {
-    "Budget": "keras_kd.search.budget",
+    "Budget": "keras_kd.search.cost.budget",
     "Distiller": "keras_kd.distiller",
     "Evaluation": "keras_kd.evaluation",
     "ExportMismatchError": "keras_kd.core.errors",
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from keras_kd.distiller import Distiller as Distiller
     from keras_kd.evaluation import Evaluation as Evaluation
     from keras_kd.evaluation import evaluate as evaluate
-    from keras_kd.search.budget import Budget as Budget
+    from keras_kd.search.cost.budget import Budget as Budget
     from keras_kd.teachers import TeacherCache as TeacherCache
 
 

@@ -17,9 +17,9 @@ import tensorflow as tf
 
 from keras_kd.search import Budget
 from keras_kd.search import cluster
-from keras_kd.search import protocol
-from keras_kd.search import state
-from keras_kd.search.oracle import make_oracle
+from keras_kd.search.cluster import protocol
+from keras_kd.search.oracles import state
+from keras_kd.search.oracles.making import make_oracle
 
 # What each width costs; the budget below allows 0.5 at most.
 BYTES = 1000

@@ -30,6 +30,7 @@ class FeatureMSE(DistillationLoss):
     """The smallest feature loss: for tests only."""
 
     kind = "feature"
+    reads = "layers"
 
     def call(self, teacher_outputs, student_outputs, labels=None):
         gap = keras.ops.square(student_outputs - teacher_outputs)

@@ -24,7 +24,7 @@ from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
 from keras_kd.core.progress import Stage
 from keras_kd.search import StudentTuner
-from keras_kd.search.oracle import ORACLES
+from keras_kd.search.oracles.making import ORACLES
 
 STUDENTS = ("shrink", "mlp", "convnet", "resnet")
 # What may differ when a search goes on: more trials.

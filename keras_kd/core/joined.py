@@ -1,4 +1,4 @@
-"""Teacher outputs that travel with the data, inside `x`.
+"""Teacher outputs and example ids that travel with the data, inside `x`.
 
 They cannot travel in `y`: Keras's `class_weight` takes a single tensor there.
 """
@@ -63,8 +63,9 @@ def pack(x: Any, outputs: dict[str, Any]) -> dict[str, Any]:
     Args:
         x: What the student takes: a tensor or a structure of them.
         outputs: `"logits"`, in the structure of the teacher's outputs, dense
-            or `TopK`, and `"features"`, layer path to tensor; a key is left
-            out when there is none.
+            or `TopK`; `"features"`, layer path to tensor; `"ids"`, which
+            example of the data set each is. A key is left out when there is
+            none.
 
     Returns:
         A dict that `unpack` takes apart.

@@ -1,35 +1,38 @@
 """The Distiller: a Keras model that trains a student under a teacher."""
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 
+from keras_kd.core.bound import Bound
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
 from keras_kd.core.joined import unpack
 from keras_kd.core.schedules import Number
-from keras_kd.core.schedules import Schedule
-from keras_kd.core.schedules import check_schedule
+from keras_kd.core.schedules import to_config
 from keras_kd.core.taps import Tap
+from keras_kd.core.taps import Tapped
+from keras_kd.core.taps import input_spec
 from keras_kd.distiller import compatibility
-from keras_kd.distiller.arguments import ALPHA_ADVICE
-from keras_kd.distiller.arguments import build_student
-from keras_kd.distiller.arguments import resolve_losses
-from keras_kd.distiller.checkpoint import Saving
-from keras_kd.distiller.guards import stop_when_nan
-from keras_kd.distiller.teacher_slot import TeacherSlot
-from keras_kd.distiller.tensorflow_step import TensorFlowStep
-from keras_kd.distiller.terms import layer_names
+from keras_kd.distiller import metrics
+from keras_kd.distiller import tensorflow_step
+from keras_kd.distiller.objective import Objective
+from keras_kd.teachers import JoinedTeacher
+from keras_kd.teachers.base import BoundTeacher
+from keras_kd.teachers.bind import bind
 from keras_kd.teachers.inputs import InputChoice
 from keras_kd.teachers.inputs import check_input_choice
+from keras_kd.teachers.inputs import choose_input
 
 # The signature of Keras' method, under a docstring of our own.
 _signature_of = functools.partial(functools.wraps, assigned=(), updated=())
 
 
 @keras.saving.register_keras_serializable("keras_kd")
-class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
+class Distiller(keras.Model):
     """Trains a student to do what a teacher does, with `model.fit`.
 
     Costs one teacher and one student forward pass a step, however many
@@ -124,14 +127,9 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
             raise TypeError(
                 requirement("Distiller", "student", "a keras.Model", student)
             )
-        self.alpha = check_schedule(
-            "Distiller", "alpha", alpha, low=0, high=1, advice=ALPHA_ADVICE
+        self._objective = Objective(
+            losses, temperature, alpha, student_loss_weight
         )
-        self.student_loss_weight = student_loss_weight
-        if student_loss_weight is not None:
-            self.student_loss_weight = check_schedule(
-                "Distiller", "student_loss_weight", student_loss_weight, low=0
-            )
         settings = {
             "agreement": bool(agreement),
             "teacher_output": teacher_output,
@@ -143,14 +141,14 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
             check_input_choice(how, subject="Distiller", argument=argument)
         self._hold("_inputs", given)
         if teacher_input is None and student_input is None:
-            build_student(student, teacher)
+            _build_student(student, teacher)
         self.student = student
-        self.distillation_losses = resolve_losses(losses, temperature)
-        self._student_tap = Tap(
+        self.distillation_losses = self._objective.losses
+        self.student_tap = Tap(
             student,
-            layer_names(self.distillation_losses, "student"),
+            self._objective.layer_names("student"),
             student_output,
-            logits=self._needs_logits,
+            logits=self._reads_logits,
             role="student",
         )
         self._hold("_trackers", self._make_trackers())
@@ -161,28 +159,124 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
         self.built = True
 
     @property
-    def _needs_logits(self) -> bool:
-        return self._settings["agreement"] or any(
-            loss.teacher_layer is None for loss in self.distillation_losses
-        )
+    def objective(self) -> Objective:
+        """What is minimized: the losses and their weights."""
+        return self._objective
 
     @property
-    def _needs_task(self) -> bool:
-        weight = self.student_loss_weight
-        if weight is None:
-            return isinstance(self.alpha, Schedule) or self.alpha < 1
-        return isinstance(weight, Schedule) or weight > 0
+    def alpha(self) -> Number:
+        """Weight of the distillation part."""
+        return self._objective.alpha
+
+    @alpha.setter
+    def alpha(self, value: Number) -> None:
+        self._objective.set_weights(value, self.student_loss_weight)
+
+    @property
+    def student_loss_weight(self) -> Number | None:
+        """Weight of the task loss, or `None` for `1 - alpha`."""
+        return self._objective.student_loss_weight
+
+    @student_loss_weight.setter
+    def student_loss_weight(self, value: Number | None) -> None:
+        self._objective.set_weights(self.alpha, value)
+
+    @property
+    def teacher(self) -> Any:
+        """The teacher as it was given, or `None`; may be assigned."""
+        return None if self._teacher is None else self._teacher.model
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Keras tracks a model before the setter of a property would run.
+        if name == "teacher":
+            self._assign_teacher(value)
+        else:
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        # Keras' saver reads every name here, and would save the teacher.
+        return [name for name in super().__dir__() if name != "teacher"]
+
+    def _hold(self, name: str, value: Any) -> None:
+        """Set an attribute that nobody tracks."""
+        object.__setattr__(self, name, value)
+
+    @property
+    def _reads_logits(self) -> bool:
+        return self._settings["agreement"] or self._objective.reads_logits
+
+    def _assign_teacher(self, teacher: Any) -> None:
+        bound: BoundTeacher | None = None
+        if teacher is not None:
+            bound = bind(
+                teacher,
+                self._objective.layer_names("teacher"),
+                self._settings["teacher_output"],
+                logits=self._reads_logits,
+                input=self._inputs["teacher_input"],
+            )
+            # With a function before a model, only the data tells its inputs.
+            if all(how is None for how in self._inputs.values()):
+                for model in bound.models:
+                    compatibility.check_inputs(model, self.student)
+            compatibility.check_replicas(self.student, self.distribute_strategy)
+            if bound.spec is not None:
+                stored = bound.reads_joined and hasattr(bound.model, "__len__")
+                self._objective.bind(
+                    Bound(
+                        "teacher",
+                        bound.model,
+                        bound.spec,
+                        len(bound.model) if stored else None,
+                    ),
+                    Bound("student", self.student, self.student_tap.spec),
+                )
+        self._hold("_teacher", bound)
+        self.train_function = None  # it was traced with the former teacher
+
+    def teach(self, x: Any, joined: dict[str, Any] | None) -> Tapped:
+        """Return the teacher's outputs for a batch.
+
+        Args:
+            x: The inputs.
+            joined: What was joined to them, or `None`.
+
+        Raises:
+            ValueError: If there is no teacher and nothing was joined, or
+                both.
+        """
+        if self._teacher is not None:
+            return self._teacher(x, joined)
+        if joined is None or not set(joined) & {"logits", "features"}:
+            raise ValueError(
+                "`Distiller` needs a teacher to train. Received: "
+                "teacher=None. Assign one with `distiller.teacher = "
+                "teacher`; a saved Distiller never holds it. Or train on "
+                "`cache.join(dataset)`."
+            )
+        self._objective.check_built()
+        layers = self._objective.layer_names("teacher")
+        return JoinedTeacher(None, layers)(x, joined)
+
+    def student_inputs(self, x: Any) -> Any:
+        """Return the part of x that the student takes."""
+        return choose_input(
+            x,
+            self._inputs["student_input"],
+            subject="Distiller",
+            argument="student_input",
+        )
 
     def _make_trackers(self) -> dict[str, keras.metrics.Metric]:
-        self._term_names = [loss.name for loss in self.distillation_losses]
-        names = [*self._term_names, "student_loss"]
+        terms = self._objective.names
+        names = [*terms, "student_loss"]
         if self._settings["agreement"]:
             names.append("agreement")
         taken = [name for name in names if names.count(name) > 1]
         if taken or "loss" in names:
             raise ValueError(
                 "`Distiller` needs `losses` to have names of their own. "
-                f"Received: {show(self._term_names)}. Give each a `name=`; "
+                f"Received: {show(terms)}. Give each a `name=`; "
                 "`loss`, `student_loss` and `agreement` are taken."
             )
         return {name: keras.metrics.Mean(name=name) for name in names}
@@ -223,18 +317,18 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
         self.supports_jit = not getattr(self._teacher, "on_host", False)
         super().compile(*args, **kwargs)
         loss = getattr(self, "loss", None) if self._compile_loss else None
-        if loss is None and self._needs_task:
+        if loss is None and self._objective.needs_task:
             raise ValueError(
                 "`compile` needs a `loss`, because the task's weight is not "
                 f"0 (alpha={show(self.alpha)}). Received: loss=None. Give "
                 "the loss, or set alpha=1.0 to learn from the teacher alone."
             )
-        kinds = self._student_tap.kinds
+        kinds = self.student_tap.kinds
         compatibility.check_loss(loss, kinds, self.student)
         sparse, self._ignored_label = compatibility.sparse_labels(loss)
         self._sparse_classes = None
         if sparse and len(kinds) == 1:
-            spec = keras.tree.flatten(self._student_tap.spec.predictions)[0]
+            spec = keras.tree.flatten(self.student_tap.spec.predictions)[0]
             self._sparse_classes = spec.shape[-1]
         self._scale_half_precision(kwargs.get("auto_scale_loss", True))
 
@@ -258,7 +352,9 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
                 Names it; the weights are those of the last good step.
             ValueError: If there is no teacher, or labels are out of range.
         """
-        stop = keras.callbacks.LambdaCallback(on_epoch_end=stop_when_nan)
+        stop = keras.callbacks.LambdaCallback(
+            on_epoch_end=tensorflow_step.stop_when_nan
+        )
         callbacks = kwargs.pop("callbacks", None)
         if isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks.append(stop)
@@ -282,9 +378,164 @@ class Distiller(TeacherSlot, Saving, TensorFlowStep, keras.Model):
         finally:
             self._evaluating = False
 
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Run one batch: forward passes, loss, update, logs."""
+        return tensorflow_step.train_step(self, data)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Evaluate the student on one batch; no teacher, no change."""
+        return tensorflow_step.test_step(self, data)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Update the compiled metrics over the labelled examples.
+
+        Args:
+            x: Not used.
+            y: Labels; -1 under a cross-entropy, or NaN, is no label.
+            y_pred: The student's outputs.
+            sample_weight: For the `weighted_metrics`.
+
+        Returns:
+            Every logged value by name.
+        """
+        if self._compile_metrics is not None and y is not None:
+            metrics.update(
+                self._compile_metrics,
+                y,
+                y_pred,
+                sample_weight,
+                getattr(self, "loss", None),
+            )
+        results: dict[str, Any] = self.get_metrics_result()
+        return results
+
     def call(
         self, inputs: Any, training: bool | None = None, mask: Any = None
     ) -> Any:
         """Run the student; `student_input` and joined data as in `fit`."""
         x, _ = unpack(inputs)
-        return self.student(self._part(x, "student_input"), training=training)
+        return self.student(self.student_inputs(x), training=training)
+
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Export the student; the arguments are `keras.Model.export`'s."""
+        self.student.export(filepath, *args, **kwargs)
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Save to a `.keras` file; the arguments are `keras.Model.save`'s.
+
+        Raises:
+            ValueError: If an input function is not registered with Keras.
+                An older file of that name is then still there.
+        """
+        # Keras empties the file before it asks for the config.
+        self._saved_inputs()
+        super().save(filepath, *args, **kwargs)
+
+    def _saved_inputs(self) -> dict[str, Any]:
+        given = {k: v for k, v in self._inputs.items() if v is not None}
+        return {name: _saved_input(how, name) for name, how in given.items()}
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes this Distiller again, without its teacher.
+
+        Raises:
+            ValueError: If an input function is not registered with Keras.
+        """
+        save = keras.saving.serialize_keras_object
+        weight = self.student_loss_weight
+        return {
+            "name": self.name,
+            "student": save(self.student),
+            "losses": [save(loss) for loss in self._objective.losses],
+            "alpha": to_config(self.alpha),
+            "student_loss_weight": None
+            if weight is None
+            else to_config(weight),
+            **self._settings,
+            **self._saved_inputs(),
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None
+    ) -> Any:
+        """Make a Distiller whose teacher is `None`."""
+        load = functools.partial(
+            keras.saving.deserialize_keras_object,
+            custom_objects=custom_objects,
+        )
+        config = dict(config)
+        student = load(config.pop("student"))
+        losses = [load(loss) for loss in config.pop("losses")]
+        for name in ("teacher_input", "student_input"):
+            if isinstance(config.get(name), dict):
+                config[name] = load(config[name])
+        return cls(None, student, losses, **config)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile again from the saved settings and build the optimizer."""
+        config = keras.saving.deserialize_keras_object(config)
+        self.compile(**config)
+        self.optimizer.build(self.trainable_variables)
+
+    def _check_xla(self, asked: Any) -> None:
+        if asked and getattr(self._teacher, "on_host", False):
+            raise ValueError(
+                requirement(
+                    "compile",
+                    "jit_compile",
+                    "False for a HostTeacher, which XLA cannot call",
+                    asked,
+                    "Build a `TeacherCache` of it to train under XLA.",
+                )
+            )
+
+    @contextmanager
+    def _training(self) -> Iterator[None]:
+        """Raise what went wrong in a step as its plain sentence."""
+        self._check_xla(self.jit_compile)
+        if self._teacher is not None:
+            self._teacher.error = None
+        try:
+            with tensorflow_step.readable():
+                yield
+        except tensorflow_step.OpError:
+            cause = getattr(self._teacher, "error", None)
+            if cause is None:
+                raise
+            raise cause from None
+
+
+def _build_student(student: keras.Model, teacher: Any) -> None:
+    """Build a student that has no input shape yet with the teacher's."""
+    if not student.built and isinstance(teacher, keras.Model):
+        spec = input_spec(teacher, subject="Distiller", role="teacher")
+        student.build(keras.tree.map_structure(lambda t: t.shape, spec))
+
+
+def _saved_input(how: Any, argument: str) -> Any:
+    """Return what saves `teacher_input` or `student_input`.
+
+    Args:
+        how: `None`, a key, or a function.
+        argument: Which of the two it is.
+
+    Raises:
+        ValueError: If it is a function that Keras could not load again.
+    """
+    if how is None or isinstance(how, str):
+        return how
+    known = how if hasattr(how, "__name__") else type(how)
+    name = keras.saving.get_registered_name(known)
+    registered = keras.saving.get_registered_object(name) is known
+    library = type(how).__module__.split(".")[0] == "keras"
+    if (registered or library) and not getattr(how, "weights", None):
+        return keras.saving.serialize_keras_object(how)
+    raise ValueError(
+        f"`Distiller` needs `{argument}` to be a registered function to be "
+        f"saved. Received: {argument}={how!r}. Put "
+        "`@keras.saving.register_keras_serializable('my_package')` above a "
+        "named function without weights, or save `distiller.student` alone."
+    )

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from keras_kd.distiller.labels import for_metrics
-from keras_kd.distiller.labels import times
-from keras_kd.distiller.step import mask_of
+from keras_kd.distiller.means import mask_of
+from keras_kd.distiller.unlabelled import for_metrics
+from keras_kd.distiller.unlabelled import times
 
 
 def update(

@@ -1,245 +1,353 @@
-"""The Distiller's training and test step on TensorFlow and tf.distribute."""
+"""The training and test step on TensorFlow and tf.distribute.
 
+The only file of this room that knows TensorFlow: the gradient tape, the
+checks that run inside the compiled step, and what XLA allows. A failed check
+stops the step before the weights change. TensorFlow reports it as an
+`InvalidArgumentError` with the graph around it; `readable` turns that into
+the sentence alone.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_kd.core.joined import unpack
-from keras_kd.core.schedules import value_at
+from keras_kd.core.replicas import all_sum
+from keras_kd.core.replicas import num_replicas
 from keras_kd.core.taps import Tapped
-from keras_kd.distiller import guards
-from keras_kd.distiller import labels
-from keras_kd.distiller import metrics
-from keras_kd.distiller import step
-from keras_kd.distiller.terms import pairs
+from keras_kd.distiller import means
+from keras_kd.distiller import unlabelled
+from keras_kd.distiller.means import Mean
+from keras_kd.distiller.objective import Batch
+
+if TYPE_CHECKING:
+    from keras_kd.distiller.distiller import Distiller
+
+OpError = tf.errors.OpError
+_MARK = re.compile(r"<keras_kd:(\w+)>(.*?)</keras_kd>", re.DOTALL)
+# What a join raises while tf.data reads.
+_MISS = re.compile(r"ValueError: (The teacher cache .*?)\n")
+_ERRORS = {"nan": FloatingPointError, "labels": ValueError}
 
 
-class TensorFlowStep:
-    """One step: teacher outside the tape, student once, one update.
+def train_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
+    """Run one batch: teacher outside the tape, student once, one update.
 
-    Mixed into `Distiller`, which holds the models and the settings.
+    Args:
+        distiller: The models, the objective, the optimizer.
+        data: `x`, `(x, y)` or `(x, y, sample_weight)`.
+
+    Returns:
+        Every logged value by name.
     """
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    x, joined = unpack(x)
+    batch = Batch(
+        y,
+        sample_weight,
+        None if joined is None else joined.get("ids"),
+        distiller._ignored_label,
+    )
+    taught = distiller.teach(x, joined)
+    checked = not distiller.jit_compile  # XLA drops assertions
+    checks = _checks_before(distiller, taught, y) if checked else []
+    chosen = _after(checks, distiller.student_inputs(x))
 
-    def train_step(self: Any, data: Any) -> dict[str, Any]:
-        """Run one batch: forward passes, loss, update, logs."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        x, joined = unpack(x)
-        taught = self._teach(x, joined)
-        checked = not self.jit_compile  # XLA drops assertions
-        checks = guards.not_nan(taught[1:]) if checked else []
-        if checked and y is not None and self._sparse_classes is not None:
-            checks.append(
-                guards.labels_in_range(
-                    y, self._sparse_classes, self._ignored_label
-                )
-            )
-        chosen = guards.after(checks, self._part(x, "student_input"))
+    iteration = tf.convert_to_tensor(distiller.optimizer.iterations)
+    with tf.GradientTape() as tape:
+        tapped = distiller.student_tap(chosen, training=True)
+        terms = distiller.objective.terms(taught, tapped, batch, iteration)
+        task = _task(distiller, tapped, batch)
+        each = [mean for term in terms for mean in term.means]
+        objective = distiller.objective.total(
+            task, terms, _shares([task, *each]), iteration
+        )
+        penalty = _penalty(distiller)
+        total = objective + penalty / num_replicas()
+        scaled = distiller.optimizer.scale_loss(total)
+    names = distiller.objective.names
+    named = {n: term.total for n, term in zip(names, terms, strict=True)}
+    if task is not None:
+        named["student_loss"] = task
 
-        with tf.GradientTape() as tape:
-            tapped = self._student_tap(chosen, training=True)
-            task, terms = self._measure(taught, tapped, y, sample_weight)
-            objective = self._objective(task, terms)
-            penalty = self._penalty()
-            total = objective + penalty / _num_replicas()
-            scaled = self.optimizer.scale_loss(total)
-        logged = (step.total_of(means) for _, means in terms)
-        named = dict(zip(self._term_names, logged, strict=True))
-        if task is not None:
-            named["student_loss"] = task
+    weights = distiller.trainable_weights
+    gradients = tape.gradient(scaled, weights)
+    pairs = list(zip(gradients, weights, strict=True))
+    if checked:
+        checks = _checks_after(distiller, named, total, gradients)
+        gradients = _after(checks, gradients)
+        pairs = list(zip(gradients, weights, strict=True))
+        distiller.optimizer.apply_gradients(pairs)
+    else:
+        # Strategies never use XLA, so a condition is allowed here.
+        tf.cond(
+            tf.math.is_finite(total),
+            lambda: _update(distiller, pairs),
+            lambda: False,
+        )
+    _track(distiller, named, objective, penalty, taught, tapped)
+    if y is None:
+        return {
+            metric.name: metric.result()
+            for metric in distiller.metrics
+            if metric is not distiller._compile_metrics
+        }
+    return distiller.compute_metrics(
+        x, y, tapped.predictions, sample_weight=sample_weight
+    )
 
-        weights = self.trainable_weights
-        gradients = tape.gradient(scaled, weights)
-        if checked:
-            checks = [guards.finite(n, m.value) for n, m in named.items()]
-            checks.append(guards.finite("loss", total))
-            if not isinstance(
-                self.optimizer, keras.optimizers.LossScaleOptimizer
-            ):  # which meets infinite gradients by design, and skips them
-                checks.append(guards.finite_gradients(gradients))
-            gradients = guards.after(checks, gradients)
-            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        else:
-            # Strategies never use XLA, so a condition is allowed here.
-            tf.cond(
-                tf.math.is_finite(total),
-                lambda: self._update(gradients, weights),
-                lambda: False,
-            )
-        self._track(named, objective, penalty, taught, tapped)
+
+def test_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
+    """Evaluate the student on one batch; no teacher, no change.
+
+    Args:
+        distiller: The student and what was compiled.
+        data: `x`, `(x, y)` or `(x, y, sample_weight)`.
+
+    Returns:
+        Every logged value by name.
+    """
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    x, _ = unpack(x)
+    predictions = distiller(x, training=False)
+    if distiller._compile_loss is not None:
         if y is None:
-            return {
-                metric.name: metric.result()
-                for metric in self.metrics
-                if metric is not self._compile_metrics
-            }
-        return self.compute_metrics(
-            x, y, tapped.predictions, sample_weight=sample_weight
-        )
-
-    def test_step(self: Any, data: Any) -> dict[str, Any]:
-        """Evaluate the student on one batch; no teacher, no change."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        x, _ = unpack(x)
-        predictions = self(x, training=False)
-        if self._compile_loss is not None:
-            if y is None:
-                raise ValueError(
-                    "`evaluate` needs labels for `loss`. Received: data "
-                    "without `y`. Give labels, or compile without `loss`."
-                )
-            task = labels.for_loss(y, predictions, sample_weight, self.loss)
-            # Keras has divided it by the number of replicas.
-            loss = _num_replicas() * self._compute_loss(
-                x, task.y, predictions, task.sample_weight, training=False
-            )
-            batch = tf.cast(_batch_size(predictions), "float32")
-            share = tf.math.divide_no_nan(task.count, task.total)
-            self._loss_tracker.update_state(loss, sample_weight=batch * share)
-        return self.compute_metrics(
-            x, y, predictions, sample_weight=sample_weight
-        )
-
-    def compute_metrics(
-        self: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
-    ) -> dict[str, Any]:
-        """Update the compiled metrics over the labelled examples.
-
-        Args:
-            x: Not used.
-            y: Labels; -1 under a cross-entropy, or NaN, is no label.
-            y_pred: The student's outputs.
-            sample_weight: For the `weighted_metrics`.
-
-        Returns:
-            Every logged value by name.
-        """
-        if self._compile_metrics is not None and y is not None:
-            metrics.update(
-                self._compile_metrics,
-                y,
-                y_pred,
-                sample_weight,
-                getattr(self, "loss", None),
-            )
-        results: dict[str, Any] = self.get_metrics_result()
-        return results
-
-    def _measure(
-        self: Any, taught: Tapped, tapped: Tapped, y: Any, sample_weight: Any
-    ) -> tuple[step.Mean | None, list[tuple[Any, list[step.Mean]]]]:
-        """Return the task loss and each distillation loss, unweighted."""
-        iteration = tf.convert_to_tensor(self.optimizer.iterations)
-        terms = []
-        for loss in self.distillation_losses:
-            means = [
-                step.weighted_mean(
-                    loss.per_position(
-                        pair.teacher,
-                        pair.student,
-                        step.select(y, pair.key),
-                        step=iteration,
-                        training=True,
-                    ),
-                    step.mask_of(pair.masked),
-                    step.weights_of(sample_weight, pair.key),
-                )
-                for pair in pairs(loss, taught, tapped)
-            ]
-            terms.append((value_at(loss.weight, iteration), means))
-        task = None
-        if self._compile_loss is not None and y is not None:
-            known = labels.for_loss(
-                y, tapped.predictions, sample_weight, self.loss
-            )
-            compiled = self._compile_loss(
-                known.y, tapped.predictions, known.sample_weight
-            )
-            # Keras has divided it by the number of replicas.
-            task = step.Mean(compiled * _num_replicas(), known.count)
-        elif self._compile_loss is not None and self._needs_task:
             raise ValueError(
-                "`Distiller` needs labels for `loss`. Received: data without "
-                "`y`. Give labels, or set alpha=1.0 to learn from the "
-                "teacher alone."
+                "`evaluate` needs labels for `loss`. Received: data "
+                "without `y`. Give labels, or compile without `loss`."
             )
-        return task, terms
-
-    def _objective(
-        self: Any,
-        task: step.Mean | None,
-        terms: list[tuple[Any, list[step.Mean]]],
-    ) -> Any:
-        means = [mean for _, each in terms for mean in each]
-        shares = _shares([task, *means])
-        iteration = tf.convert_to_tensor(self.optimizer.iterations)
-        alpha = value_at(self.alpha, iteration)
-        weight = (
-            1.0 - alpha
-            if self.student_loss_weight is None
-            else value_at(self.student_loss_weight, iteration)
+        task = unlabelled.for_loss(
+            y, predictions, sample_weight, distiller.loss
         )
-        used = task if self._needs_task else None
-        return step.objective(used, terms, weight, alpha, shares)
+        # Keras has divided it by the number of replicas.
+        loss = num_replicas() * distiller._compute_loss(
+            x, task.y, predictions, task.sample_weight, training=False
+        )
+        batch = tf.cast(_batch_size(predictions), "float32")
+        share = tf.math.divide_no_nan(task.count, task.total)
+        distiller._loss_tracker.update_state(loss, sample_weight=batch * share)
+    return distiller.compute_metrics(
+        x, y, predictions, sample_weight=sample_weight
+    )
 
-    def _penalty(self: Any) -> Any:
-        """Regularization and `add_loss` terms, the same on every replica."""
-        total = tf.zeros((), "float32")
-        for value in self.losses:
-            total += tf.reduce_sum(tf.cast(value, "float32"))
-        return total
 
-    def _update(self: Any, gradients: Any, weights: Any) -> bool:
-        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        return True
+def _task(distiller: "Distiller", tapped: Tapped, batch: Batch) -> Mean | None:
+    """Return the compiled loss of the labelled examples."""
+    if distiller._compile_loss is None:
+        return None
+    if batch.y is None:
+        if not distiller.objective.needs_task:
+            return None
+        raise ValueError(
+            "`Distiller` needs labels for `loss`. Received: data without "
+            "`y`. Give labels, or set alpha=1.0 to learn from the "
+            "teacher alone."
+        )
+    known = unlabelled.for_loss(
+        batch.y, tapped.predictions, batch.sample_weight, distiller.loss
+    )
+    compiled = distiller._compile_loss(
+        known.y, tapped.predictions, known.sample_weight
+    )
+    # Keras has divided it by the number of replicas.
+    return Mean(compiled * num_replicas(), known.count)
 
-    def _track(
-        self: Any,
-        named: dict[str, step.Mean],
-        objective: Any,
-        penalty: Any,
-        taught: Tapped,
-        tapped: Tapped,
-    ) -> None:
-        """Update the logged means, each weighted by what it is over."""
-        for name, mean in named.items():
-            self._trackers[name].update_state(
+
+def _checks_before(distiller: "Distiller", taught: Tapped, y: Any) -> list[Any]:
+    checks = _not_nan(taught[1:])
+    if y is not None and distiller._sparse_classes is not None:
+        checks.append(
+            _labels_in_range(
+                y, distiller._sparse_classes, distiller._ignored_label
+            )
+        )
+    return checks
+
+
+def _checks_after(
+    distiller: "Distiller", named: dict[str, Mean], total: Any, gradients: Any
+) -> list[Any]:
+    checks = [_finite(name, mean.value) for name, mean in named.items()]
+    checks.append(_finite("loss", total))
+    scaled = keras.optimizers.LossScaleOptimizer
+    if not isinstance(distiller.optimizer, scaled):
+        # Which meets infinite gradients by design, and skips them.
+        checks.append(_finite_gradients(gradients))
+    return checks
+
+
+def _penalty(distiller: "Distiller") -> Any:
+    """Regularization and `add_loss` terms, the same on every replica."""
+    total = tf.zeros((), "float32")
+    for value in distiller.losses:
+        total += tf.reduce_sum(tf.cast(value, "float32"))
+    return total
+
+
+def _update(distiller: "Distiller", pairs: list[Any]) -> bool:
+    distiller.optimizer.apply_gradients(pairs)
+    return True
+
+
+def _track(
+    distiller: "Distiller",
+    named: dict[str, Mean],
+    objective: Any,
+    penalty: Any,
+    taught: Tapped,
+    tapped: Tapped,
+) -> None:
+    """Update the logged means, each weighted by what it is over."""
+    trackers = distiller._trackers
+    for name, mean in named.items():
+        trackers[name].update_state(mean.value, sample_weight=mean.count)
+    batch = tf.cast(_batch_size(tapped.predictions), "float32")
+    # The objective is this replica's share of the global mean.
+    (share,) = _shares([Mean(objective, batch)])
+    value = tf.math.divide_no_nan(objective, share)
+    distiller._loss_tracker.update_state(value + penalty, sample_weight=batch)
+    if "agreement" in trackers:
+        teacher = keras.tree.flatten(taught.logits)
+        student = keras.tree.flatten(tapped.logits)
+        leaves = keras.tree.flatten(tapped.predictions)
+        for t, s, leaf in zip(teacher, student, leaves, strict=True):
+            mean = means.agreement(t, s, means.mask_of(leaf))
+            trackers["agreement"].update_state(
                 mean.value, sample_weight=mean.count
             )
-        batch = tf.cast(_batch_size(tapped.predictions), "float32")
-        # The objective is this replica's share of the global mean.
-        (share,) = _shares([step.Mean(objective, batch)])
-        mean = tf.math.divide_no_nan(objective, share)
-        self._loss_tracker.update_state(mean + penalty, sample_weight=batch)
-        if "agreement" in self._trackers:
-            teacher = keras.tree.flatten(taught.logits)
-            student = keras.tree.flatten(tapped.logits)
-            leaves = keras.tree.flatten(tapped.predictions)
-            for t, s, leaf in zip(teacher, student, leaves, strict=True):
-                mean = step.agreement(t, s, step.mask_of(leaf))
-                self._trackers["agreement"].update_state(
-                    mean.value, sample_weight=mean.count
-                )
 
 
 def _batch_size(predictions: Any) -> Any:
     return tf.shape(keras.tree.flatten(predictions)[0])[0]
 
 
-def _num_replicas() -> int:
-    return int(tf.distribute.get_strategy().num_replicas_in_sync)
-
-
-def _shares(means: list[step.Mean | None]) -> list[Any]:
+def _shares(each: list[Mean | None]) -> list[Any]:
     """Return each mean's local count divided by its global count."""
+    if num_replicas() == 1:
+        return [1.0] * len(each)
     counts = tf.stack(
         [
             tf.zeros(()) if mean is None else tf.cast(mean.count, "float32")
-            for mean in means
+            for mean in each
         ]
     )
-    if _num_replicas() == 1:
-        return [1.0] * len(means)
-    context = tf.distribute.get_replica_context()
-    totals = context.all_reduce(tf.distribute.ReduceOp.SUM, counts)
-    return tf.unstack(tf.math.divide_no_nan(counts, totals))
+    return tf.unstack(tf.math.divide_no_nan(counts, all_sum(counts)))
+
+
+def _assert(condition: Any, error: str, message: str) -> Any:
+    text = f"<keras_kd:{error}>{message}</keras_kd>"
+    return tf.debugging.Assert(condition, [text])
+
+
+def _finite(name: str, value: Any) -> Any:
+    """Check that one term of the loss is finite."""
+    return _assert(tf.math.is_finite(value), "nan", _non_finite_message([name]))
+
+
+def _finite_gradients(gradients: list[Any]) -> Any:
+    """Check that the gradient is finite.
+
+    A finite loss can have a NaN slope: a ReLU turns a NaN input into 0, and
+    the gradient multiplies that input again.
+    """
+    sums = [tf.reduce_sum(g) for g in gradients if isinstance(g, tf.Tensor)]
+    return _finite("gradient", tf.add_n(sums) if sums else tf.zeros(()))
+
+
+def _not_nan(outputs: Any) -> list[Any]:
+    """Check that the teacher gave numbers; minus infinity is a mask."""
+    message = (
+        "The teacher's outputs are NaN for this batch, so training stopped; "
+        "the student's weights are those of the last good step. Look for NaN "
+        "in the data."
+    )
+    return [
+        _assert(
+            tf.logical_not(tf.reduce_any(tf.math.is_nan(leaf))), "nan", message
+        )
+        for leaf in keras.tree.flatten(outputs)
+        if leaf is not None
+    ]
+
+
+def _labels_in_range(labels: Any, num_classes: int, ignored: Any) -> Any:
+    """Check that class labels are below the number of classes.
+
+    An example without a label has -1, or NaN.
+    """
+    labels = tf.convert_to_tensor(labels)
+    inside = (labels >= 0) & (labels < num_classes)
+    if not labels.dtype.is_unsigned:
+        inside |= labels == -1
+    if labels.dtype.is_floating:
+        inside |= tf.math.is_nan(labels)
+    if ignored is not None:
+        inside |= labels == tf.cast(ignored, labels.dtype)
+    return _assert(
+        tf.reduce_all(inside),
+        "labels",
+        f"The data needs labels between 0 and {num_classes - 1}, one of the "
+        f"student's {num_classes} classes, or -1 for no label. Received: a "
+        "label outside. Map the labels, or give both models as many classes "
+        "as the data has.",
+    )
+
+
+def _after(checks: list[Any], structure: Any) -> Any:
+    """Return `structure`, to be had only once the checks have passed."""
+    checks = [check for check in checks if check is not None]
+    if not checks:
+        return structure
+    with tf.control_dependencies(checks):
+        return tf.nest.map_structure(
+            lambda leaf: leaf if leaf is None else tf.identity(leaf), structure
+        )
+
+
+def _non_finite_message(names: list[str]) -> str:
+    """Word the error for loss terms that are NaN or infinite."""
+    listed = " and ".join(f"`{name}`" for name in names)
+    return (
+        f"The loss is not finite: {listed} became NaN or infinite, so "
+        "training stopped; the student's weights are those of the last good "
+        "step. Lower the learning rate, set `clipnorm`, or look for NaN in "
+        "the data."
+    )
+
+
+def stop_when_nan(epoch: int, logs: dict[str, float] | None = None) -> None:
+    """Stop after an epoch whose steps XLA could not stop itself."""
+    del epoch
+    bad = [
+        name
+        for name, value in (logs or {}).items()
+        if not name.startswith("val_") and value - value != 0
+    ]
+    if bad:
+        raise FloatingPointError(_non_finite_message(bad))
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Raise the plain sentence of a failed check.
+
+    Raises:
+        FloatingPointError: If a term of the loss was not finite.
+        ValueError: If labels were out of range, or an example is not in the
+            teacher cache.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        missed = _MISS.search(str(error))
+        if missed:
+            raise ValueError(missed[1]) from None
+        found = _MARK.search(str(error))
+        if found is None:
+            raise
+        raise _ERRORS[found[1]](found[2].replace("\\'", "'")) from None

@@ -1,8 +1,8 @@
 """Distillation losses: one method a file, one row here.
 
-A row is everything a method needs to be known: the public name, the string
-name, the contract test's parameter, the command line's list and the README
-table's line.
+A row is everything a method needs to be known: its import makes the public
+name, the string name (the class's in snake_case), the line of `keras-kd
+losses` and the README table's row, and asks for a row of the contract test.
 """
 
 from typing import Any
@@ -10,27 +10,38 @@ from typing import Any
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
 from keras_kd.losses.base import DistillationLoss
-from keras_kd.losses.hard_labels import HardLabels
+from keras_kd.losses.base import snake_case
 from keras_kd.losses.keras_loss import KerasLoss
 from keras_kd.losses.keras_loss import is_keras_loss
-from keras_kd.losses.logits_mse import LogitsMSE
-from keras_kd.losses.soft_targets import SoftTargets
+from keras_kd.losses.targets import class_mask
+from keras_kd.losses.targets import has_label
+from keras_kd.losses.targets import normal_labels
+
+# The rows, in the order of the lists.
+# isort: off
+from keras_kd.losses.soft_targets import SoftTargets as SoftTargets
+from keras_kd.losses.hard_labels import HardLabels as HardLabels
+from keras_kd.losses.logits_mse import LogitsMSE as LogitsMSE
+# isort: on
 
 METHODS: dict[str, type[DistillationLoss]] = {
-    "soft_targets": SoftTargets,
-    "hard_labels": HardLabels,
-    "logits_mse": LogitsMSE,
+    snake_case(name): value
+    for name, value in list(globals().items())
+    if isinstance(value, type)
+    and issubclass(value, DistillationLoss)
+    and value not in (DistillationLoss, KerasLoss)
 }
 
 __all__ = [
     "METHODS",
     "DistillationLoss",
-    "HardLabels",
     "KerasLoss",
-    "LogitsMSE",
-    "SoftTargets",
+    "class_mask",
     "get",
+    "has_label",
+    "normal_labels",
 ]
+__all__ += [cls.__name__ for cls in METHODS.values()]
 
 
 def get(identifier: Any) -> DistillationLoss:

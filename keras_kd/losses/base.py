@@ -8,8 +8,12 @@ from typing import ClassVar
 import keras
 from keras import ops
 
+from keras_kd.core.bound import Bound
 from keras_kd.core.checks import requirement
+from keras_kd.core.checks import show
 from keras_kd.core.ranges import Range
+from keras_kd.core.replicas import all_gather
+from keras_kd.core.replicas import own_rows
 from keras_kd.core.schedules import Number
 from keras_kd.core.schedules import check_schedule
 from keras_kd.core.schedules import to_config
@@ -20,42 +24,54 @@ from keras_kd.core.schedules import value_at
 class DistillationLoss(keras.Layer):
     """Base class of the distillation losses.
 
-    Subclass it to add a method: set `kind`, take the arguments, and write
-    `call`. A loss returns one number per example; the `Distiller` alone
+    Subclass it to add a method: say what it `reads`, take the arguments, and
+    write `call`. A loss returns one number per example; the `Distiller` alone
     weights and averages. A loss is a Keras layer, so weights that it adds
     (an adapter between two widths, say) are trained and saved with the
-    `Distiller`, never with the student.
+    `Distiller`, never with the student; layers that it holds run in training
+    mode in `fit` and in inference mode everywhere else. What it needs of the
+    models themselves it takes in `bind`.
 
     Args:
         weight: Factor of this loss among the distillation losses, 0 or
             more: a number or a `LearningRateSchedule` read at
             `optimizer.iterations`. Defaults to 1.0.
         name: Name in the logs. Defaults to the class name in snake_case.
-        teacher_layer: For feature losses: the teacher's layer to read, a
+        teacher_layer: For losses that read layers: the teacher's layer, a
             name, a path `"backbone/block_3"`, or a list of them. Needs
             `student_layer` too.
         student_layer: The student's layer or layers, as many.
-        output: For logit losses of models with several outputs: the name or
-            index of the one to compare. Defaults to all of them, summed.
+        output: For models with several outputs: the name or index of the
+            one whose logits are compared and whose labels are read. Defaults
+            to all of them, summed.
+        gather: For losses that use the batch: compare over the global batch
+            of all replicas instead of each replica's part of it. Defaults to
+            False.
 
     Attributes:
-        kind: `"logit"`, `"feature"` or `"relation"`.
+        kind: `"logit"`, `"feature"` or `"relation"`, for lists of methods.
+        reads: What `call` gets: `"logits"`, `"layers"`, or `"both"` in two
+            dicts, `{"logits": ..., "layers": ...}`.
         uses_batch: Whether one example's value depends on the others in the
             batch, as in relation losses.
+        needs_example_ids: Whether `call` takes `example_ids`.
         ranges: Argument to the `keras_kd.core.ranges.Range` that a search
             draws it from.
 
     Shapes:
         teacher_outputs, student_outputs: logits `(batch, ..., classes)`, or
-            for feature losses what the layers returned.
-        labels: as the dataset gives them, or `None`; -1 or NaN where an
-            example has no label.
+            what the layers returned, a list for several.
+        labels: from a `Distiller` in the form that
+            `keras_kd.losses.normal_labels` gives them, -1 where there is no
+            label; or `None`.
+        example_ids: `(batch,)`, int64: which example of the data set each is.
 
     Returns:
         `(batch,)`, float32, or float64 where the inputs are.
 
     Raises:
-        ValueError: If the class counts differ.
+        ValueError: If the class counts differ, or layers are named that the
+            loss does not read.
 
     Example:
     >>> import keras
@@ -69,7 +85,9 @@ class DistillationLoss(keras.Layer):
     """
 
     kind = "logit"
+    reads = "logits"
     uses_batch = False
+    needs_example_ids = False
     ranges: ClassVar[Mapping[str, Range]] = {}
 
     def __init__(
@@ -80,17 +98,28 @@ class DistillationLoss(keras.Layer):
         teacher_layer: str | list[str] | None = None,
         student_layer: str | list[str] | None = None,
         output: str | int | None = None,
+        gather: bool = False,
     ) -> None:
         subject = type(self).__name__
         super().__init__(
-            name=name or _snake_case(subject), dtype="float32", autocast=False
+            name=name or snake_case(subject), dtype="float32", autocast=False
         )
         self.supports_masking = True
         self.weight = check_schedule(subject, "weight", weight, low=0)
         self.output_name = output
         self.teacher_layer = teacher_layer
         self.student_layer = student_layer
+        self.gather = bool(gather)
         self._check_layers(subject)
+        if self.gather and not self.uses_batch:
+            raise ValueError(
+                requirement(
+                    subject,
+                    "gather",
+                    "False for a loss that compares each example alone",
+                    gather,
+                )
+            )
         self._step: Any = 0
         self._shapes: dict[str, Any] | None = None
 
@@ -102,6 +131,7 @@ class DistillationLoss(keras.Layer):
         *,
         step: Any = 0,
         training: bool = False,
+        example_ids: Any = None,
     ) -> Any:
         """Return the loss of each example, unweighted.
 
@@ -112,6 +142,7 @@ class DistillationLoss(keras.Layer):
             step: The optimizer step that schedules are read at.
             training: Whether the loss's own layers, its adapter say, run in
                 training mode, as they do in `fit` only.
+            example_ids: Which examples these are, for a loss that needs it.
 
         Returns:
             `(batch,)`: the mean over positions where outputs have any.
@@ -122,6 +153,7 @@ class DistillationLoss(keras.Layer):
             labels,
             step=step,
             training=training,
+            example_ids=example_ids,
         )
         axes = tuple(range(1, len(values.shape)))
         return ops.mean(values, axis=axes) if axes else values
@@ -134,20 +166,16 @@ class DistillationLoss(keras.Layer):
         *,
         step: Any = 0,
         training: bool = False,
+        example_ids: Any = None,
     ) -> Any:
         """Return the loss of each example and position, `(batch, ...)`.
 
         The `Distiller` uses this, so that masks and weights of single
         positions (padded tokens, say) count.
         """
-        if self.kind == "logit":
-            teacher_outputs = _full_precision(teacher_outputs)
-            student_outputs = _full_precision(student_outputs)
-            self._check_classes(teacher_outputs, student_outputs)
-        else:
-            teacher_outputs, student_outputs = keras.tree.map_structure(
-                _full_precision, (teacher_outputs, student_outputs)
-            )
+        teacher_outputs = self._prepared(teacher_outputs)
+        student_outputs = self._prepared(student_outputs)
+        self._check_classes(teacher_outputs, student_outputs)
         teacher_outputs = keras.tree.map_structure(
             ops.stop_gradient, teacher_outputs
         )
@@ -156,12 +184,14 @@ class DistillationLoss(keras.Layer):
             "teacher": _shapes_of(teacher_outputs),
             "student": _shapes_of(student_outputs),
         }
+        ids = {"example_ids": example_ids} if self.needs_example_ids else {}
         try:
             return super().__call__(
                 teacher_outputs,
                 student_outputs,
                 labels=labels,
                 training=training,
+                **ids,
             )
         finally:
             self._step = 0
@@ -171,18 +201,60 @@ class DistillationLoss(keras.Layer):
     ) -> Any:
         """Compute the loss; the one method a subclass writes.
 
-        Layers that the loss holds run in training mode in `fit` and in
-        inference mode everywhere else; a `call` that takes `training` gets it.
+        It may take `training` besides, which is True in `fit` only, and
+        takes `example_ids` where the class `needs_example_ids`. While shapes
+        are worked out, labels and ids are `None`.
 
         Args:
-            teacher_outputs: float32 or float64, constant.
+            teacher_outputs: float32 or float64, constant; what the class
+                `reads`.
             student_outputs: float32 or float64.
-            labels: What the dataset gives as `y`, or `None`.
+            labels: Normal labels, or `None`.
 
         Returns:
             `(batch,)`, or `(batch, ...)` with one value per position.
         """
         raise NotImplementedError(f"{type(self).__name__} has no `call`.")
+
+    def bind(self, teacher: Bound, student: Bound) -> None:
+        """Look at both models once, before anything is computed.
+
+        A subclass overrides it that needs a classifier, the statistics of a
+        BatchNormalization, or the number of examples in a cache. Runs each
+        time a `Distiller` gets a teacher; not when a file is loaded.
+
+        Args:
+            teacher: The teacher; `teacher.model(...)` is the Keras model, or
+                an error that names what the loss misses.
+            student: The student.
+        """
+
+    def across_replicas(self, tensor: Any) -> Any:
+        """Return the rows of the global batch with `gather`, else as it is.
+
+        Gradients flow back to the replica that a row came from.
+        """
+        return all_gather(tensor) if self.gather else tensor
+
+    def own_rows(self, rows: Any, like: Any) -> Any:
+        """Return this replica's rows of what `across_replicas` led to.
+
+        Args:
+            rows: One row for each example of the global batch.
+            like: A tensor with one row for each example of this replica.
+        """
+        return own_rows(rows, ops.shape(like)[0]) if self.gather else rows
+
+    def layer_names(self, role: str) -> list[str]:
+        """Return the layers that the loss reads of one model.
+
+        Args:
+            role: `"teacher"` or `"student"`.
+        """
+        layers = getattr(self, f"{role}_layer")
+        if layers is None:
+            return []
+        return list(layers) if isinstance(layers, (list, tuple)) else [layers]
 
     def scheduled(self, value: Number) -> Any:
         """Return a number, or a schedule's value at the current step."""
@@ -198,6 +270,7 @@ class DistillationLoss(keras.Layer):
             "teacher_layer": self.teacher_layer,
             "student_layer": self.student_layer,
             "output": self.output_name,
+            "gather": self.gather or None,
         }
         given = {k: v for k, v in optional.items() if v is not None}
         return config | given
@@ -225,6 +298,13 @@ class DistillationLoss(keras.Layer):
             "student_layer": self.student_layer,
         }
         missing = [name for name, value in given.items() if value is None]
+        if self.reads == "logits" and len(missing) < len(given):
+            raise ValueError(
+                f"`{subject}` needs no layers, because it reads logits. "
+                f"Received: teacher_layer={show(self.teacher_layer)}, "
+                f"student_layer={show(self.student_layer)}. Leave them out; "
+                'in a class of your own set `reads = "layers"`.'
+            )
         if len(missing) == 1:
             raise ValueError(
                 requirement(
@@ -235,10 +315,7 @@ class DistillationLoss(keras.Layer):
                     "Name one layer of each model, or none.",
                 )
             )
-        counts = [
-            len(value) if isinstance(value, (list, tuple)) else 1
-            for value in given.values()
-        ]
+        counts = [len(self.layer_names(r)) for r in ("teacher", "student")]
         if counts[0] != counts[1]:
             raise ValueError(
                 requirement(
@@ -249,7 +326,25 @@ class DistillationLoss(keras.Layer):
                 )
             )
 
+    def _prepared(self, outputs: Any) -> Any:
+        """Return what the loss reads in float32, or float64."""
+        if self.reads == "logits":
+            return _full_precision(outputs)
+        if self.reads == "both":
+            layers = keras.tree.map_structure(
+                _full_precision, outputs["layers"]
+            )
+            return {
+                "logits": _full_precision(outputs["logits"]),
+                "layers": layers,
+            }
+        return keras.tree.map_structure(_full_precision, outputs)
+
     def _check_classes(self, teacher: Any, student: Any) -> None:
+        if self.reads == "layers":
+            return
+        if self.reads == "both":
+            teacher, student = teacher["logits"], student["logits"]
         if tuple(teacher.shape[1:]) != tuple(student.shape[1:]):
             raise ValueError(
                 f"`{self.name}` needs teacher and student to give logits over "
@@ -270,17 +365,22 @@ def _full_precision(tensor: Any) -> Any:
 
 def _shapes_of(outputs: Any) -> Any:
     """Shapes of outputs in a form that JSON can hold, the batch left open."""
+    if isinstance(outputs, dict):
+        return {"named": {k: _shapes_of(v) for k, v in outputs.items()}}
     if isinstance(outputs, (list, tuple)):
         return {"several": [_shapes_of(each) for each in outputs]}
     return {"shape": [None, *outputs.shape[1:]]}
 
 
 def _symbolic(shapes: Any) -> Any:
+    if "named" in shapes:
+        return {k: _symbolic(v) for k, v in shapes["named"].items()}
     if "several" in shapes:
         return [_symbolic(each) for each in shapes["several"]]
     return keras.KerasTensor(tuple(shapes["shape"]), "float32")
 
 
-def _snake_case(name: str) -> str:
+def snake_case(name: str) -> str:
+    """Return the name in the logs of a class: `LogitsMSE` to `logits_mse`."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()

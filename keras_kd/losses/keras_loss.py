@@ -61,9 +61,11 @@ class KerasLoss(DistillationLoss):
         }
         kwargs = {k: v for k, v in layers.items() if v is not None} | kwargs
         kwargs.setdefault("name", _default_name(loss))
+        named = kwargs.get("teacher_layer") or kwargs.get("student_layer")
+        self.reads = "layers" if named else "logits"
         super().__init__(**kwargs)
         self.loss = loss
-        self.kind = "logit" if self.teacher_layer is None else "feature"
+        self.kind = "feature" if named else "logit"
         self.uses_batch = not isinstance(loss, (_Logits, _Features))
         if _is_default_kd(loss):
             warnings.warn(

@@ -6,13 +6,13 @@ from typing import Any
 
 from keras_kd.core.errors import OverBudgetError
 from keras_kd.core.imports import optional
-from keras_kd.search.budget import Budget
-from keras_kd.search.measurement import Measurement
+from keras_kd.search.cost.budget import Budget
+from keras_kd.search.cost.measurement import Measurement
 
 if TYPE_CHECKING:
     from keras_kd.search.candidate import Candidate as Candidate
     from keras_kd.search.choosing import HeldOutResult as HeldOutResult
-    from keras_kd.search.hypermodel import (
+    from keras_kd.search.trials.hypermodel import (
         StudentHyperModel as StudentHyperModel,
     )
     from keras_kd.search.tuner import StudentTuner as StudentTuner
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TUNING = {
     "Candidate": "candidate",
     "HeldOutResult": "choosing",
-    "StudentHyperModel": "hypermodel",
+    "StudentHyperModel": "trials.hypermodel",
     "StudentTuner": "tuner",
 }
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from keras_kd.search.measurement import QUANTITIES
+from keras_kd.search.cost.measurement import QUANTITIES
 
 VIOLATION = "violation"
 SPREAD = "_std"

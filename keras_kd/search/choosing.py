@@ -1,5 +1,6 @@
 """What a finished search gives: its trials, the front, the best student."""
 
+import dataclasses
 import json
 import math
 import statistics
@@ -15,14 +16,13 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_number
 from keras_kd.core.files import write_text
 from keras_kd.search import pareto
-from keras_kd.search import running
-from keras_kd.search.budget import Budget
 from keras_kd.search.candidate import Candidate
-from keras_kd.search.measurement import QUANTITIES
+from keras_kd.search.cost.measurement import QUANTITIES
+from keras_kd.search.cost.measurement import Wanted
+from keras_kd.search.trials import running
 
 RULES = ("best", "knee")
-# A limit that everything keeps: to measure is all that is wanted.
-_NO_LIMIT = 10**15
+_ALL = 10**9
 
 
 class HeldOutResult(NamedTuple):
@@ -50,7 +50,7 @@ class Choosing(keras_tuner.Tuner):
         trials = getattr(self.oracle, "trials", None)
         listed = (
             # A worker asks its chief.
-            self.oracle.get_best_trials(_NO_LIMIT)
+            self.oracle.get_best_trials(_ALL)
             if trials is None
             else trials.values()
         )
@@ -232,12 +232,14 @@ class Choosing(keras_tuner.Tuner):
         return found
 
     def _measure_now(self, candidate: Candidate, names: list[str]) -> Candidate:
-        settings = {} if self.budget is None else self.budget.to_dict()
-        kept = {k: v for k, v in settings.items() if k not in QUANTITIES}
-        budget = Budget.from_dict({**dict.fromkeys(names, _NO_LIMIT), **kept})
+        wanted = Wanted(dict.fromkeys(names))
+        if self.budget is not None:
+            wanted = dataclasses.replace(
+                self.budget.wanted(), limits=dict.fromkeys(names)
+            )
         trial = self.oracle.get_trial(candidate.trial_id)
         student = self.hypermodel.student(trial.hyperparameters)
-        found = budget.measure(student, self.measurements)
+        found = self.measurements.get(student, wanted)
         return candidate.with_costs(found.to_dict())
 
     def _row(self, candidate: Candidate, names: list[str]) -> tuple[float, ...]:

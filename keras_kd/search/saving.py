@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import keras_tuner
 
-from keras_kd.search import state
+from keras_kd.search.oracles import state
 
 
 class Saving(keras_tuner.Tuner):

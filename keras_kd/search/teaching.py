@@ -7,9 +7,9 @@ from typing import Any
 import filelock
 
 from keras_kd.core.checks import requirement
-from keras_kd.search.task import is_joined
-from keras_kd.search.task import labels_of
-from keras_kd.search.task import task_loss
+from keras_kd.search.trials.task import is_joined
+from keras_kd.search.trials.task import labels_of
+from keras_kd.search.trials.task import task_loss
 from keras_kd.teachers import TeacherCache
 
 

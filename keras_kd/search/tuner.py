@@ -11,17 +11,17 @@ from keras_kd.core.errors import OverBudgetError
 from keras_kd.core.files import check_writable
 from keras_kd.distiller import Distiller
 from keras_kd.search import cluster
-from keras_kd.search import running
-from keras_kd.search import state
-from keras_kd.search.appraisal import OF_FILE
-from keras_kd.search.budget import Budget
 from keras_kd.search.choosing import Choosing
-from keras_kd.search.hypermodel import StudentHyperModel
-from keras_kd.search.measurements import Measurements
-from keras_kd.search.oracle import make_oracle
+from keras_kd.search.cost.budget import Budget
+from keras_kd.search.cost.ledger import Ledger
+from keras_kd.search.cost.measurement import OF_FILE
+from keras_kd.search.oracles import state
+from keras_kd.search.oracles.making import make_oracle
 from keras_kd.search.saving import Saving
 from keras_kd.search.teaching import decide
 from keras_kd.search.teaching import teach_once
+from keras_kd.search.trials import running
+from keras_kd.search.trials.hypermodel import StudentHyperModel
 
 # Positional arguments of `keras.Model.fit` after x and y.
 _FIT_NAMES = ("batch_size", "epochs", "verbose", "callbacks")
@@ -166,9 +166,7 @@ class StudentTuner(Choosing, Saving):
         )
         cluster.connect(self)
         self.reload_if_killed_early()
-        self.measurements = Measurements(
-            Path(self.project_dir) / "measurements.json"
-        )
+        self.measurements = Ledger(Path(self.project_dir) / "measurements.json")
 
     def search(self, *args: Any, test_data: Any = None, **kwargs: Any) -> None:
         """Run the search, or go on with it.

@@ -1,10 +1,12 @@
-"""What a Distiller asks its teacher for, whatever the teacher is."""
+"""What a Distiller or a cache asks its teacher for, whatever the teacher is."""
 
 from typing import Any
 
 import keras
 
 from keras_kd.core.taps import Tapped
+from keras_kd.teachers.inputs import InputChoice
+from keras_kd.teachers.inputs import choose_input
 
 
 class BoundTeacher:
@@ -17,6 +19,9 @@ class BoundTeacher:
         model: What the user passed.
         models: The Keras models it runs.
         spec: Symbolic outputs of one call; `None` when only the data tells.
+        input: The part of x that it takes; see
+            `keras_kd.teachers.inputs.choose_input`.
+        subject: Who asks it, for error messages.
         reads_joined: Whether its outputs come with the data.
         on_host: Whether it leaves the TensorFlow graph, which XLA forbids.
         error: What stopped it outside of the graph.
@@ -25,17 +30,38 @@ class BoundTeacher:
     model: Any = None
     models: tuple[keras.Model, ...] = ()
     spec: Tapped | None = None
+    input: InputChoice = None
+    subject = "Distiller"
     reads_joined = False
     on_host = False
     error: Exception | None = None
 
-    def __call__(
-        self, inputs: Any, joined: dict[str, Any] | None = None
-    ) -> Tapped:
+    def __call__(self, x: Any, joined: dict[str, Any] | None = None) -> Tapped:
         """Return the teacher's outputs, constant for the student.
 
         Args:
-            inputs: What the teacher takes.
+            x: A batch of inputs.
             joined: What `keras_kd.core.joined.unpack` gave.
+
+        Raises:
+            ValueError: If outputs are joined to the data already.
+        """
+        if joined is not None and set(joined) & {"logits", "features"}:
+            raise ValueError(
+                "`Distiller` needs either a teacher that runs or data that a "
+                "cache was joined to. Received: both, teacher="
+                f"{self.model!r}. Set `distiller.teacher = cache` to "
+                "learn from the cache, or train on the dataset itself."
+            )
+        chosen = choose_input(
+            x, self.input, subject=self.subject, argument="teacher_input"
+        )
+        return self.run(chosen)
+
+    def run(self, inputs: Any) -> Tapped:
+        """Run the teacher once.
+
+        Args:
+            inputs: What the teacher takes.
         """
         raise NotImplementedError

@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+from keras_kd.core.checks import requirement
 from keras_kd.core.taps import Tapped
 from keras_kd.teachers.base import BoundTeacher
+from keras_kd.teachers.inputs import InputChoice
+from keras_kd.teachers.inputs import check_input_choice
 from keras_kd.teachers.joined import JoinedTeacher
 from keras_kd.teachers.live import LiveTeacher
 
@@ -15,6 +18,8 @@ def bind(
     output_kind: Any = None,
     *,
     logits: bool = True,
+    input: InputChoice = None,
+    subject: str = "Distiller",
 ) -> BoundTeacher:
     """Return a teacher together with what is read of it.
 
@@ -25,13 +30,33 @@ def bind(
         layers: Names or paths of the layers that are read.
         output_kind: What the outputs are, where the teacher does not tell.
         logits: Whether logits are wanted.
+        input: The part of x that the teacher takes: a function, or a key.
+        subject: Who asks, for error messages.
 
     Raises:
-        TypeError: If `teacher` is none of these.
+        TypeError: If `teacher` is none of these, or `input` neither a
+            function nor a key.
+        ValueError: If `input` is given for a cache.
     """
+    check_input_choice(input, subject=subject, argument="teacher_input")
+    bound: BoundTeacher
     if hasattr(teacher, "bind"):
-        bound: BoundTeacher = teacher.bind(layers, output_kind, logits=logits)
-        return bound
-    if isinstance(getattr(teacher, "spec", None), Tapped):
-        return JoinedTeacher(teacher, layers, output_kind)
-    return LiveTeacher(teacher, layers, output_kind, logits=logits)
+        bound = teacher.bind(layers, output_kind, logits=logits)
+    elif isinstance(getattr(teacher, "spec", None), Tapped):
+        bound = JoinedTeacher(teacher, layers, output_kind)
+        if input is not None:
+            raise ValueError(
+                requirement(
+                    subject,
+                    "teacher_input",
+                    "None when the teacher is a TeacherCache",
+                    input,
+                    "Give it to `TeacherCache.build`.",
+                )
+            )
+    else:
+        bound = LiveTeacher(
+            teacher, layers, output_kind, logits=logits, subject=subject
+        )
+    bound.input, bound.subject = input, subject
+    return bound

@@ -186,12 +186,10 @@ class _BoundHost(BoundTeacher):
         logits = keras.KerasTensor((None, *teacher.shape), "float32")
         self.spec = Tapped(logits, logits, {})
 
-    def __call__(
-        self, inputs: Any, joined: dict[str, Any] | None = None
-    ) -> Tapped:
+    def run(self, inputs: Any) -> Tapped:
         """Call the function once for the batch."""
 
-        def run(*leaves: Any) -> np.ndarray:
+        def call_back(*leaves: Any) -> np.ndarray:
             try:
                 return self.model.run(
                     keras.tree.pack_sequence_as(inputs, leaves)
@@ -203,7 +201,7 @@ class _BoundHost(BoundTeacher):
         leaves = [
             tf.convert_to_tensor(leaf) for leaf in keras.tree.flatten(inputs)
         ]
-        raw = tf.numpy_function(run, leaves, "float32")
+        raw = tf.numpy_function(call_back, leaves, "float32")
         raw = tf.ensure_shape(raw, (leaves[0].shape[0], *self.model.raw_shape))
         logits = class_logits(raw, self.model.output)
         return Tapped(logits, logits, {})

@@ -157,9 +157,7 @@ class _BoundEnsemble(BoundTeacher):
         ]
         self.spec = self._tapped([member.spec for member in self.members])
 
-    def __call__(
-        self, inputs: Any, joined: dict[str, Any] | None = None
-    ) -> Tapped:
+    def run(self, inputs: Any) -> Tapped:
         """Run each member once and average."""
         return self._tapped([member(inputs) for member in self.members])
 

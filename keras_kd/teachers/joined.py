@@ -58,11 +58,9 @@ class JoinedTeacher(BoundTeacher):
         if self.spec is not None:
             self._check_layers(self.spec.features)
 
-    def __call__(
-        self, inputs: Any, joined: dict[str, Any] | None = None
-    ) -> Tapped:
+    def __call__(self, x: Any, joined: dict[str, Any] | None = None) -> Tapped:
         """Return what was joined to the batch, in float32."""
-        if joined is None:
+        if joined is None or not set(joined) & {"logits", "features"}:
             raise ValueError(
                 "`Distiller` needs data that the cache was joined to. "
                 "Received: a batch without teacher outputs. Train on "

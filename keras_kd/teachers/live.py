@@ -27,6 +27,7 @@ class LiveTeacher(BoundTeacher):
         output_kind: What the outputs are, where the layers do not tell; see
             `keras_kd.core.taps.Tap`.
         logits: Whether logits are wanted.
+        subject: Who asks, for error messages.
 
     Raises:
         TypeError: If `model` is not a Keras model.
@@ -49,11 +50,12 @@ class LiveTeacher(BoundTeacher):
         output_kind: Any = None,
         *,
         logits: bool = True,
+        subject: str = "Distiller",
     ) -> None:
         if not isinstance(model, keras.Model):
             raise TypeError(
                 requirement(
-                    "Distiller",
+                    subject,
                     "teacher",
                     KINDS_OF_TEACHER,
                     model,
@@ -63,13 +65,16 @@ class LiveTeacher(BoundTeacher):
         self.model = model
         self.models = (model,)
         self._tap = Tap(
-            model, layers, output_kind, logits=logits, role="teacher"
+            model,
+            layers,
+            output_kind,
+            logits=logits,
+            subject=subject,
+            role="teacher",
         )
         self.spec: Tapped = self._tap.spec
 
-    def __call__(
-        self, inputs: Any, joined: dict[str, Any] | None = None
-    ) -> Tapped:
+    def run(self, inputs: Any) -> Tapped:
         """Run the teacher once, `training=False`, and cut the gradient."""
         tapped = self._tap(inputs, training=False)
         return keras.tree.map_structure(

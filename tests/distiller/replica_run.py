@@ -44,11 +44,30 @@ def heads(name, width):
 
 class HiddenMSE(keras_kd.losses.DistillationLoss):
     kind = "feature"
+    reads = "layers"
 
     def call(self, teacher_outputs, student_outputs, labels=None):
         return keras.ops.mean(
             keras.ops.square(teacher_outputs - student_outputs), axis=-1
         )
+
+
+@keras.saving.register_keras_serializable("replica_run")
+class Spread(keras_kd.losses.DistillationLoss):
+    """Compares each example's distances to all others, in both models."""
+
+    kind = "relation"
+    uses_batch = True
+
+    def call(self, teacher_outputs, student_outputs, labels=None):
+        def distances(logits):
+            rows = self.across_replicas(logits)
+            gap = rows[:, None] - rows[None]
+            return keras.ops.sum(keras.ops.square(gap), axis=-1)
+
+        gap = distances(teacher_outputs) - distances(student_outputs)
+        rows = keras.ops.mean(keras.ops.square(gap), axis=-1)
+        return self.own_rows(rows, student_outputs)
 
 
 def data(case):
@@ -75,6 +94,8 @@ def train(case, strategy):
     make = {"masked": tagger, "outputs": heads}.get(case, build)
     teacher = make("teacher", 9)
     losses = [keras_kd.losses.SoftTargets(4.0)]
+    if case == "gathered":
+        losses.append(Spread(gather=True, weight=0.1))
     if case != "masked":
         losses.append(HiddenMSE(teacher_layer="hidden", student_layer="hidden"))
     with strategy.scope():
@@ -116,7 +137,7 @@ def main(num_replicas, path):
         if num_replicas == 1
         else tf.distribute.MirroredStrategy(devices)
     )
-    cases = ("uneven", "single", "masked", "unlabelled", "outputs")
+    cases = ("uneven", "single", "masked", "unlabelled", "outputs", "gathered")
     results = {case: train(case, strategy) for case in cases}
     if num_replicas > 1:
         student = build("outside", 9)

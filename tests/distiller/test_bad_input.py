@@ -37,6 +37,7 @@ def test_inputs_that_differ():
 def test_unknown_layer_offers_the_nearest():
     class Feature(keras_kd.losses.DistillationLoss):
         kind = "feature"
+        reads = "layers"
 
     loss = Feature(teacher_layer="hiden", student_layer="hidden")
     with pytest.raises(ValueError, match=r"Did you mean 'hidden'\?"):

@@ -28,6 +28,7 @@ def model(width=5):
 
 class HiddenMSE(keras_kd.losses.DistillationLoss):
     kind = "feature"
+    reads = "layers"
 
     def call(self, teacher_outputs, student_outputs, labels=None):
         gap = teacher_outputs - student_outputs

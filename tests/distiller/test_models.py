@@ -61,6 +61,7 @@ class Adapted(keras_kd.losses.DistillationLoss):
     """A feature loss with weights of its own: for tests only."""
 
     kind = "feature"
+    reads = "layers"
 
     def build(self, teacher_outputs_shape, student_outputs_shape):
         self.kernel = self.add_weight(

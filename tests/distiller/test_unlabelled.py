@@ -8,7 +8,7 @@ from restated import log_softmax
 from restated import soft_targets
 
 import keras_kd
-from keras_kd.distiller import labels
+from keras_kd.distiller import unlabelled
 
 SPARSE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 DENSE = keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -207,11 +207,11 @@ def test_outputs_labelled_in_other_rows():
 
 
 def test_minus_one_is_a_class_of_other_losses():
-    assert labels.rule_of("hinge").minus_one == (False, False)
-    assert labels.rule_of("mse").minus_one == (False, False)
-    assert labels.rule_of(SPARSE).minus_one == (True, True)
-    assert labels.rule_of("binary_crossentropy").minus_one == (True, True)
-    assert labels.rule_of("ce").minus_one == (True, True)
+    assert unlabelled.rule_of("hinge").minus_one == (False, False)
+    assert unlabelled.rule_of("mse").minus_one == (False, False)
+    assert unlabelled.rule_of(SPARSE).minus_one == (True, True)
+    assert unlabelled.rule_of("binary_crossentropy").minus_one == (True, True)
+    assert unlabelled.rule_of("ce").minus_one == (True, True)
     student = keras.Sequential([keras.Input((6,)), layers.Dense(1)])
     teacher = keras.models.clone_model(student)
     distiller = keras_kd.Distiller(teacher, student)

@@ -16,7 +16,7 @@ from small_searches import student_of
 from small_searches import weights_of
 
 import keras_kd
-from keras_kd.search.running import trial_seed
+from keras_kd.search.trials.running import trial_seed
 
 X, Y = data()
 TEST = data(30)[0][::-1].copy(), data(30)[1][::-1].copy()

@@ -13,8 +13,8 @@ from small_searches import dense
 from small_searches import make_tuner
 
 import keras_kd
-from keras_kd.search import running
-from keras_kd.search import state
+from keras_kd.search.oracles import state
+from keras_kd.search.trials import running
 
 X, Y = data()
 

@@ -71,6 +71,7 @@ def test_distilling_from_an_ensemble(combine):
 
 class HiddenMSE(keras_kd.losses.DistillationLoss):
     kind = "feature"
+    reads = "layers"
 
     def call(self, teacher_outputs, student_outputs, labels=None):
         gap = teacher_outputs - student_outputs

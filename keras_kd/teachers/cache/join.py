@@ -64,6 +64,7 @@ class Joiner:
         if self._identity.views > 1:
             chosen = views.draw(number, len(keys), self._identity.views)
         found = self.store.read(positions, chosen)
+        found["ids"] = positions.astype(np.int64)
         if self.augment is None:
             return found, np.zeros((len(keys), 2), np.int32)
         return found, views.seeds(self._identity.seed, keys, chosen)
@@ -116,6 +117,7 @@ def pipeline(
     outputs = joiner.store.encoding.decode(
         np.empty(0, joiner.store.encoding.record)
     )
+    outputs["ids"] = np.empty(0, np.int64)
     flat = keras.tree.flatten(outputs)
     drawn = joiner.store.identity.views > 1
     augment = joiner.augment

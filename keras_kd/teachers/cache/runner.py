@@ -12,9 +12,9 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
 from keras_kd.core.heads import KINDS
 from keras_kd.core.heads import class_logits
-from keras_kd.core.taps import Tap
 from keras_kd.core.taps import Tapped
 from keras_kd.core.taps import input_spec
+from keras_kd.teachers.bind import bind
 from keras_kd.teachers.inputs import check_input_choice
 from keras_kd.teachers.inputs import choose_input
 
@@ -42,42 +42,22 @@ def make(
         ValueError: If the outputs cannot be told to be logits or
             probabilities, or a layer is unknown.
     """
+    plain = callable(teacher) and not (
+        isinstance(teacher, keras.Model) or hasattr(teacher, "bind")
+    )
+    if not plain:
+        return _graph_runner(
+            bind(
+                teacher,
+                layers,
+                teacher_output,
+                input=teacher_input,
+                subject=_SUBJECT,
+            )
+        )
     check_input_choice(
         teacher_input, subject=_SUBJECT, argument="teacher_input"
     )
-
-    def select(x: Any) -> Any:
-        return choose_input(
-            x, teacher_input, subject=_SUBJECT, argument="teacher_input"
-        )
-
-    if isinstance(teacher, keras.Model):
-        tap = Tap(
-            teacher,
-            layers,
-            teacher_output,
-            subject=_SUBJECT,
-            role="teacher",
-        )
-        return _graph_runner(lambda x: tap(select(x), training=False))
-    if hasattr(teacher, "bind"):
-        bound = teacher.bind(layers, teacher_output)
-        return _graph_runner(lambda x: bound(select(x)))
-    if not callable(teacher):
-        advice = (
-            "Load a file with `keras_kd.teachers.load(path)`."
-            if isinstance(teacher, str)
-            else ""
-        )
-        raise TypeError(
-            requirement(
-                _SUBJECT,
-                "teacher",
-                "a keras.Model, or a function from a batch to outputs",
-                teacher,
-                advice,
-            )
-        )
     if tuple(layers):
         raise ValueError(
             requirement(
@@ -87,6 +67,12 @@ def make(
                 tuple(layers),
             )
         )
+
+    def select(x: Any) -> Any:
+        return choose_input(
+            x, teacher_input, subject=_SUBJECT, argument="teacher_input"
+        )
+
     return _callable_runner(teacher, teacher_output, select)
 
 

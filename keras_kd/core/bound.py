@@ -1,0 +1,63 @@
+"""A model as a loss sees it when a Distiller binds the loss."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_kd.core.checks import show
+from keras_kd.core.layer_paths import find_layer
+from keras_kd.core.taps import Tapped
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The teacher or the student, with what it returns.
+
+    Attributes:
+        role: `"teacher"` or `"student"`.
+        given: What the user gave: a model, an ensemble, a cache.
+        spec: Symbolic outputs of one call.
+        num_examples: How many examples a cache holds; `None` for others.
+    """
+
+    role: str
+    given: Any
+    spec: Tapped
+    num_examples: int | None = None
+
+    def model(self, subject: str, purpose: str) -> keras.Model:
+        """Return the Keras model itself.
+
+        Args:
+            subject: The loss that needs it, for the error.
+            purpose: What it needs the model for, as in `"its classifier"`.
+
+        Raises:
+            ValueError: If the role is not played by one Keras model.
+        """
+        if isinstance(self.given, keras.Model):
+            return self.given
+        raise ValueError(
+            f"`{subject}` needs a keras.Model as the {self.role}, for "
+            f"{purpose}. Received: {self.role}={show(self.given)}, which does "
+            "not hold it. Give the model itself, or choose another loss."
+        )
+
+    def layer(self, path: str, subject: str, purpose: str) -> keras.Layer:
+        """Return a layer of the model.
+
+        Args:
+            path: The layer's name or path.
+            subject: The loss that needs it, for the error.
+            purpose: What it needs the layer for.
+
+        Raises:
+            ValueError: If there is no model, or no such layer in it.
+        """
+        return find_layer(
+            self.model(subject, purpose),
+            path,
+            subject=subject,
+            argument=f"{self.role}_layer",
+        )

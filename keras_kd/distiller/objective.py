@@ -1,0 +1,407 @@
+"""What a Distiller minimizes: the losses, their weights and schedules."""
+
+from typing import Any
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from keras_kd.core.bound import Bound
+from keras_kd.core.checks import nearest
+from keras_kd.core.checks import requirement
+from keras_kd.core.checks import show
+from keras_kd.core.schedules import Number
+from keras_kd.core.schedules import Schedule
+from keras_kd.core.schedules import check_schedule
+from keras_kd.core.schedules import value_at
+from keras_kd.core.taps import Tapped
+from keras_kd.distiller.means import Mean
+from keras_kd.distiller.means import mask_of
+from keras_kd.distiller.means import select
+from keras_kd.distiller.means import weighted_mean
+from keras_kd.distiller.means import weights_of
+from keras_kd.losses import DistillationLoss
+from keras_kd.losses import SoftTargets
+from keras_kd.losses import get
+from keras_kd.losses import normal_labels
+
+_ALPHA_ADVICE = (
+    "It weights the distillation part; 0.9 is usual. For weights that do not "
+    "add up to 1, use `student_loss_weight` and the losses' `weight`."
+)
+
+
+class Batch(NamedTuple):
+    """What the data gives beside the inputs.
+
+    Attributes:
+        y: Labels, as the data set gives them, or `None`.
+        sample_weight: Weights, or `None`.
+        example_ids: `(batch,)`, or `None`.
+        ignored: A class number that the compiled loss leaves out.
+    """
+
+    y: Any = None
+    sample_weight: Any = None
+    example_ids: Any = None
+    ignored: int | None = None
+
+
+class Term(NamedTuple):
+    """One distillation loss of one batch.
+
+    Attributes:
+        weight: Its factor among the distillation losses.
+        means: Its mean over each output that it compares; they add up.
+    """
+
+    weight: Any
+    means: list[Mean]
+
+    @property
+    def total(self) -> Mean:
+        """The sum of the means, as Keras adds the losses of outputs."""
+        count = sum(mean.count for mean in self.means)
+        return Mean(sum(mean.value for mean in self.means), count)
+
+
+class _Pair(NamedTuple):
+    """What a loss compares at once.
+
+    Attributes:
+        teacher: What the loss reads of the teacher.
+        student: What it reads of the student.
+        masked: The student's tensor whose Keras mask counts: the output
+            itself, or the tapped layer; `None` where several layers are
+            compared at once.
+        key: Name or index of the output whose weights count, `None` for a
+            single one and for layers.
+    """
+
+    teacher: Any
+    student: Any
+    masked: Any
+    key: Any = None
+
+
+class Objective:
+    """The weighted sum of the task loss and the distillation losses.
+
+    Holds no weights of its own and runs no model; the losses' weights are
+    tracked by the Distiller.
+
+    Args:
+        losses: The distillation losses, as the Distiller takes them.
+        temperature: Temperature of the default loss.
+        alpha: Weight of the distillation part.
+        student_loss_weight: Weight of the task loss in place of `1 - alpha`.
+
+    Raises:
+        TypeError: If a loss is of another type.
+        ValueError: If a weight is outside its range, or `temperature` is
+            given together with `losses`.
+    """
+
+    def __init__(
+        self,
+        losses: Any,
+        temperature: Number | None,
+        alpha: Number,
+        student_loss_weight: Number | None,
+    ) -> None:
+        self.losses = resolve_losses(losses, temperature)
+        self.set_weights(alpha, student_loss_weight)
+
+    def set_weights(
+        self, alpha: Number, student_loss_weight: Number | None
+    ) -> None:
+        """Set the weights of the two parts; see the class.
+
+        A step that was traced before keeps the former ones.
+        """
+        self.alpha = check_schedule(
+            "Distiller", "alpha", alpha, low=0, high=1, advice=_ALPHA_ADVICE
+        )
+        self.student_loss_weight = student_loss_weight
+        if student_loss_weight is not None:
+            self.student_loss_weight = check_schedule(
+                "Distiller", "student_loss_weight", student_loss_weight, low=0
+            )
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the losses, as they are logged."""
+        return [loss.name for loss in self.losses]
+
+    @property
+    def reads_logits(self) -> bool:
+        """Whether a loss reads logits."""
+        return any(loss.reads != "layers" for loss in self.losses)
+
+    @property
+    def needs_task(self) -> bool:
+        """Whether the task loss has a weight."""
+        weight = self.student_loss_weight
+        if weight is None:
+            return isinstance(self.alpha, Schedule) or self.alpha < 1
+        return isinstance(weight, Schedule) or weight > 0
+
+    def layer_names(self, role: str) -> list[str]:
+        """Return every layer of a model that the losses read.
+
+        Args:
+            role: `"teacher"` or `"student"`.
+        """
+        return layer_names(self.losses, role)
+
+    def bind(self, teacher: Bound, student: Bound) -> None:
+        """Show both models to the losses, build their weights, check shapes.
+
+        Raises:
+            ValueError: If a loss and the models do not fit.
+        """
+        for loss in self.losses:
+            loss.bind(teacher, student)
+            for pair in _pairs(loss, teacher.spec, student.spec):
+                values = loss.per_position(pair.teacher, pair.student)
+                if len(values.shape) == 0:
+                    raise ValueError(
+                        f"`{loss.name}` needs to return one value per "
+                        "example, `(batch,)`. Received: a scalar. Leave the "
+                        "averaging to the Distiller."
+                    )
+
+    def check_built(self) -> None:
+        """Check that no loss waits for a teacher to make its weights.
+
+        Raises:
+            ValueError: If one does.
+        """
+        for loss in self.losses:
+            own = type(loss).build is not keras.Layer.build
+            if own and not loss.built:
+                raise ValueError(
+                    f"`Distiller` needs a teacher to build `{loss.name}`, "
+                    "which has weights of its own. Received: teacher=None. "
+                    "Give the `TeacherCache` as the teacher."
+                )
+
+    def terms(
+        self, teacher: Tapped, student: Tapped, batch: Batch, iteration: Any
+    ) -> list[Term]:
+        """Compute each distillation loss of a batch, in training mode.
+
+        Args:
+            teacher: The teacher's outputs.
+            student: The student's.
+            batch: Labels, weights and ids.
+            iteration: The optimizer step that schedules are read at.
+
+        Raises:
+            ValueError: If a loss needs example ids that the data lacks.
+        """
+        return [
+            Term(
+                value_at(loss.weight, iteration),
+                [
+                    weighted_mean(
+                        loss.per_position(
+                            pair.teacher,
+                            pair.student,
+                            _labels_of(loss, pair, student, batch),
+                            step=iteration,
+                            training=True,
+                            example_ids=_ids_of(loss, batch),
+                        ),
+                        mask_of(pair.masked),
+                        weights_of(batch.sample_weight, pair.key),
+                    )
+                    for pair in _pairs(loss, teacher, student)
+                ],
+            )
+            for loss in self.losses
+        ]
+
+    def total(
+        self,
+        task: Mean | None,
+        terms: list[Term],
+        shares: list[Any],
+        iteration: Any,
+    ) -> Any:
+        """Weight and add the parts of the loss.
+
+        `task_weight * task + alpha * sum_i weight_i * term_i`, each mean
+        times this replica's share of its global count: the sum over replicas
+        is the mean over the global batch.
+
+        Args:
+            task: The student's own loss, or `None`.
+            terms: The distillation losses.
+            shares: For the task and then each mean of the terms, local count
+                divided by global count.
+            iteration: The optimizer step that schedules are read at.
+
+        Returns:
+            A scalar, float32.
+        """
+        alpha = value_at(self.alpha, iteration)
+        task_weight = (
+            1.0 - alpha
+            if self.student_loss_weight is None
+            else value_at(self.student_loss_weight, iteration)
+        )
+        total = ops.zeros((), "float32")
+        if task is not None and self.needs_task:
+            total += task_weight * ops.cast(task.value, "float32") * shares[0]
+        means = [(term.weight, mean) for term in terms for mean in term.means]
+        for (weight, mean), share in zip(means, shares[1:], strict=True):
+            total += alpha * weight * ops.cast(mean.value, "float32") * share
+        return total
+
+
+def resolve_losses(losses: Any, temperature: Any) -> list[DistillationLoss]:
+    """Return the distillation losses that `losses` names.
+
+    Raises:
+        ValueError: If there is none, or `temperature` is given too.
+    """
+    if losses is None:
+        return [SoftTargets(4.0 if temperature is None else temperature)]
+    if temperature is not None:
+        raise ValueError(
+            requirement(
+                "Distiller",
+                "temperature",
+                "None when `losses` is given",
+                temperature,
+                "Give it to the loss: `SoftTargets(temperature=...)`.",
+            )
+        )
+    listed = list(losses) if isinstance(losses, (list, tuple)) else [losses]
+    if not listed:
+        raise ValueError(
+            requirement("Distiller", "losses", "one loss or more", losses)
+        )
+    return [get(loss) for loss in listed]
+
+
+def layer_names(losses: list[DistillationLoss], role: str) -> list[str]:
+    """Return every layer of a model that the losses read, each once."""
+    names = [name for loss in losses for name in loss.layer_names(role)]
+    return list(dict.fromkeys(names))
+
+
+def _pairs(
+    loss: DistillationLoss, teacher: Tapped, student: Tapped
+) -> list[_Pair]:
+    """Return what a loss compares: one pair, or one for each output.
+
+    Raises:
+        ValueError: If the loss reads layers and names none, the models'
+            outputs do not correspond, or the loss names an output that they
+            do not have.
+    """
+    layers: tuple[Any, Any] = (None, None)
+    if loss.reads != "logits":
+        if loss.teacher_layer is None:
+            raise ValueError(
+                f"`{loss.name}` needs `teacher_layer` and `student_layer` to "
+                "name the layers that it compares. Received: neither. Give "
+                "a layer's name, a path such as 'backbone/block_3', or a list."
+            )
+        layers = (
+            _layers(teacher, loss.teacher_layer),
+            _layers(student, loss.student_layer),
+        )
+    if loss.reads == "layers":
+        single = not keras.tree.is_nested(layers[1])
+        return [_Pair(*layers, masked=layers[1] if single else None)]
+    predictions = _by_name(student.predictions)
+    logits = _corresponding(loss, teacher, student)
+    pairs = [
+        _Pair(logits[0][key], logits[1][key], predictions[key], key)
+        for key in logits[1]
+    ]
+    if loss.reads == "logits":
+        return pairs
+    return [
+        pair._replace(
+            teacher={"logits": pair.teacher, "layers": layers[0]},
+            student={"logits": pair.student, "layers": layers[1]},
+        )
+        for pair in pairs
+    ]
+
+
+def _corresponding(
+    loss: DistillationLoss, teacher: Tapped, student: Tapped
+) -> list[dict[Any, Any]]:
+    """Return the logits that a loss compares, of both models by name."""
+    outputs = [_by_name(tapped.logits) for tapped in (teacher, student)]
+    if loss.output_name is not None:
+        for role, named in zip(("teacher", "student"), outputs, strict=True):
+            if loss.output_name not in named:
+                raise ValueError(
+                    f"`{loss.name}` needs `output` to be an output of the "
+                    f"{role}, one of {show(list(named))}. Received: "
+                    f"output={loss.output_name!r}. "
+                    f"{nearest(loss.output_name, named)}".rstrip()
+                )
+        outputs = [
+            {loss.output_name: named[loss.output_name]} for named in outputs
+        ]
+    if set(outputs[0]) != set(outputs[1]):
+        raise ValueError(
+            f"`{loss.name}` needs teacher and student to have the same "
+            f"outputs. Received: teacher outputs {show(list(outputs[0]))}, "
+            f"student outputs {show(list(outputs[1]))}. Name the outputs "
+            "alike, or choose one with `output=`."
+        )
+    return outputs
+
+
+def _labels_of(
+    loss: DistillationLoss, pair: _Pair, student: Tapped, batch: Batch
+) -> Any:
+    """Return the labels that a loss gets, in their normal form.
+
+    A loss that reads layers gets those of its `output`, or of the only one.
+    """
+    key = loss.output_name if pair.key is None else pair.key
+    outputs = student.predictions if student.logits is None else student.logits
+    y, output = select(batch.y, key), select(outputs, key)
+    if isinstance(y, (list, tuple, dict)) and len(y) == 1:
+        (y,) = keras.tree.flatten(y)
+    if isinstance(output, (list, tuple, dict)) and len(output) == 1:
+        (output,) = keras.tree.flatten(output)
+    if keras.tree.is_nested(y) or keras.tree.is_nested(output):
+        return None
+    return normal_labels(y, output, batch.ignored)
+
+
+def _ids_of(loss: DistillationLoss, batch: Batch) -> Any:
+    if loss.needs_example_ids and batch.example_ids is None:
+        raise ValueError(
+            f"`{loss.name}` needs to know which example is which. Received: "
+            "data without example ids. Train on `cache.join(dataset)`, or on "
+            "`keras_kd.data.number_examples(dataset)`."
+        )
+    return batch.example_ids if loss.needs_example_ids else None
+
+
+def _by_name(outputs: Any) -> dict[Any, Any]:
+    """Name the outputs of a model: by key, by index, or `None` for one."""
+    if isinstance(outputs, dict):
+        return dict(outputs)
+    if isinstance(outputs, (list, tuple)):
+        if len(outputs) == 1:
+            return {None: outputs[0]}
+        return dict(enumerate(outputs))
+    return {None: outputs}
+
+
+def _layers(tapped: Tapped, layers: Any) -> Any:
+    if isinstance(layers, str):
+        return tapped.features[layers]
+    return [tapped.features[layer] for layer in layers]

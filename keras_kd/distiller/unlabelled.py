@@ -1,0 +1,261 @@
+"""Batches in which some examples have no label.
+
+An example without a label has -1 where a cross-entropy takes class numbers,
+or NaN in float labels. It counts in the distillation part only: the task
+loss and the compiled metrics are means over the labelled ones.
+"""
+
+from typing import Any
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from keras_kd.core.replicas import all_sum
+from keras_kd.core.replicas import num_replicas
+from keras_kd.distiller.means import lift
+from keras_kd.distiller.means import mask_of
+from keras_kd.distiller.means import select
+
+
+class Rule(NamedTuple):
+    """How the loss of one output reads its labels.
+
+    Attributes:
+        minus_one: Whether -1 means no label, for floats and for integers.
+        ignored: A class number that the loss leaves out.
+        averages: Whether the loss is a mean over the batch.
+    """
+
+    minus_one: tuple[bool, bool] = (False, True)
+    ignored: int | None = None
+    averages: bool = True
+
+
+class Labelled(NamedTuple):
+    """A batch's labels as the compiled loss takes them.
+
+    Attributes:
+        y: The labels, a legal one where there is none.
+        sample_weight: The weights, 0 where there is no label and scaled so
+            that Keras' mean over the batch is one over the labelled.
+        count: How many examples, or positions, the task loss is over.
+        total: How many there are, labelled or not.
+    """
+
+    y: Any
+    sample_weight: Any
+    count: Any
+    total: Any
+
+
+class _Part(NamedTuple):
+    """The labels of one output."""
+
+    key: Any
+    y: Any
+    prediction: Any
+    rule: Rule
+
+
+def rule_of(loss: Any) -> Rule:
+    """Tell how a loss, or no loss, reads its labels.
+
+    Only a cross-entropy has no use for -1; it is a class of a hinge loss
+    and a value of a regression.
+    """
+    if loss is None:
+        return Rule()
+    if loss in ("crossentropy", "ce"):
+        return Rule((True, True))
+    loss = keras.losses.get(loss)
+    name = getattr(loss, "__name__", type(loss).__name__).lower()
+    takes_classes = "crossentropy" in name
+    reduction = getattr(loss, "reduction", "sum_over_batch_size")
+    return Rule(
+        (takes_classes, takes_classes),
+        getattr(loss, "ignore_class", None),
+        reduction in ("sum_over_batch_size", "mean"),
+    )
+
+
+def for_loss(
+    y: Any, predictions: Any, sample_weight: Any, loss: Any
+) -> Labelled:
+    """Make labels and weights that leave out what has no label.
+
+    Args:
+        y: The labels, as the dataset gives them.
+        predictions: The student's outputs.
+        sample_weight: The weights, as the dataset gives them, or `None`.
+        loss: What was given to `compile`.
+
+    Returns:
+        Labels and weights for the compiled loss, and what it is a mean over.
+    """
+    parts = _parts(y, predictions, loss)
+    known = [_labelled(p.y, p.prediction, p.rule) for p in parts]
+    if all(labelled is None for labelled in known):
+        size = _size(keras.tree.flatten(predictions), len(parts))
+        return Labelled(y, sample_weight, size, size)
+    labels, weights, counts, totals = {}, {}, [], []
+    for part, labelled in zip(parts, known, strict=True):
+        weight = select(sample_weight, part.key)
+        labels[part.key], weights[part.key] = part.y, weight
+        count = total = _size([part.prediction], 1)
+        if labelled is not None:
+            labels[part.key] = _legal(part, labelled)
+            count, total = _counts(labelled, mask_of(part.prediction))
+            # A loss that ignores a class divides by the others' number.
+            if part.rule.averages and part.rule.ignored is None:
+                labelled = labelled * ops.divide_no_nan(total, count)
+            weights[part.key] = times(weight, labelled)
+        counts.append(count)
+        totals.append(total)
+    for part, share in zip(parts, _shares_of_outputs(counts), strict=True):
+        batch = ops.ones(ops.shape(part.prediction)[:1])
+        weights[part.key] = times(weights[part.key], share * batch)
+    return Labelled(
+        _like(y, labels), _like(y, weights), sum(counts), sum(totals)
+    )
+
+
+def for_metrics(y: Any, predictions: Any, loss: Any) -> tuple[Any, Any]:
+    """Return legal labels, and 1 where there is a label and 0 elsewhere.
+
+    A class that the loss ignores counts here, as it does in Keras.
+
+    Returns:
+        Two structures like `y`; `None` in place of the second where labels
+        of this type are always there.
+    """
+    labels, weights = {}, {}
+    for part in _parts(y, predictions, loss):
+        part = part._replace(rule=part.rule._replace(ignored=None))
+        labelled = _labelled(part.y, part.prediction, part.rule)
+        weights[part.key] = labelled
+        labels[part.key] = part.y
+        if labelled is not None:
+            labels[part.key] = _legal(part, labelled)
+    if all(weight is None for weight in weights.values()):
+        return y, None
+    return _like(y, labels), _like(y, weights)
+
+
+def times(weight: Any, labelled: Any) -> Any:
+    """Multiply weights that may lack axes, or be `None`, by 0 and 1."""
+    if weight is None or labelled is None:
+        return weight if labelled is None else labelled
+    weight = ops.cast(ops.convert_to_tensor(weight), labelled.dtype)
+    rank = len(labelled.shape)
+    while len(weight.shape) > rank and weight.shape[-1] == 1:
+        weight = ops.squeeze(weight, -1)
+    return lift(weight, rank) * lift(labelled, len(weight.shape))
+
+
+def _parts(y: Any, predictions: Any, loss: Any) -> list[_Part]:
+    """Pair labels with outputs; nothing where they do not correspond."""
+    leaves = keras.tree.flatten(predictions)
+    if len(leaves) == 1 and len(keras.tree.flatten(y)) == 1:
+        losses = keras.tree.flatten(loss)
+        rule = rule_of(losses[0] if len(losses) == 1 else None)
+        return [_Part(None, keras.tree.flatten(y)[0], leaves[0], rule)]
+    if isinstance(y, dict) and isinstance(predictions, dict):
+        keys = [key for key in y if key in predictions]
+    elif (
+        isinstance(y, (list, tuple))
+        and isinstance(predictions, (list, tuple))
+        and len(y) == len(predictions)
+        and not isinstance(loss, dict)
+    ):
+        keys = list(range(len(y)))
+    else:
+        return []
+    parts = [
+        _Part(key, y[key], predictions[key], rule_of(select(loss, key)))
+        for key in keys
+    ]
+    nested = any(
+        part.y is None
+        or keras.tree.is_nested(part.y)
+        or keras.tree.is_nested(part.prediction)
+        for part in parts
+    )
+    return [] if nested else parts
+
+
+def _labelled(y: Any, prediction: Any, rule: Rule) -> Any:
+    """Return 1.0 where there is a label, one value an example or position.
+
+    `None` when labels of this type are always there.
+    """
+    dtype = keras.backend.standardize_dtype(y.dtype)
+    floats = "float" in dtype
+    missing = []
+    if floats:
+        missing.append(ops.isnan(y))
+    if (floats or dtype.startswith("int")) and rule.minus_one[not floats]:
+        missing.append(ops.equal(y, ops.cast(-1, dtype)))
+    if rule.ignored is not None:
+        missing.append(ops.equal(y, ops.cast(rule.ignored, dtype)))
+    if not missing:
+        return None
+    absent = missing[0]
+    for other in missing[1:]:
+        absent = ops.logical_or(absent, other)
+    if 1 < len(y.shape) >= len(prediction.shape):
+        absent = ops.any(absent, axis=-1)
+    return ops.cast(ops.logical_not(absent), "float32")
+
+
+def _legal(part: _Part, labelled: Any) -> Any:
+    """Replace absent labels by ones whose loss is finite, of weight 0."""
+    y, prediction = part.y, part.prediction
+    present = ops.cast(lift(labelled, len(y.shape)), "bool")
+    if part.rule.ignored is not None:
+        return ops.where(present, y, ops.cast(part.rule.ignored, y.dtype))
+    fill = ops.zeros_like(y)
+    sparse = len(y.shape) < len(prediction.shape) or y.shape[-1] == 1
+    if sparse and prediction.shape[-1] > 1:
+        # The likeliest class is one that the student does not mask.
+        fill = ops.cast(ops.argmax(prediction, axis=-1), y.dtype)
+        fill = ops.reshape(fill, ops.shape(y))
+    return ops.where(present, y, fill)
+
+
+def _counts(labelled: Any, mask: Any) -> tuple[Any, Any]:
+    total = ops.cast(ops.size(labelled), "float32")
+    if mask is not None and len(mask.shape) <= len(labelled.shape):
+        kept = lift(ops.cast(mask, "float32"), len(labelled.shape))
+        kept = ops.broadcast_to(kept, ops.shape(labelled))
+        return ops.sum(labelled * kept), ops.sum(kept)
+    return ops.sum(labelled), total
+
+
+def _size(leaves: list[Any], num_outputs: int) -> Any:
+    """Count examples, or unmasked positions when there is one output."""
+    mask = mask_of(leaves[0])
+    if num_outputs == 1 and mask is not None:
+        return ops.sum(ops.cast(mask, "float32"))
+    return ops.cast(ops.shape(leaves[0])[0], "float32")
+
+
+def _shares_of_outputs(counts: list[Any]) -> list[Any]:
+    """Correct each output of several for replicas that have other labels.
+
+    The step scales the sum of the outputs' losses by one share, local count
+    divided by global count; an output's own share may be another.
+    """
+    if len(counts) == 1 or num_replicas() == 1:
+        return [1.0] * len(counts)
+    local = ops.stack([*counts, sum(counts)])
+    shares = ops.divide_no_nan(local, all_sum(local))
+    return ops.unstack(ops.divide_no_nan(shares[:-1], shares[-1]))
+
+
+def _like(y: Any, parts: dict[Any, Any]) -> Any:
+    if None in parts:
+        return parts[None]
+    if isinstance(y, dict):
+        return {**dict.fromkeys(y), **parts}
+    return [parts[index] for index in range(len(y))]

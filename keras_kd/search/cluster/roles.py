@@ -1,0 +1,33 @@
+"""Which of a search's processes this one is, as the environment says."""
+
+import os
+
+from keras_tuner.src.distribute import utils
+
+from keras_kd.search.oracles import state
+
+
+def is_chief() -> bool:
+    """Whether this process is the chief of several."""
+    return bool(utils.is_chief_oracle())
+
+
+def is_worker() -> bool:
+    """Whether this process is one of the workers."""
+    return bool(utils.has_chief_oracle() and not utils.is_chief_oracle())
+
+
+def may_overwrite(folder: str | os.PathLike[str]) -> bool:
+    """Whether this process may throw a former search away.
+
+    A worker may not: it would throw away its own chief's.
+
+    Raises:
+        RuntimeError: If another process searches in the folder.
+    """
+    if is_worker():
+        return False
+    if state.exists(folder):
+        with state.locked(folder):
+            pass
+    return True

@@ -1,0 +1,114 @@
+"""What a student costs, in numbers."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from keras_kd.core.checks import check_choice
+
+# Cheapest first: the order in which a student is measured.
+QUANTITIES = (
+    "num_params",
+    "flops",
+    "size_bytes",
+    "peak_memory_bytes",
+    "latency_ms",
+)
+# What only a converted file tells.
+OF_FILE = frozenset({"size_bytes", "peak_memory_bytes", "latency_ms"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """What an untrained student costs on a device; `None`: not measured.
+
+    Args:
+        size_bytes: Bytes of its `.tflite` file.
+        latency_ms: Median time of one example in the LiteRT runtime.
+        num_params: All its weights, trainable or not.
+        flops: Floating-point operations of one example.
+        peak_memory_bytes: Most bytes of activations alive at once.
+        at_least: Names of the values above that are lower bounds: enough to
+            be over a budget, and cheaper than the value itself.
+
+    Example:
+    >>> import keras_kd
+    >>> measurement = keras_kd.search.Measurement(size_bytes=61_004)
+    >>> measurement.to_dict()
+    {'size_bytes': 61004}
+    """
+
+    size_bytes: int | None = None
+    latency_ms: float | None = None
+    num_params: int | None = None
+    flops: int | None = None
+    peak_memory_bytes: int | None = None
+    at_least: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was measured, by name."""
+        return {
+            name: value
+            for name in QUANTITIES
+            if (value := getattr(self, name)) is not None
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything that `from_json` needs."""
+        marks = {"at_least": list(self.at_least)} if self.at_least else {}
+        return self.to_dict() | marks
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Measurement":
+        """Return the measurement that `to_json` described.
+
+        Raises:
+            TypeError: If a value is no number.
+        """
+        known = {name: content.get(name) for name in QUANTITIES}
+        for name, value in known.items():
+            if not isinstance(value, (int, float, type(None))):
+                raise TypeError(f"{name} is {value!r}")
+        return cls(**known, at_least=tuple(content.get("at_least", ())))
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is to be known of a student, and when that is enough.
+
+    Attributes:
+        limits: The quantities wanted, by name, and the limit of each; `None`
+            where there is none. One that is passed decides: the others are
+            then not measured.
+        quantization: Of the file that is converted.
+        num_threads: Threads of the runtime, for `latency_ms`.
+        every: Measure every quantity, whatever limit is passed.
+    """
+
+    limits: Mapping[str, float | None]
+    quantization: str = "float32"
+    num_threads: int = 1
+    every: bool = False
+
+    def __post_init__(self) -> None:
+        for name in self.limits:
+            check_choice("Wanted", "limits", name, QUANTITIES)
+
+
+def overruns(
+    limits: Mapping[str, float | None], costs: Mapping[str, Any]
+) -> dict[str, float]:
+    """Return how far each limit that is passed is passed, as a share of it.
+
+    Args:
+        limits: By name; `None` is no limit.
+        costs: What was measured, by name; what is missing passes no limit,
+            and NaN passes every one.
+    """
+    shares = {
+        name: math.inf if math.isnan(value) else value / limit - 1.0
+        for name, limit in limits.items()
+        if limit is not None and (value := costs.get(name)) is not None
+    }
+    return {name: share for name, share in shares.items() if share > 0.0}

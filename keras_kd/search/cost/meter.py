@@ -1,0 +1,129 @@
+"""What is measured of one student, the cheapest first."""
+
+import dataclasses
+import functools
+from importlib import metadata
+from typing import Any
+
+from keras_kd.export.conversion import Converter
+from keras_kd.export.signature import exportable
+from keras_kd.export.signature import read_signature
+from keras_kd.search.cost import quantities
+from keras_kd.search.cost.architecture import architecture_key
+from keras_kd.search.cost.measurement import OF_FILE
+from keras_kd.search.cost.measurement import Measurement
+from keras_kd.search.cost.measurement import Wanted
+from keras_kd.search.cost.measurement import overruns
+
+# What has no value while an input's size is open.
+_OF_FIXED_SIZES = {"flops", "peak_memory_bytes", "latency_ms"}
+
+
+class Meter:
+    """Measures a student, no further than it takes.
+
+    Args:
+        student: A built `keras.Model` or a `keras_kd.Distiller`.
+        wanted: What is to be known of it.
+
+    Raises:
+        TypeError: If `student` is not a Keras model.
+        ValueError: If it is not built, or if an open input size leaves
+            undecided what is wanted.
+    """
+
+    def __init__(self, student: Any, wanted: Wanted) -> None:
+        self._student = exportable(student)
+        self._wanted = wanted
+        specs = read_signature(self._student, "Budget").specs
+        self._open = any(None in spec.shape[1:] for spec in specs)
+        if self._open:
+            quantities.refuse_open(
+                self._student, sorted(_OF_FIXED_SIZES & wanted.limits.keys())
+            )
+
+    def key(self) -> str:
+        """Return what the ledger finds the student by."""
+        parts = [
+            architecture_key(self._student),
+            self._wanted.quantization,
+            f"{self._wanted.num_threads} threads",
+            _versions(),
+        ]
+        return ", ".join(parts)
+
+    def is_done(self, known: Measurement) -> bool:
+        """Whether nothing is left to measure."""
+        return self._is_decided(known) or not self._missing(known)
+
+    def complete(self, known: Measurement, converter: Converter) -> Measurement:
+        """Return `known` and what was missing, the cheapest first.
+
+        Args:
+            known: What stands in the ledger; it is not measured again, so
+                that no verdict changes.
+            converter: The process to convert in.
+
+        Raises:
+            ValueError: If the student cannot be measured.
+            RuntimeError: If the converter refuses it.
+        """
+        for step in (self._weigh, self._count):
+            if self.is_done(known):
+                return known
+            known = step(known)
+        if self.is_done(known) or not OF_FILE & self._missing(known):
+            return known
+        return self._convert(known, converter)
+
+    def _weigh(self, known: Measurement) -> Measurement:
+        """Count the weights, and the bytes that they take at least."""
+        count = quantities.num_params(self._student)
+        known = dataclasses.replace(known, num_params=count)
+        bound = quantities.least_bytes(self._student, self._wanted.quantization)
+        limit = self._wanted.limits.get("size_bytes")
+        if known.size_bytes is None and limit and bound > limit:
+            return dataclasses.replace(
+                known, size_bytes=bound, at_least=("size_bytes",)
+            )
+        return known
+
+    def _count(self, known: Measurement) -> Measurement:
+        if "flops" not in self._missing(known):
+            return known
+        return dataclasses.replace(known, flops=quantities.flops(self._student))
+
+    def _convert(self, known: Measurement, converter: Converter) -> Measurement:
+        with quantities.converted(
+            self._student, self._wanted.quantization, converter
+        ) as path:
+            if known.size_bytes is None or "size_bytes" in known.at_least:
+                known = dataclasses.replace(
+                    known, size_bytes=path.stat().st_size, at_least=()
+                )
+            if known.peak_memory_bytes is None and not self._open:
+                known = dataclasses.replace(
+                    known, peak_memory_bytes=quantities.memory(path)
+                )
+            if self.is_done(known) or "latency_ms" not in self._missing(known):
+                return known
+            limit = self._wanted.limits.get("latency_ms")
+            taken = quantities.latency(path, self._wanted.num_threads, limit)
+            return dataclasses.replace(known, latency_ms=taken)
+
+    def _missing(self, known: Measurement) -> set[str]:
+        exact = known.to_dict().keys() - set(known.at_least)
+        return self._wanted.limits.keys() - exact
+
+    def _is_decided(self, known: Measurement) -> bool:
+        """Whether a limit is passed, and no other is asked for."""
+        if self._wanted.every:
+            return False
+        return bool(overruns(self._wanted.limits, known.to_dict()))
+
+
+@functools.cache
+def _versions() -> str:
+    """Name what converts and what runs; looking it up takes milliseconds."""
+    tools = ("tensorflow", "ai-edge-litert")
+    return ", ".join(f"{tool} {metadata.version(tool)}" for tool in tools)

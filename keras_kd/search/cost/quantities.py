@@ -1,0 +1,197 @@
+"""How each quantity of an untrained student is taken."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_kd.core.checks import requirement
+from keras_kd.evaluation.flops import count_flops
+from keras_kd.evaluation.litert_runner import file_latency
+from keras_kd.export.context import read_context
+from keras_kd.export.conversion import Converter
+from keras_kd.export.conversion import convert_student
+from keras_kd.export.examples import random_examples
+from keras_kd.search.cost.memory import peak_memory
+
+_SUBJECT = "Budget"
+_TIMEOUT = 120.0
+# Enough for the converter; the ranges it finds change no size.
+_CALIBRATION_EXAMPLES = 8
+_ROUNDS = 3
+_RUNS = 50
+_ROUND_MS = 200.0
+# So far from the limit no further round can change the verdict.
+_CLEAR = 2.0
+# Layers whose kernels no converter folds away, merges or drops.
+_KERNELS = (
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Dense,
+)
+_BYTES_PER_WEIGHT = {
+    "float32": 4,
+    "float16": 2,
+    "dynamic_range": 1,
+    "int8": 1,
+}
+
+
+def num_params(student: keras.Model) -> int:
+    """Return the number of all weights."""
+    return sum(int(np.prod(weight.shape)) for weight in student.weights)
+
+
+def least_bytes(student: keras.Model, quantization: str) -> int:
+    """Return bytes that the student's file has at least.
+
+    The kernels of the plain layers of a Functional or Sequential model, at
+    the smallest that `quantization` makes of a weight. What a converter can
+    fold, share or drop does not count, so that no student which fits is
+    taken for too large.
+
+    Args:
+        student: A built model.
+        quantization: `"float32"`, `"float16"`, `"dynamic_range"`, `"int8"`.
+    """
+    if not isinstance(student, (keras.Sequential, keras.Function)):
+        return 0
+    if type(student).call.__module__.partition(".")[0] != "keras":
+        return 0
+    kernels = {
+        id(layer._kernel): int(np.prod(layer._kernel.shape))
+        for layer in student.layers
+        if type(layer) in _KERNELS and layer.quantization_mode is None
+    }
+    return sum(kernels.values()) * _BYTES_PER_WEIGHT[quantization]
+
+
+def flops(student: keras.Model) -> int:
+    """Return the floating-point operations of one example.
+
+    Raises:
+        ValueError: If TensorFlow cannot count them.
+    """
+    context = read_context(_SUBJECT, student)
+    example = context.signature.build(random_examples(context, 1))
+    count = count_flops(
+        tf.function(lambda x: student(x, training=False)), example
+    )
+    if count is None:
+        raise ValueError(
+            requirement(
+                _SUBJECT,
+                "student",
+                "a model whose operations TensorFlow can count, for `flops`",
+                student,
+                "Limit `num_params` or `latency_ms` instead.",
+            )
+        )
+    return count
+
+
+@contextmanager
+def converted(
+    student: keras.Model, quantization: str, converter: Converter
+) -> Iterator[Path]:
+    """Yield the student's `.tflite` file, in a scratch folder.
+
+    Args:
+        student: A built model; as it was afterwards.
+        quantization: `"float32"`, `"float16"`, `"dynamic_range"`, `"int8"`.
+        converter: The process that converts.
+
+    Raises:
+        ValueError: If the student cannot be exported.
+        RuntimeError: If the converter refuses, crashes or takes two minutes.
+    """
+    context = read_context(_SUBJECT, student)
+    # A new process imports TensorFlow while the student is written here.
+    converter.start()
+    calibration = None
+    if quantization == "int8":
+        calibration = random_examples(context, _CALIBRATION_EXAMPLES)
+    with tempfile.TemporaryDirectory(prefix="keras_kd_budget_") as folder:
+        path = Path(folder) / "student.tflite"
+        with _as_if_trained(student):
+            convert_student(
+                context,
+                {quantization: path},
+                calibration,
+                timeout=_TIMEOUT,
+                converter=converter,
+            )
+        yield path
+
+
+def memory(path: Path) -> int:
+    """Return the most bytes of activations alive at once in a file."""
+    return peak_memory(path.read_bytes())
+
+
+def latency(path: Path, num_threads: int, limit: float | None) -> float:
+    """Return the median milliseconds of one example.
+
+    The smallest of a few medians, as other work on the machine only adds to
+    them; the first is enough where it is twice the limit, or half of it.
+
+    Args:
+        path: A `.tflite` file.
+        num_threads: Threads of the LiteRT runtime.
+        limit: What it is compared with, if anything.
+    """
+    best = file_latency(path, 1, num_threads).p50_ms
+    runs = int(np.clip(_ROUND_MS / best, 5, _RUNS))
+    for _ in range(_ROUNDS):
+        if limit and not limit / _CLEAR < best < limit * _CLEAR:
+            break
+        best = min(best, file_latency(path, runs, num_threads).p50_ms)
+    return best
+
+
+def refuse_open(student: keras.Model, names: list[str]) -> None:
+    """Refuse to measure what depends on a size that is not fixed.
+
+    Raises:
+        ValueError: Names what was asked for.
+    """
+    if names:
+        raise ValueError(
+            requirement(
+                _SUBJECT,
+                "student",
+                f"a model of fixed input sizes, for {', '.join(names)}",
+                student,
+                "Give its `keras.Input` the sizes that the device will see.",
+            )
+        )
+
+
+@contextmanager
+def _as_if_trained(student: keras.Model) -> Iterator[None]:
+    """Make the weights differ from each other for a while.
+
+    An untrained student's biases are all zero and its normalizations do
+    nothing: the converter stores equal vectors once and leaves out what has
+    no effect, and the file would be smaller than the trained student's, by
+    0.2 to 11 % in the families of `keras_kd.students`.
+    """
+    generator = np.random.default_rng(0)
+    before: list[tuple[Any, np.ndarray]] = []
+    try:
+        for weight in student.weights:
+            value = keras.ops.convert_to_numpy(weight)
+            if "float" not in value.dtype.name:
+                continue
+            before.append((weight, value.copy()))
+            noise = generator.uniform(1e-3, 2e-3, value.shape)
+            weight.assign(value + noise.astype(value.dtype))
+        yield
+    finally:
+        for weight, value in before:
+            weight.assign(value)

@@ -1,0 +1,1 @@
+"""What a search tries next, and what it knows, on disk at any moment."""

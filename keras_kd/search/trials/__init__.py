@@ -1,0 +1,1 @@
+"""One trial: its student, its Distiller, its training."""

@@ -1,0 +1,159 @@
+"""The task's loss, told from the student's head and the labels' shape."""
+
+from typing import Any
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from keras_kd.core.checks import requirement
+from keras_kd.core.joined import unpack
+
+_SPARSE = keras.losses.SparseCategoricalCrossentropy
+_DENSE = keras.losses.CategoricalCrossentropy
+_BINARY = keras.losses.BinaryCrossentropy
+
+
+class Head(NamedTuple):
+    """What a student returns.
+
+    Attributes:
+        kinds: The kind of each output, as `keras_kd.core.heads` names them.
+        shape: Shape of one example's output, of the first output.
+    """
+
+    kinds: tuple[str | None, ...]
+    shape: tuple[int | None, ...]
+
+    @classmethod
+    def of(cls, distiller: Any) -> "Head":
+        """Read the head of a Distiller's student."""
+        tap = distiller.student_tap
+        first = keras.tree.flatten(tap.spec.predictions)[0]
+        return cls(tuple(tap.kinds), tuple(first.shape[1:]))
+
+
+class Labels(NamedTuple):
+    """What the labels of a data set look like.
+
+    Attributes:
+        shape: Shape of one example's label; `None` where nobody knows.
+        known: Whether there are labels at all.
+    """
+
+    shape: tuple[int | None, ...] | None = None
+    known: bool = True
+
+
+def first_parts(data: Any) -> tuple[Any, Any]:
+    """Return x and y of a data set, or of what its batches look like.
+
+    Args:
+        data: A `tf.data.Dataset`, a `PyDataset`, or arrays `x`, `(x, y)`.
+    """
+    if isinstance(data, tf.data.Dataset):
+        data = data.element_spec
+    elif isinstance(data, keras.utils.PyDataset):
+        data = data[0]
+    if not isinstance(data, tuple):
+        return data, None
+    return data[0], data[1] if len(data) > 1 else None
+
+
+def is_joined(data: Any) -> bool:
+    """Tell whether a teacher's outputs travel with the data."""
+    return unpack(first_parts(data)[0])[1] is not None
+
+
+def labels_of(data: Any) -> Labels:
+    """Tell what the labels of a data set look like."""
+    y = first_parts(data)[1]
+    if y is None:
+        return Labels(known=False)
+    leaves = keras.tree.flatten(y)
+    shape = getattr(leaves[0], "shape", None)
+    if len(leaves) > 1 or shape is None:
+        return Labels()
+    if isinstance(shape, tf.TensorShape):
+        if shape.rank is None:
+            return Labels()
+        shape = shape.as_list()
+    return Labels(tuple(shape[1:]))
+
+
+def task_loss(head: Head, labels: Labels) -> Any:
+    """Decide the cross-entropy of a search.
+
+    Args:
+        head: What the student returns.
+        labels: What the data says.
+
+    Raises:
+        ValueError: If they do not tell.
+    """
+    kind = head.kinds[0]
+    if not labels.known:
+        raise _undecided(
+            "data without labels",
+            "Give labels, or learn from the teacher alone: fix `alpha` with "
+            '`hyperparameters.Fixed("alpha", 1.0)`.',
+        )
+    if len(head.kinds) > 1 or labels.shape is None:
+        raise _undecided("several outputs, or labels of unknown shape")
+    if kind is None:
+        raise _undecided("a student whose head tells no logits")
+    from_logits = kind.endswith("logits")
+    if kind.startswith("binary"):
+        if _strip(labels.shape) == _strip(head.shape):
+            return _BINARY(from_logits=from_logits)
+    elif _strip(labels.shape) == _strip(head.shape[:-1]):
+        return _SPARSE(from_logits=from_logits)
+    elif labels.shape == head.shape:
+        return _DENSE(from_logits=from_logits)
+    raise _undecided(
+        f"labels of shape (batch, {_show(labels.shape)}) and outputs of shape "
+        f"(batch, {_show(head.shape)})"
+    )
+
+
+def fitting_metrics(metrics: Any, head: Head) -> Any:
+    """Return metrics of a trial's own, `"accuracy"` at the right threshold.
+
+    Keras' `"accuracy"` of one unit counts outputs above 0.5, which is the
+    wrong line for logits.
+    """
+
+    def fresh(metric: Any) -> Any:
+        if isinstance(metric, keras.metrics.Metric):
+            config = keras.metrics.serialize(metric)
+            return keras.metrics.deserialize(config)
+        if metric == "accuracy" and head.kinds == ("binary_logits",):
+            return keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)
+        return metric
+
+    if metrics is None:
+        return None
+    made = keras.tree.map_structure(fresh, metrics)
+    return list(made) if isinstance(made, tuple) else made
+
+
+def _strip(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    """Drop the last axis when it is one: labels come with it and without."""
+    return shape[:-1] if shape and shape[-1] == 1 else shape
+
+
+def _show(shape: tuple[int | None, ...]) -> str:
+    return ", ".join(map(str, shape)) or "no axes"
+
+
+def _undecided(received: str, advice: str = "") -> ValueError:
+    return ValueError(
+        requirement(
+            "StudentTuner",
+            "loss",
+            "given where head and labels do not tell it",
+            None,
+            f"There are {received}. "
+            + (advice or "Give `loss=`, as `compile` takes it."),
+        )
+    )
