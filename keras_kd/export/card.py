@@ -17,7 +17,7 @@ from keras_kd.evaluation.tflite_file import inlined
 from keras_kd.evaluation.tflite_file import looks_whole
 from keras_kd.evaluation.tflite_file import read_file
 from keras_kd.evaluation.tflite_file import split
-from keras_kd.export.contents import Contents
+from keras_kd.export.context import Context
 
 # Name of the metadata buffer.
 _NAME = "keras_kd"
@@ -75,18 +75,16 @@ def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
     return dict(card)
 
 
-def add_card(
-    path: Path, student: keras.Model, quantization: str, contents: Contents
-) -> None:
+def add_card(context: Context, path: Path, quantization: str) -> None:
     """Put a card into a file, in place.
 
     Args:
+        context: What the file is about.
         path: What the converter made.
-        student: The model, without what `contents` put in front of it.
         quantization: What was asked for.
-        contents: What else is in the file.
     """
     content = inlined(path.read_bytes())
+    student = context.student
     card = {
         "format": _FORMAT,
         "quantization": quantization,
@@ -96,10 +94,10 @@ def add_card(
             "weights_sha256": _weights_sha256(student),
         },
         **_ends(content),
-        "labels": contents.labels and list(contents.labels),
+        "labels": context.labels and list(context.labels),
         "preprocessing": [
             _described(layer)
-            for layer in contents.preprocess
+            for layer in context.preprocess
             if isinstance(layer, keras.Layer)
         ],
         "content_sha256": hashlib.sha256(content).hexdigest(),

@@ -4,14 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from keras_kd.core.checks import check_number
-from keras_kd.core.checks import requirement
 from keras_kd.core.errors import ExportMismatchError
 from keras_kd.core.files import size_bytes
 from keras_kd.export.comparison import Tally
 from keras_kd.export.comparison import compare
+from keras_kd.export.context import Context
 from keras_kd.export.conversion.precision import is_mixed
 from keras_kd.export.conversion.result import check_floats
 from keras_kd.export.conversion.result import open_converted
@@ -28,8 +26,6 @@ from keras_kd.export.layer_errors import worded
 from keras_kd.export.layer_errors import worst_layers
 from keras_kd.export.opened import OpenedFile
 from keras_kd.export.opened import open_file
-from keras_kd.export.signature import Signature
-from keras_kd.export.signature import read_signature
 from keras_kd.export.verification import Verification
 from keras_kd.quantization import is_quantize_aware
 
@@ -43,62 +39,59 @@ _COARSEST = 1 / 8
 
 
 def check_file(
+    context: Context,
     path: Path,
-    student: keras.Model,
     dataset: Any,
     demands: Demands,
     *,
-    subject: str,
     num_examples: int | None = NUM_EXAMPLES,
 ) -> Verification:
     """Check a file's types where a quantization is demanded, then its outputs.
 
     Args:
+        context: The student, and what is in front of it in the file.
         path: The file or folder.
-        student: The model, with what is in front of it in the file.
         dataset: See `keras_kd.export.verify`; `Examples` that were read from
             one, `None` for random inputs, `False` to compare nothing.
         demands: What the file has to fulfil.
-        subject: Who asks, for the error messages.
         num_examples: See `keras_kd.export.verify`.
 
     Raises:
         ValueError: If the file is damaged or the data does not fit.
         ExportMismatchError: If the file does not pass.
     """
-    signature = read_signature(student, subject)
     if demands.quantization is None:
-        file = open_file(path, subject)
+        file = open_file(path, context.subject)
     else:
-        kind = made_kind(student, demands.quantization)
-        file = open_converted(path, signature, kind, subject)
+        kind = made_kind(context.student, demands.quantization)
+        file = open_converted(context, path, kind)
         if kind == MIXED:
-            check_floats(file, student, subject)
+            check_floats(context, file)
     tolerance = demands.tolerance
-    share = _default(file, student) if tolerance is None else tolerance
+    share = _default(context, file) if tolerance is None else tolerance
     if dataset is False:
         return _summary(path, file, 0, {}, share)
-    examples = _examples(student, signature, dataset, num_examples, subject)
+    examples = _examples(context, dataset, num_examples)
     try:
-        tallies = compare(student, file.predict, signature, examples)
+        tallies = compare(context, file.predict, examples)
     except (RuntimeError, ValueError) as error:
         raise ExportMismatchError(
-            f"`{subject}`: the {file.kind} file cannot do what the student "
-            f"does: {error}"
+            f"`{context.subject}`: the {file.kind} file cannot do what the "
+            f"student does: {error}"
         ) from error
     result = _summary(path, file, len(examples), tallies, share)
     problem = _too_different(file, tallies, share)
     if not problem and dataset is not None and tolerance is None:
         problem = _too_many_changed(result)
     if not problem:
-        problem = _too_inaccurate(result, demands.max_accuracy_loss, subject)
+        problem = _too_inaccurate(context, result, demands.max_accuracy_loss)
     if problem:
-        why = _explanation(path, file, student, examples, subject)
-        raise _mismatch(subject, result, problem, why)
+        why = _explanation(context, path, file, examples)
+        raise _mismatch(context, result, problem, why)
     return replace(result, passed=True)
 
 
-def check_tolerance(tolerance: float | None, subject: str) -> None:
+def check_tolerance(context: Context, tolerance: float | None) -> None:
     """Check a tolerance, before anything is converted.
 
     Raises:
@@ -106,33 +99,24 @@ def check_tolerance(tolerance: float | None, subject: str) -> None:
         ValueError: If it is not above 0.
     """
     if tolerance is not None:
-        check_number(subject, "tolerance", tolerance, above=0)
+        check_number(context.subject, "tolerance", tolerance, above=0)
 
 
-def _default(file: OpenedFile, student: keras.Model) -> float:
+def _default(context: Context, file: OpenedFile) -> float:
     """Return the tolerance of a kind of file."""
     share = KINDS[file.kind].tolerance
-    if file.kind in ("int8", MIXED) and is_quantize_aware(student):
+    if file.kind in ("int8", MIXED) and is_quantize_aware(context.student):
         return _AWARE_TOLERANCE
-    return max(share, _MIXED_TOLERANCE) if is_mixed(student) else share
+    return max(share, _MIXED_TOLERANCE) if is_mixed(context.model) else share
 
 
-def _examples(
-    student: keras.Model,
-    signature: Signature,
-    dataset: Any,
-    count: int | None,
-    subject: str,
-) -> Examples:
+def _examples(context: Context, dataset: Any, count: int | None) -> Examples:
     """Return what to compare on: the data given, or random inputs."""
     if isinstance(dataset, Examples):
         return dataset
     if dataset is None:
-        count = count or NUM_EXAMPLES
-        return Examples(random_examples(student, signature, count, subject))
-    return collect(
-        dataset, signature, count, subject=subject, argument="dataset"
-    )
+        return Examples(random_examples(context, count or NUM_EXAMPLES))
+    return collect(context, dataset, count, "dataset")
 
 
 def _too_different(
@@ -170,20 +154,17 @@ def _too_many_changed(result: Verification) -> str:
 
 
 def _too_inaccurate(
-    result: Verification, most: float | None, subject: str
+    context: Context, result: Verification, most: float | None
 ) -> str:
     """Word a loss of accuracy that is too large, if it is."""
     if most is None:
         return ""
     difference = result.accuracy_difference
     if difference is None:
-        raise ValueError(
-            requirement(
-                subject,
-                "dataset",
-                "labelled with classes for `max_accuracy_loss`",
-                "no labels that fit the student's one output",
-            )
+        raise context.refusal(
+            "dataset",
+            "labelled with classes for `max_accuracy_loss`",
+            "no labels that fit the student's one output",
         )
     # The shares are counts over one count: a hair is no example.
     if -difference <= most + 1e-9:
@@ -196,29 +177,25 @@ def _too_inaccurate(
 
 
 def _explanation(
-    path: Path,
-    file: OpenedFile,
-    student: keras.Model,
-    examples: Examples,
-    subject: str,
+    context: Context, path: Path, file: OpenedFile, examples: Examples
 ) -> str:
     """Name the layers that lose most, where rounding is the likely cause."""
     if not KINDS[file.kind].rounds:
         return ""
     try:
-        return worded(worst_layers(path, student, examples, subject))
+        return worded(worst_layers(context, path, examples))
     except (RuntimeError, ValueError) as error:
         # What was found must not be lost to what only explains it.
         return f"Its layers could not be compared: {str(error)[:200]}"
 
 
 def _mismatch(
-    subject: str, result: Verification, problem: str, why: str
+    context: Context, result: Verification, problem: str, why: str
 ) -> ExportMismatchError:
     """Word a file that does not pass; the numbers go along."""
     sentences = [
-        f"`{subject}`: the {result.kind} file does not behave like the "
-        f"student: {problem}.",
+        f"`{context.subject}`: the {result.kind} file does not behave like "
+        f"the student: {problem}.",
         why,
         KINDS[result.kind].advice,
         "A larger `tolerance` accepts it.",

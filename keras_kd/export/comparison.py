@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_kd.export.context import Context
 from keras_kd.export.examples import Examples
-from keras_kd.export.signature import Signature
 from keras_kd.export.signature import named_outputs
 
 Arrays = Mapping[str, np.ndarray]
@@ -111,17 +111,15 @@ def _classes(labels: np.ndarray, shape: tuple[int, ...]) -> Any:
 
 
 def compare(
-    student: keras.Model,
+    context: Context,
     predict: Callable[[Arrays], Arrays],
-    signature: Signature,
     examples: Examples,
 ) -> dict[str, Tally]:
     """Run the student and a file on the same examples.
 
     Args:
-        student: The model.
+        context: The student.
         predict: The file: outputs by name from inputs by name.
-        signature: The student's inputs.
         examples: Inputs and, where there are any, labels.
 
     Returns:
@@ -131,20 +129,20 @@ def compare(
         ValueError: If the file's outputs have other names or shapes.
     """
     with _full_precision():
-        return _compare(student, predict, signature, examples)
+        return _compare(context, predict, examples)
 
 
 def _compare(
-    student: keras.Model,
+    context: Context,
     predict: Callable[[Arrays], Arrays],
-    signature: Signature,
     examples: Examples,
 ) -> dict[str, Tally]:
     tallies: dict[str, Tally] = {}
     for first in range(0, len(examples), _BATCH):
         at = slice(first, first + _BATCH)
         part = {name: value[at] for name, value in examples.inputs.items()}
-        outputs = named_outputs(student(signature.build(part), training=False))
+        x = context.signature.build(part)
+        outputs = named_outputs(context.model(x, training=False))
         expected = {
             name: np.asarray(keras.ops.convert_to_numpy(value), "float64")
             for name, value in outputs.items()

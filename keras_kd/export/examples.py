@@ -1,5 +1,6 @@
 """Examples that a conversion is calibrated on and compared with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,9 +8,8 @@ import keras
 import numpy as np
 
 from keras_kd.core.batches import batches
-from keras_kd.core.checks import requirement
+from keras_kd.export.context import Context
 from keras_kd.export.signature import InputSpec
-from keras_kd.export.signature import Signature
 
 # Fewer examples leave most activation ranges unseen; the published advice
 # is 100 to 500.
@@ -38,22 +38,20 @@ class Examples:
 
 
 def collect(
+    context: Context,
     dataset: Any,
-    signature: Signature,
     limit: int | None,
-    *,
-    subject: str,
     argument: str,
+    *,
     raw: bool = False,
 ) -> Examples:
     """Return the first examples of a dataset, as the student's files take them.
 
     Args:
+        context: What the file takes.
         dataset: Any form that `keras_kd.core.batches` takes.
-        signature: The student's inputs.
         limit: Most examples to read; `None` for all.
-        subject: Who asks, for the error messages.
-        argument: Which of its arguments `dataset` is.
+        argument: The user's name of `dataset`, for the errors.
         raw: Whether to keep the dataset's own types.
 
     Returns:
@@ -66,34 +64,34 @@ def collect(
     parts: list[dict[str, np.ndarray]] = []
     labels: list[Any] = []
     count = 0
-    for x, y, _ in batches(dataset, subject=subject):
-        part = signature.named(x, subject, argument)
+    for x, y, _ in batches(dataset, subject=context.subject):
+        part = _named(context, x, argument)
         parts.append(part)
         labels.append(y)
         count += len(next(iter(part.values())))
         if limit is not None and count >= limit:
             break
+    specs = context.signature.specs
     arrays = {
         spec.name: np.concatenate([part[spec.name] for part in parts])[:limit]
-        for spec in signature.specs
+        for spec in specs
     }
-    for spec in signature.specs:
-        _check_values(spec, arrays[spec.name], subject, argument)
+    for spec in specs:
+        _check_values(context, spec, arrays[spec.name], argument)
     kept = None
     if all(isinstance(y, np.ndarray) for y in labels):
         kept = np.concatenate(labels)[:limit]
-    return Examples(arrays if raw else cast(arrays, signature), kept)
+    return Examples(arrays if raw else cast(context, arrays), kept)
 
 
 def calibration_examples(
-    dataset: Any, signature: Signature, subject: str
+    context: Context, dataset: Any
 ) -> dict[str, np.ndarray]:
     """Return calibration examples as the converter takes them.
 
     Args:
+        context: What the file takes.
         dataset: What the user gave as `calibration`.
-        signature: The student's inputs.
-        subject: Who asks, for the error messages.
 
     Raises:
         ValueError: As `collect`, and if whole numbers come where the student
@@ -101,14 +99,9 @@ def calibration_examples(
             than `MIN_CALIBRATION` examples.
     """
     arrays = collect(
-        dataset,
-        signature,
-        NUM_CALIBRATION,
-        subject=subject,
-        argument="calibration",
-        raw=True,
+        context, dataset, NUM_CALIBRATION, "calibration", raw=True
     ).inputs
-    for spec in signature.specs:
+    for spec in context.signature.specs:
         value = arrays[spec.name]
         is_float = "float" in spec.dtype
         expected = received = advice = ""
@@ -128,15 +121,11 @@ def calibration_examples(
             received = f"{value.min():g} everywhere"
             advice = "The ranges of int8 are taken from it."
         if expected:
-            raise ValueError(
-                requirement(subject, "calibration", expected, received, advice)
-            )
-    return cast(arrays, signature)
+            raise context.refusal("calibration", expected, received, advice)
+    return cast(context, arrays)
 
 
-def verification_examples(
-    dataset: Any, signature: Signature, subject: str
-) -> Any:
+def verification_examples(context: Context, dataset: Any) -> Any:
     """Read what the user gave as `verify` before anything is converted.
 
     `None` and `False` are returned as they are: random inputs, and none.
@@ -146,15 +135,11 @@ def verification_examples(
     """
     if dataset is None or dataset is False:
         return dataset
-    return collect(
-        dataset, signature, NUM_EXAMPLES, subject=subject, argument="verify"
-    )
+    return collect(context, dataset, NUM_EXAMPLES, "verify")
 
 
-def random_examples(
-    student: keras.Model, signature: Signature, count: int, subject: str
-) -> dict[str, np.ndarray]:
-    """Make inputs of the student's shapes and types from a fixed seed.
+def random_examples(context: Context, count: int) -> dict[str, np.ndarray]:
+    """Make inputs of a file's shapes and types from a fixed seed.
 
     Real inputs are uniform in [0, 1), bytes over all of theirs; other whole
     numbers are below the smallest vocabulary of the student's `Embedding`
@@ -166,55 +151,90 @@ def random_examples(
     generator = np.random.default_rng(0)
     sizes = [
         layer.input_dim
-        for layer in student._flatten_layers()
+        for layer in context.model._flatten_layers()
         if isinstance(layer, keras.layers.Embedding)
     ]
+    specs = context.signature.specs
     # A subclassed model takes indices as float32, for want of an Input.
-    indices = sizes and all("float" in spec.dtype for spec in signature.specs)
+    indices = sizes and all("float" in spec.dtype for spec in specs)
     arrays: dict[str, np.ndarray] = {}
-    for spec in signature.specs:
+    for spec in specs:
         shape = [count, *(size or _OPEN_SIZE for size in spec.shape[1:])]
         if spec.dtype == "string":
             expected = "a dataset for a student that takes text"
-            raise ValueError(requirement(subject, "verify", expected, None))
+            raise context.refusal("verify", expected, None)
         if "float" in spec.dtype and not indices:
             arrays[spec.name] = generator.random(shape)
         elif spec.dtype == "uint8" and not sizes:
             arrays[spec.name] = generator.integers(0, 256, shape)
         else:
             arrays[spec.name] = generator.integers(0, min(sizes or [2]), shape)
-    return cast(arrays, signature)
+    return cast(context, arrays)
 
 
 def cast(
-    arrays: dict[str, np.ndarray], signature: Signature
+    context: Context, arrays: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Return inputs in the types that the student's files take."""
     return {
         spec.name: arrays[spec.name].astype(
             "float32" if "float" in spec.dtype else spec.dtype
         )
-        for spec in signature.specs
+        for spec in context.signature.specs
     }
 
 
+def _named(context: Context, x: Any, argument: str) -> dict[str, Any]:
+    """Return one batch of inputs by name, with shapes checked."""
+    specs = context.signature.specs
+    if isinstance(x, Mapping):
+        values = [x.get(spec.key, x.get(spec.name)) for spec in specs]
+        complete = not any(value is None for value in values)
+    else:
+        values = list(x) if isinstance(x, (list, tuple)) else [x]
+        complete = len(values) == len(specs)
+    if not complete:
+        keys = ", ".join(repr(spec.key) for spec in specs)
+        received = list(x) if isinstance(x, Mapping) else len(values)
+        raise context.refusal(
+            argument, f"batches with the inputs {keys}", received
+        )
+    return {
+        spec.name: _fitting(context, spec, np.asarray(value), argument)
+        for spec, value in zip(specs, values, strict=True)
+    }
+
+
+def _fitting(
+    context: Context, spec: InputSpec, value: np.ndarray, argument: str
+) -> np.ndarray:
+    """Return `value` when it has the shape of `spec`, batch size aside."""
+    fits = value.ndim == len(spec.shape) and all(
+        want is None or want == size
+        for want, size in zip(spec.shape[1:], value.shape[1:], strict=True)
+    )
+    if not fits:
+        raise context.refusal(
+            argument,
+            f"batches of shape {spec.shape} for `{spec.key}`",
+            value.shape,
+            "The first axis counts examples.",
+        )
+    return value
+
+
 def _check_values(
-    spec: InputSpec, value: np.ndarray, subject: str, argument: str
+    context: Context, spec: InputSpec, value: np.ndarray, argument: str
 ) -> None:
     """Refuse what no converter notices: NaN calibrates to a float model."""
     if value.dtype.kind not in "fiub":
         expected = f"numbers for `{spec.key}`"
-        raise ValueError(
-            requirement(subject, argument, expected, value.dtype.name)
-        )
+        raise context.refusal(argument, expected, value.dtype.name)
     if not np.isfinite(value).all():
         bad = int(np.count_nonzero(~np.isfinite(value)))
-        raise ValueError(
-            requirement(
-                subject,
-                argument,
-                f"finite for `{spec.key}`",
-                f"{bad} values that are NaN or infinite",
-                "Check the preprocessing.",
-            )
+        raise context.refusal(
+            argument,
+            f"finite for `{spec.key}`",
+            f"{bad} values that are NaN or infinite",
+            "Check the preprocessing.",
         )

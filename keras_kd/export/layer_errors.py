@@ -12,13 +12,13 @@ import numpy as np
 
 from keras_kd.evaluation.litert_tensors import OpenTensors
 from keras_kd.evaluation.tflite_file import read_file
+from keras_kd.export.context import Context
 from keras_kd.export.conversion.parent import convert_all
 from keras_kd.export.conversion.precision import float32_arithmetic
 from keras_kd.export.conversion.process import Converter
 from keras_kd.export.conversion.recurrent import unrolled
 from keras_kd.export.conversion.trace import write_saved_model
 from keras_kd.export.examples import Examples
-from keras_kd.export.signature import read_signature
 
 # Enough for a mean error, few enough that all tensors fit in memory.
 _NUM_EXAMPLES = 32
@@ -51,7 +51,7 @@ class LayerError:
 
 
 def worst_layers(
-    path: Path, student: keras.Model, examples: Examples, subject: str
+    context: Context, path: Path, examples: Examples
 ) -> list[LayerError]:
     """Return the layers of a `.tflite` file that lose most, worst first.
 
@@ -60,10 +60,9 @@ def worst_layers(
     both.
 
     Args:
+        context: The student, and what is in front of it in the file.
         path: The file.
-        student: The model, with what is in front of it in the file.
         examples: What both are run on; the first 32 are used.
-        subject: Who asks, for the error messages.
 
     Raises:
         RuntimeError: If the converter fails.
@@ -71,7 +70,7 @@ def worst_layers(
     part = {k: v[:_NUM_EXAMPLES] for k, v in examples.inputs.items()}
     file = OpenTensors(path)
     with tempfile.TemporaryDirectory(prefix="keras_kd_layers_") as name:
-        twin = OpenTensors(_float_twin(Path(name), file, student, subject))
+        twin = OpenTensors(_float_twin(context, Path(name), file))
         expected = twin.tensors(part)
     found = file.tensors(part)
     file.close()
@@ -80,7 +79,7 @@ def worst_layers(
         key: _error(found[key], expected[key])
         for key in expected.keys() & found.keys()
     }
-    return _ranked(path, errors, _Names(student))
+    return _ranked(path, errors, _Names(context.model))
 
 
 def worded(layers: list[LayerError]) -> str:
@@ -104,32 +103,24 @@ def worded(layers: list[LayerError]) -> str:
     return text
 
 
-def _float_twin(
-    folder: Path, file: OpenTensors, student: keras.Model, subject: str
-) -> Path:
+def _float_twin(context: Context, folder: Path, file: OpenTensors) -> Path:
     """Convert the student as the file was, without any rounding."""
     twin = folder / "float32.tflite"
     loops = "WHILE" in file.operators
     with Converter() as converter:
         converter.start()
         with (
-            float32_arithmetic(student),
-            contextlib.nullcontext() if loops else unrolled(student),
+            float32_arithmetic(context.model),
+            contextlib.nullcontext() if loops else unrolled(context.model),
         ):
             write_saved_model(
-                student,
+                context,
                 folder / "saved_model",
-                read_signature(student, subject).in_float32(),
+                context.signature.in_float32(),
                 file.input_details[0].shape[0],
-                subject,
             )
         convert_all(
-            folder,
-            {"float32": twin},
-            None,
-            timeout=_TIMEOUT,
-            subject=subject,
-            converter=converter,
+            context, folder, {"float32": twin}, None, converter, _TIMEOUT
         )
     return twin
 

@@ -10,20 +10,17 @@ from typing import Any
 
 import keras
 
-from keras_kd.core.checks import requirement
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import staged
 from keras_kd.core.imports import optional
 from keras_kd.export.check_file import check_file
 from keras_kd.export.check_file import check_tolerance
-from keras_kd.export.contents import read_contents
+from keras_kd.export.context import Context
+from keras_kd.export.context import read_context
 from keras_kd.export.conversion.precision import float32_arithmetic
 from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import Demands
-from keras_kd.export.signature import Signature
-from keras_kd.export.signature import exportable
 from keras_kd.export.signature import named_outputs
-from keras_kd.export.signature import read_signature
 from keras_kd.export.verification import Verification
 
 _SUBJECT = "export.onnx"
@@ -79,31 +76,25 @@ def onnx(
     ...     print(str(error).count("ends in"))
     1
     """
-    student = exportable(student)
-    read_signature(student, _SUBJECT)
-    contents = read_contents(student, preprocess, None, None, _SUBJECT)
-    front = contents.front(student)
-    signature = read_signature(front, _SUBJECT)
+    context = read_context(_SUBJECT, student, preprocess=preprocess)
     if Path(path).suffix != ".onnx" or Path(path).is_dir():
         expected = "the name of a file that ends in `.onnx`"
-        raise ValueError(requirement(_SUBJECT, "path", expected, str(path)))
-    check_tolerance(tolerance, _SUBJECT)
+        raise context.refusal("path", expected, str(path))
+    check_tolerance(context, tolerance)
     check_writable(path)
     for package in ("onnx", "onnxruntime", "tf2onnx"):
         optional(package, "onnx", _PURPOSE)
-    examples = verification_examples(verify, signature, _SUBJECT)
+    examples = verification_examples(context, verify)
     with staged(path) as scratch:
-        with float32_arithmetic(front):
-            _write(front, scratch, signature)
-        result = check_file(
-            scratch, front, examples, Demands(tolerance), subject=_SUBJECT
-        )
+        with float32_arithmetic(context.model):
+            _write(context, scratch)
+        result = check_file(context, scratch, examples, Demands(tolerance))
     return replace(result, path=str(path))
 
 
-def _write(student: keras.Model, path: Path, signature: Signature) -> None:
+def _write(context: Context, path: Path) -> None:
     """Write the file with the signature's names, unchecked."""
-    specs = signature.in_float32().tensor_specs(None)
+    specs = context.signature.in_float32().tensor_specs(None)
     # Numbers what it inserts from wherever its last file ended, and sorts
     # nodes by their names: `a__10` comes before `a__9`.
     tf2onnx_utils: Any = importlib.import_module("tf2onnx.utils")
@@ -112,8 +103,8 @@ def _write(student: keras.Model, path: Path, signature: Signature) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning)
             # Keras refuses a student that was built and never called.
-            outputs = student(_symbolic(specs[0]))
-            student.export(
+            outputs = context.model(_symbolic(specs[0]))
+            context.model.export(
                 path, format="onnx", verbose=False, input_signature=specs
             )
     except OSError:
@@ -139,7 +130,11 @@ def _rename(path: Path, outputs: list[str]) -> None:
     model = package.load(path)
     graph = model.graph
     graph.doc_string = ""  # the number of a trace
-    names = _Names([node.name for node in graph.output], outputs)
+    names = _Names(
+        [node.name for node in graph.output],
+        outputs,
+        {item.name for item in graph.initializer},
+    )
     for node in graph.node:
         node.name = names[node.name]
         node.input[:] = [names[name] for name in node.input]
@@ -150,6 +145,9 @@ def _rename(path: Path, outputs: list[str]) -> None:
         for size in end.type.tensor_type.shape.dim[:1]:
             if size.dim_param:
                 size.dim_param = "batch"
+    uses = dict.fromkeys(name for node in graph.node for name in node.input)
+    order = {name: place for place, name in enumerate(uses)}
+    graph.initializer.sort(key=lambda item: order.get(item.name, len(order)))
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
@@ -157,20 +155,26 @@ class _Names:
     """The names in a file, by what tf2onnx called things.
 
     tf2onnx numbers what it inserts, `name__7`, from wherever its last file
-    ended: here from 1, in the order of the file.
+    ended: here from 1, in the order of the file. Of equal constants it keeps
+    one, now under this name and now under that: here all are `constant__7`.
     """
 
-    def __init__(self, found: list[str], outputs: list[str]) -> None:
+    def __init__(
+        self, found: list[str], outputs: list[str], stored: set[str]
+    ) -> None:
         self._outputs = {name: name.split(":")[0] for name in found}
         if len(found) == len(outputs) == 1:
             # It keeps names of several outputs, and not that of one.
             self._outputs = {found[0]: outputs[0]}
+        self._stored = stored
         self._numbers: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> str:
-        return self._outputs.get(name) or re.sub(
-            r"(?<=__)\d+", self._renumbered, name
-        )
+        if name in self._outputs:
+            return self._outputs[name]
+        if name in self._stored:
+            name = re.sub(r"^.*(?=__\d+$)", "constant", name)
+        return re.sub(r"(?<=__)\d+", self._renumbered, name)
 
     def _renumbered(self, number: re.Match[str]) -> str:
         following = str(len(self._numbers) + 1)

@@ -5,15 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from keras_kd.core.checks import requirement
 from keras_kd.core.files import staged
 from keras_kd.export.check_file import check_file
 from keras_kd.export.check_file import check_tolerance
+from keras_kd.export.context import Context
+from keras_kd.export.context import read_context
 from keras_kd.export.conversion.trace import write_saved_model
 from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import Demands
-from keras_kd.export.signature import exportable
-from keras_kd.export.signature import read_signature
 from keras_kd.export.verification import Verification
 
 _SUBJECT = "export.saved_model"
@@ -60,32 +59,26 @@ def saved_model(
     >>> keras_kd.export.saved_model(student, folder).num_examples
     256
     """
-    student = exportable(student)
-    signature = read_signature(student, _SUBJECT)
-    _check_target(Path(path))
-    check_tolerance(tolerance, _SUBJECT)
-    examples = verification_examples(verify, signature, _SUBJECT)
+    context = read_context(_SUBJECT, student)
+    _check_target(context, Path(path))
+    check_tolerance(context, tolerance)
+    examples = verification_examples(context, verify)
     with staged(path) as scratch:
-        write_saved_model(student, scratch, signature, None, _SUBJECT)
-        result = check_file(
-            scratch, student, examples, Demands(tolerance), subject=_SUBJECT
-        )
+        write_saved_model(context, scratch, context.signature, None)
+        result = check_file(context, scratch, examples, Demands(tolerance))
     return replace(result, path=str(path))
 
 
-def _check_target(path: Path) -> None:
+def _check_target(context: Context, path: Path) -> None:
     """Refuse to replace what is not a SavedModel."""
     replaceable = not path.exists() or (
         path.is_dir()
         and ((path / "saved_model.pb").exists() or not any(path.iterdir()))
     )
     if not replaceable:
-        raise ValueError(
-            requirement(
-                _SUBJECT,
-                "path",
-                "a new folder or an older SavedModel",
-                str(path),
-                "Choose another name; nothing was replaced.",
-            )
+        raise context.refusal(
+            "path",
+            "a new folder or an older SavedModel",
+            str(path),
+            "Choose another name; nothing was replaced.",
         )

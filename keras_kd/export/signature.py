@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_kd.core.checks import requirement
 
@@ -33,38 +32,6 @@ class Signature:
 
     specs: tuple[InputSpec, ...]
     form: str
-
-    def named(self, x: Any, subject: str, argument: str) -> dict[str, Any]:
-        """Return inputs by name, with shapes checked.
-
-        Args:
-            x: One batch as the student takes it.
-            subject: Who asks, for the error messages.
-            argument: Where `x` is from, for the error messages.
-
-        Raises:
-            ValueError: If the number, names or shapes of the inputs are not
-                the student's.
-        """
-        if isinstance(x, Mapping):
-            values = [x.get(s.key, x.get(s.name)) for s in self.specs]
-            missing = [
-                s.key
-                for s, value in zip(self.specs, values, strict=True)
-                if value is None
-            ]
-        else:
-            values = list(x) if isinstance(x, (list, tuple)) else [x]
-            missing = [s.key for s in self.specs[len(values) :]]
-        if missing or len(values) != len(self.specs):
-            expected = f"batches with the inputs {self._keys()}"
-            received = list(x) if isinstance(x, Mapping) else len(values)
-            raise ValueError(requirement(subject, argument, expected, received))
-        pairs = zip(self.specs, map(np.asarray, values), strict=True)
-        return {
-            spec.name: _fitting(spec, value, subject, argument)
-            for spec, value in pairs
-        }
 
     def build(self, values: Mapping[str, Any]) -> Any:
         """Return inputs by name as the structure the student takes."""
@@ -92,9 +59,6 @@ class Signature:
             for spec in self.specs
         ]
         return Signature(tuple(specs), self.form)
-
-    def _keys(self) -> str:
-        return ", ".join(repr(spec.key) for spec in self.specs)
 
 
 def exportable(student: Any) -> Any:
@@ -184,24 +148,3 @@ def _spec(key: str | None, tensor: Any, default: str) -> InputSpec:
     name = re.sub(r"[^A-Za-z0-9_]", "_", key)
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     return InputSpec(name, key, (None, *tensor.shape[1:]), dtype)
-
-
-def _fitting(
-    spec: InputSpec, value: np.ndarray, subject: str, argument: str
-) -> np.ndarray:
-    """Return `value` when it has the shape of `spec`, batch size aside."""
-    fits = value.ndim == len(spec.shape) and all(
-        want is None or want == size
-        for want, size in zip(spec.shape[1:], value.shape[1:], strict=True)
-    )
-    if not fits:
-        raise ValueError(
-            requirement(
-                subject,
-                argument,
-                f"batches of shape {spec.shape} for `{spec.key}`",
-                value.shape,
-                "The first axis counts examples.",
-            )
-        )
-    return value

@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from keras_kd.core.checks import check_number
 from keras_kd.core.files import staged
 from keras_kd.export.arguments import check_file_name
@@ -19,15 +17,14 @@ from keras_kd.export.card import card_path
 from keras_kd.export.card import card_text
 from keras_kd.export.check_file import check_file
 from keras_kd.export.check_file import check_tolerance
-from keras_kd.export.contents import read_contents
+from keras_kd.export.context import Context
+from keras_kd.export.context import read_context
 from keras_kd.export.conversion.parent import check_kinds
 from keras_kd.export.conversion.parent import convert_student
 from keras_kd.export.examples import Examples
 from keras_kd.export.examples import calibration_examples
 from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import Demands
-from keras_kd.export.signature import exportable
-from keras_kd.export.signature import read_signature
 from keras_kd.export.verification import Verification
 
 _SUBJECT = "export.tflite"
@@ -185,43 +182,36 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
     >>> len(keras_kd.export.tflite_files(student, {}))
     0
     """
-    student = exportable(student)
-    read_signature(student, _SUBJECT)
-    contents = read_contents(student, preprocess, input_dtype, labels, _SUBJECT)
-    front = contents.front(student)
-    signature = read_signature(front, _SUBJECT)
+    context = read_context(
+        _SUBJECT,
+        student,
+        preprocess=preprocess,
+        input_dtype=input_dtype,
+        labels=labels,
+    )
     check_number(_SUBJECT, "timeout", timeout, above=0)
     tolerances = tolerance or {}
     for quantization, path in paths.items():
-        check_file_name(quantization, Path(path), _SUBJECT)
-        check_ranges(
-            quantization, student, calibration, contents, subject=_SUBJECT
-        )
-        check_tolerance(tolerances.get(quantization), _SUBJECT)
-    check_kinds(student, paths, _SUBJECT)
+        check_file_name(context, quantization, Path(path))
+        check_ranges(context, quantization, calibration)
+        check_tolerance(context, tolerances.get(quantization))
+    check_kinds(context, paths)
     examples = None
     if calibration is not None:
-        examples = calibration_examples(calibration, signature, _SUBJECT)
-    compared = verification_examples(verify, signature, _SUBJECT)
+        examples = calibration_examples(context, calibration)
+    compared = verification_examples(context, verify)
     if compared is None and examples is not None:
         compared = Examples(examples)
     if not paths:
         return {}
     with tempfile.TemporaryDirectory(prefix="keras_kd_export_") as name:
         made = {key: Path(name) / f"{key}.tflite" for key in paths}
-        convert_student(
-            student,
-            made,
-            examples,
-            timeout=timeout,
-            subject=_SUBJECT,
-            contents=contents,
-        )
+        convert_student(context, made, examples, timeout=timeout)
         return {
             key: _named(
+                context,
                 made[key],
                 Path(path),
-                front,
                 compared,
                 Demands(tolerances.get(key), quantization=key),
             )
@@ -230,16 +220,12 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
 
 
 def _named(
-    made: Path,
-    path: Path,
-    front: keras.Model,
-    compared: Any,
-    demands: Demands,
+    context: Context, made: Path, path: Path, compared: Any, demands: Demands
 ) -> Verification:
     """Give a file that passes its name, and its card the name beside it."""
     # The inner one is renamed first: there is no card without its file.
     with staged(card_path(path)) as card, staged(path) as scratch:
         shutil.copyfile(made, scratch)
-        result = check_file(scratch, front, compared, demands, subject=_SUBJECT)
+        result = check_file(context, scratch, compared, demands)
         card.write_text(card_text(scratch), "utf-8")
     return replace(result, path=str(path))

@@ -8,11 +8,9 @@ from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
 from keras_kd.export.check_file import check_file
 from keras_kd.export.check_file import check_tolerance
-from keras_kd.export.contents import read_contents
+from keras_kd.export.context import read_context
 from keras_kd.export.examples import NUM_EXAMPLES
 from keras_kd.export.kinds import Demands
-from keras_kd.export.signature import exportable
-from keras_kd.export.signature import read_signature
 from keras_kd.export.verification import Verification
 
 _SUBJECT = "export.verify"
@@ -82,18 +80,15 @@ def verify(
     """
     if num_examples is not None:
         check_integer(_SUBJECT, "num_examples", num_examples, low=1)
-    check_tolerance(tolerance, _SUBJECT)
     if max_accuracy_loss is not None:
         name = "max_accuracy_loss"
         check_number(_SUBJECT, name, max_accuracy_loss, low=0, high=1)
-    student = exportable(student)
-    read_signature(student, _SUBJECT)
-    contents = read_contents(student, preprocess, None, None, _SUBJECT)
+    context = read_context(_SUBJECT, student, preprocess=preprocess)
+    check_tolerance(context, tolerance)
     return check_file(
+        context,
         Path(path),
-        contents.front(student),
         dataset,
         Demands(tolerance, max_accuracy_loss),
         num_examples=num_examples,
-        subject=_SUBJECT,
     )

@@ -86,9 +86,9 @@ def test_what_is_around_the_card_is_what_the_converter_made(
     before = {}
     add_card = parent.add_card
 
-    def remember(path, *arguments):
+    def remember(context, path, quantization):
         before["content"] = path.read_bytes()
-        add_card(path, *arguments)
+        add_card(context, path, quantization)
 
     monkeypatch.setattr(parent, "add_card", remember)
     path = tmp_path / "student.tflite"

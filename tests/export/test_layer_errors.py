@@ -6,6 +6,7 @@ import pytest
 
 from keras_kd import export
 from keras_kd.evaluation.litert_tensors import OpenTensors
+from keras_kd.export.context import Context
 from keras_kd.export.examples import Examples
 from keras_kd.export.layer_errors import INPUT
 from keras_kd.export.layer_errors import LayerError
@@ -68,7 +69,7 @@ def test_16_bits_between_the_layers_help(uneven, tmp_path):
 
 def test_errors_restated(uneven, path):
     student, x = uneven
-    found = worst_layers(path, student, Examples({"x": x}), "test")
+    found = worst_layers(Context("test", student), path, Examples({"x": x}))
     assert found[0].layer == "gather"
     assert found[0].added <= found[0].error
     assert [e.added for e in found] == sorted(

@@ -8,6 +8,7 @@ import pytest
 from processes import PATIENCE
 
 from keras_kd import export
+from keras_kd.export.context import Context
 from keras_kd.export.conversion import parent
 from keras_kd.export.conversion import process
 
@@ -29,12 +30,12 @@ def _convert(folder, monkeypatch, program, timeout=PATIENCE):
     monkeypatch.setattr(process, "_PROGRAM", str(path))
     with process.Converter() as converter:
         parent.convert_all(
+            Context("export.tflite", None),
             folder,
             {"int8": folder / "x.tflite"},
             None,
-            timeout=timeout,
-            subject="export.tflite",
-            converter=converter,
+            converter,
+            timeout,
         )
 
 

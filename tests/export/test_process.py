@@ -10,6 +10,7 @@ import pytest
 from processes import PATIENCE
 from processes import run_python
 
+from keras_kd.export.context import Context
 from keras_kd.export.conversion import Converter
 from keras_kd.export.conversion import parent
 from keras_kd.export.conversion import process
@@ -162,17 +163,17 @@ def test_it_ends_when_its_owner_is_killed():
 
 def test_the_real_one_converts_and_refuses_as_one_of_its_own(student, tmp_path):
     converter = Converter()
+    context = Context("Budget", student)
     sizes = []
     for number in range(2):
         folder = tmp_path / str(number)
         folder.mkdir()
         path = folder / "student.tflite"
         convert_student(
-            student,
+            context,
             {"float16": path},
             None,
             timeout=PATIENCE,
-            subject="Budget",
             converter=converter,
         )
         sizes.append(path.stat().st_size)
@@ -182,12 +183,7 @@ def test_the_real_one_converts_and_refuses_as_one_of_its_own(student, tmp_path):
     (folder / "saved_model" / "saved_model.pb").write_bytes(b"nothing")
     with pytest.raises(RuntimeError, match="converter refused the student"):
         parent.convert_all(
-            folder,
-            {"float32": path},
-            None,
-            timeout=PATIENCE,
-            subject="Budget",
-            converter=converter,
+            context, folder, {"float32": path}, None, converter, PATIENCE
         )
     assert json.loads((folder / "error.json").read_text())["error"]
     assert converter._process.pid == pid

@@ -11,6 +11,7 @@ from keras_kd import quantization
 from keras_kd.core.taps import Tap
 from keras_kd.core.taps import output_kind
 from keras_kd.evaluation.litert_tensors import OpenTensors
+from keras_kd.export.context import Context
 from keras_kd.export.conversion.result import check_floats
 from keras_kd.export.opened import open_file
 from keras_kd.quantization import quantize_aware
@@ -141,7 +142,7 @@ def test_a_file_without_them_is_refused(images, tmp_path):
     mixed = quantize_aware(plain, first_last="float")
     text = "300 weights of `sequential.*` were to stay .* left 0. Use `first"
     with pytest.raises(export.ExportMismatchError, match=text):
-        check_floats(open_file(path, "test"), mixed, "test")
+        check_floats(Context("test", mixed), open_file(path, "test"))
 
 
 @pytest.mark.parametrize("head", ["softmax", "linear"])

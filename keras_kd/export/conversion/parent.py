@@ -4,15 +4,15 @@ import contextlib
 import json
 import re
 import signal
+from collections.abc import Iterable
 from collections.abc import Mapping
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from keras_kd.core.imports import optional
 from keras_kd.export.card import add_card
-from keras_kd.export.contents import Contents
+from keras_kd.export.context import Context
 from keras_kd.export.conversion.precision import float32_arithmetic
 from keras_kd.export.conversion.process import Converter
 from keras_kd.export.conversion.recurrent import check_unrollable
@@ -21,11 +21,9 @@ from keras_kd.export.conversion.recurrent import unrolled
 from keras_kd.export.conversion.trace import write_frozen
 from keras_kd.export.kinds import CALIBRATED
 from keras_kd.export.kinds import made_kind
-from keras_kd.export.signature import read_signature
 from keras_kd.quantization import fixed_ranges
 from keras_kd.quantization import is_quantize_aware
 
-_NOTHING = Contents()
 _LAST_LINES = 12
 # Start-up messages of TensorFlow that say nothing about a failure.
 _NOISE = re.compile(
@@ -42,25 +40,21 @@ _TOO_SLOW = (
 
 
 def convert_student(
-    student: keras.Model,
+    context: Context,
     files: Mapping[str, Path],
     calibration: Mapping[str, np.ndarray] | None,
     *,
     timeout: float,
-    subject: str,
     converter: Converter | None = None,
-    contents: Contents = _NOTHING,
 ) -> None:
     """Write a student's `.tflite` files; nobody has looked at them yet.
 
     Args:
-        student: A built model.
+        context: The student, and what else goes into the files.
         files: The file to write by quantization, all in one scratch folder.
         calibration: Examples by input name, for integer files.
         timeout: Seconds that the conversions together may take.
-        subject: Who asks, for the error messages.
         converter: The process to use. Defaults to a new one.
-        contents: What goes into the files besides the student.
 
     Raises:
         ImportError: If a package of an extra is missing.
@@ -68,35 +62,25 @@ def convert_student(
             asked for and it has loops that cannot be unrolled.
         RuntimeError: If the converter refuses, crashes or takes too long.
     """
-    check_kinds(student, files, subject)
+    check_kinds(context, files)
+    student = context.student
     files = {made_kind(student, key): path for key, path in files.items()}
     folder = next(iter(files.values())).parent
     if is_quantize_aware(student):
         calibration = None  # the graph holds the ranges
-    own = (
-        Converter() if converter is None else contextlib.nullcontext(converter)
-    )
-    with own as used:
+    with contextlib.ExitStack() as stack:
+        if converter is None:
+            converter = stack.enter_context(Converter())
         # It imports TensorFlow while the student is written here.
-        used.start()
+        converter.start()
         with float32_arithmetic(student), fixed_ranges(student):
-            _write_saved_models(student, folder, files, contents, subject)
-        convert_all(
-            folder,
-            files,
-            calibration,
-            timeout=timeout,
-            subject=subject,
-            converter=used,
-            uint8=contents.input_dtype == "uint8",
-        )
+            _write_saved_models(context, folder, files)
+        convert_all(context, folder, files, calibration, converter, timeout)
     for quantization, path in files.items():
-        add_card(path, student, quantization, contents)
+        add_card(context, path, quantization)
 
 
-def check_kinds(
-    student: keras.Model, kinds: Mapping[str, object], subject: str
-) -> None:
+def check_kinds(context: Context, kinds: Iterable[str]) -> None:
     """Check that a student's files of some kinds can be made here.
 
     Raises:
@@ -106,65 +90,54 @@ def check_kinds(
     """
     for quantization in kinds:
         if quantization in CALIBRATED:
-            check_unrollable(student, quantization, subject)
+            check_unrollable(context, quantization)
     if "int4_weights" in kinds:
-        purpose = f"`{subject}` with 'int4_weights'"
+        purpose = f"`{context.subject}` with 'int4_weights'"
         optional("ai_edge_quantizer", "quantizer", purpose)
 
 
 def _write_saved_models(
-    student: keras.Model,
-    folder: Path,
-    files: Mapping[str, Path],
-    contents: Contents,
-    subject: str,
+    context: Context, folder: Path, files: Mapping[str, Path]
 ) -> None:
     """Write the SavedModels that the files are made from."""
-    recurrent = bool(recurrent_layers(student))
+    recurrent = bool(recurrent_layers(context.student))
     # A quantized loop crashes the converter, and it puts bytes in itself.
-    own = recurrent or contents.input_dtype == "uint8"
+    own = recurrent or context.input_dtype == "uint8"
     integer = [key for key in files if key in CALIBRATED and own]
     batch_size = 1 if recurrent else None
     if len(integer) < len(files):
-        _write(
-            contents.front(student), folder / "saved_model", batch_size, subject
-        )
+        _write(context, folder / "saved_model", batch_size)
     if integer:
-        model = contents.front(student, real_inputs=True)
-        with unrolled(student):
-            _write(model, folder / "saved_model_integer", batch_size, subject)
+        with unrolled(context.student):
+            real = context.with_real_inputs()
+            _write(real, folder / "saved_model_integer", batch_size)
 
 
-def _write(
-    model: keras.Model, path: Path, batch_size: int | None, subject: str
-) -> None:
+def _write(context: Context, path: Path, batch_size: int | None) -> None:
     # What is in front of the student may compute in float16, too.
-    with float32_arithmetic(model):
-        signature = read_signature(model, subject).in_float32()
-        write_frozen(model, path, signature, batch_size, subject)
+    with float32_arithmetic(context.model):
+        signature = context.signature.in_float32()
+        write_frozen(context, path, signature, batch_size)
 
 
 def convert_all(
+    context: Context,
     folder: Path,
     files: Mapping[str, Path],
     calibration: Mapping[str, np.ndarray] | None,
-    *,
-    timeout: float,
-    subject: str,
     converter: Converter,
-    uint8: bool = False,
+    timeout: float,
 ) -> None:
     """Convert the SavedModels of a folder.
 
     Args:
+        context: What is converted, for the errors, and what the files take.
         folder: A scratch folder that holds `saved_model`, and, where integer
             files are made from another one, `saved_model_integer`.
         files: The file to write by quantization.
         calibration: Examples by input name, for integer files.
-        timeout: Seconds that all conversions together may take.
-        subject: Who asks, for the error messages.
         converter: The process to use.
-        uint8: Whether integer files take bytes.
+        timeout: Seconds that all conversions together may take.
 
     Raises:
         RuntimeError: If the converter refuses the model, crashes, or needs
@@ -182,7 +155,7 @@ def convert_all(
                     key: str(_saved_model(folder, key)) for key in files
                 },
                 "calibration": examples,
-                "uint8": uint8,
+                "uint8": context.input_dtype == "uint8",
                 "outputs": {key: str(path) for key, path in files.items()},
             }
         ),
@@ -191,17 +164,17 @@ def convert_all(
     code, output = converter.run(job, timeout)
     if code is None:
         raise RuntimeError(
-            f"`{subject}` failed: the converter was stopped after "
+            f"`{context.subject}` failed: the converter was stopped after "
             f"{timeout:g} seconds. {_TOO_SLOW} Its last lines:\n{_tail(output)}"
         )
     report = folder / "error.json"
     if report.exists():
         failure = json.loads(report.read_text("utf-8"))
-        raise RuntimeError(_refusal(subject, **failure))
+        raise RuntimeError(_refusal(context.subject, **failure))
     if code:
         raise RuntimeError(
-            f"`{subject}` failed: the converter {_ending(code)}. {_ADVICE} "
-            f"Its last lines:\n{_tail(output)}"
+            f"`{context.subject}` failed: the converter {_ending(code)}. "
+            f"{_ADVICE} Its last lines:\n{_tail(output)}"
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_kd.core.checks import requirement
+from keras_kd.export.context import Context
 
 # A step of an LSTM is some 12 operators and 5 kB of an int8 file.
 _MAX_STEPS = 128
@@ -22,9 +22,7 @@ def recurrent_layers(student: keras.Model) -> list[keras.Layer]:
     ]
 
 
-def check_unrollable(
-    student: keras.Model, quantization: str, subject: str
-) -> None:
+def check_unrollable(context: Context, quantization: str) -> None:
     """Check that the loops of a student can be unrolled.
 
     Quantizing a loop crashes the converter.
@@ -32,21 +30,18 @@ def check_unrollable(
     Raises:
         ValueError: If a loop has an open number of steps, or too many.
     """
-    for layer in recurrent_layers(student):
+    for layer in recurrent_layers(context.student):
         steps = _steps(layer)
         if steps is None or steps > _MAX_STEPS:
             number = "an open number of" if steps is None else steps
-            raise ValueError(
-                requirement(
-                    subject,
-                    "quantization",
-                    f"a float kind for recurrent layers of {number} steps",
-                    quantization,
-                    f"The converter crashes on the loop of {layer.name}, and "
-                    f"only loops of at most {_MAX_STEPS} steps are unrolled. "
-                    "Use 'float16', or give the student's keras.Input a "
-                    "shorter, fixed length.",
-                )
+            raise context.refusal(
+                "quantization",
+                f"a float kind for recurrent layers of {number} steps",
+                quantization,
+                f"The converter crashes on the loop of {layer.name}, and "
+                f"only loops of at most {_MAX_STEPS} steps are unrolled. Use "
+                "'float16', or give the student's keras.Input a shorter, "
+                "fixed length.",
             )
 
 

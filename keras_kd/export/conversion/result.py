@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import keras
-
 from keras_kd.core.errors import ExportMismatchError
+from keras_kd.export.context import Context
 from keras_kd.export.kinds import KINDS
 from keras_kd.export.kinds import MIXED
 from keras_kd.export.opened import OpenedFile
 from keras_kd.export.opened import open_file
-from keras_kd.export.signature import Signature
 from keras_kd.quantization import num_float_weights
 
 _ADVICE = {
@@ -24,43 +22,42 @@ _ADVICE = {
 
 
 def open_converted(
-    path: Path, signature: Signature, quantization: str, subject: str
+    context: Context, path: Path, quantization: str
 ) -> OpenedFile:
     """Open what the converter made, and check that it did what was asked.
 
     Args:
+        context: What was converted.
         path: The file.
-        signature: The inputs it must have.
         quantization: What it must be.
-        subject: Who asks, for the error messages.
 
     Raises:
         ExportMismatchError: If it does not load or is something else: the
             converter is silent about that.
     """
     try:
-        file = open_file(path, subject)
+        file = open_file(path, context.subject)
     except ValueError as error:
         raise ExportMismatchError(
-            f"`{subject}`: the converter made a {quantization} file that the "
-            f"LiteRT runtime refuses. {error}"
+            f"`{context.subject}`: the converter made a {quantization} file "
+            f"that the LiteRT runtime refuses. {error}"
         ) from error
     if file.kind != quantization:
         weights = ", ".join(f"{n} {k}" for k, n in file.weight_dtypes.items())
         raise ExportMismatchError(
-            f"`{subject}` asked for {quantization} and the converter made a "
-            f"{file.kind} file (weights: {weights or 'none'}). "
+            f"`{context.subject}` asked for {quantization} and the converter "
+            f"made a {file.kind} file (weights: {weights or 'none'}). "
             f"{_ADVICE.get(quantization, '')}"
         )
     if quantization == "int4_weights":
-        _check_four_bits(file, subject)
+        _check_four_bits(context, file)
     wanted = KINDS[quantization].ends
     if wanted is not None:
-        _check_ends(file, signature, wanted, subject)
+        _check_ends(context, file, wanted)
     return file
 
 
-def check_floats(file: OpenedFile, student: keras.Model, subject: str) -> None:
+def check_floats(context: Context, file: OpenedFile) -> None:
     """Check that a mixed file has the student's float layers in float32.
 
     The converter makes int8 of any layer between known ranges.
@@ -68,24 +65,25 @@ def check_floats(file: OpenedFile, student: keras.Model, subject: str) -> None:
     Raises:
         ExportMismatchError: If it has fewer float weights than they.
     """
-    expected = num_float_weights(student)
+    expected = num_float_weights(context.student)
     found = file.weight_dtypes.get("float32", 0)
     if found < expected:
         raise ExportMismatchError(
-            f"`{subject}`: {expected:,} weights of `{student.name}` were to "
-            f"stay in float32, and the converter left {found:,}. "
+            f"`{context.subject}`: {expected:,} weights of "
+            f"`{context.student.name}` were to stay in float32, and the "
+            f"converter left {found:,}. "
             f"{_ADVICE[MIXED]}"
         )
 
 
-def _check_four_bits(file: OpenedFile, subject: str) -> None:
+def _check_four_bits(context: Context, file: OpenedFile) -> None:
     """Check that most weights have 4 bits."""
     counts = file.weight_dtypes
     total, found = sum(counts.values()), counts.get("int4", 0)
     if found < total / 2:
         raise ExportMismatchError(
-            f"`{subject}` asked for int4_weights, and the quantizer rounded "
-            f"{found:,} of {total:,} weights to 4 bits; "
+            f"`{context.subject}` asked for int4_weights, and the quantizer "
+            f"rounded {found:,} of {total:,} weights to 4 bits; "
             f"{counts.get('int8', 0):,} have 8 and "
             f"{counts.get('float32', 0):,} are float32: it has no 4-bit "
             "depthwise kernels and embeddings. Use 'dynamic_range', which "
@@ -93,16 +91,15 @@ def _check_four_bits(file: OpenedFile, subject: str) -> None:
         )
 
 
-def _check_ends(
-    file: OpenedFile, signature: Signature, wanted: str, subject: str
-) -> None:
+def _check_ends(context: Context, file: OpenedFile, wanted: str) -> None:
     """Check the type of real inputs and of all outputs."""
-    real = {spec.name for spec in signature.specs if "float" in spec.dtype}
+    specs = context.signature.specs
+    real = {spec.name for spec in specs if "float" in spec.dtype}
     ends = [dtype for name, dtype in file.inputs.items() if name in real]
     ends += file.outputs.values()
     if set(ends) != {wanted}:
         raise ExportMismatchError(
-            f"`{subject}` asked for {file.kind} and the converter made a file "
-            f"whose inputs and outputs are {', '.join(ends)}. Use "
+            f"`{context.subject}` asked for {file.kind} and the converter "
+            f"made a file whose inputs and outputs are {', '.join(ends)}. Use "
             "'dynamic_range'."
         )

@@ -8,36 +8,34 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_kd.core.checks import requirement
+from keras_kd.export.context import Context
 from keras_kd.export.signature import Signature
 
 
 def write_saved_model(
-    student: keras.Model,
+    context: Context,
     path: Path,
     signature: Signature,
     batch_size: int | None,
-    subject: str,
 ) -> None:
     """Write a SavedModel with the names of `signature`, unchecked.
 
     Args:
-        student: A built model.
+        context: What the file computes.
         path: The folder.
         signature: Its inputs.
         batch_size: `None` leaves it open.
-        subject: Who asks, for the error messages.
 
     Raises:
         ValueError: If TensorFlow cannot trace the student.
     """
-    with _tracing(student, subject):
+    with _tracing(context):
         archive = keras.export.ExportArchive()
-        archive.track(student)
+        archive.track(context.model)
         _unwrap(archive)
         archive.add_endpoint(
             "serve",
-            _inference(student),
+            _inference(context.model),
             input_signature=signature.tensor_specs(batch_size),
         )
         archive.write_out(str(path), verbose=False)
@@ -56,11 +54,10 @@ def _unwrap(archive: keras.export.ExportArchive) -> None:
 
 
 def write_frozen(
-    student: keras.Model,
+    context: Context,
     path: Path,
     signature: Signature,
     batch_size: int | None,
-    subject: str,
 ) -> None:
     """Write a SavedModel whose weights are constants, for a converter.
 
@@ -69,11 +66,10 @@ def write_frozen(
     one.
 
     Args:
-        student: A built model.
+        context: What the file computes.
         path: The folder.
         signature: Its inputs.
         batch_size: `None` leaves it open.
-        subject: Who asks, for the error messages.
 
     Raises:
         ValueError: If TensorFlow cannot trace the student.
@@ -82,9 +78,9 @@ def write_frozen(
     from tensorflow.python.framework import convert_to_constants
 
     specs = signature.tensor_specs(batch_size)
-    with _tracing(student, subject):
+    with _tracing(context):
         traced = tf.function(
-            _inference(student), autograph=False
+            _inference(context.model), autograph=False
         ).get_concrete_function(*specs)
         frozen = convert_to_constants.convert_variables_to_constants_v2(
             traced, lower_control_flow=False
@@ -115,19 +111,16 @@ def _inference(student: keras.Model) -> functools.partial:
 
 
 @contextmanager
-def _tracing(student: keras.Model, subject: str) -> Iterator[None]:
+def _tracing(context: Context) -> Iterator[None]:
     """Word what TensorFlow says of a student that it cannot trace."""
     try:
         yield
     except OSError:
         raise
     except Exception as error:
-        raise ValueError(
-            requirement(
-                subject,
-                "student",
-                "a model that Keras can trace for a SavedModel",
-                student,
-                f"It said: {' '.join(str(error).split())[:600]}",
-            )
+        raise context.refusal(
+            "student",
+            "a model that Keras can trace for a SavedModel",
+            context.student,
+            f"It said: {' '.join(str(error).split())[:600]}",
         ) from error

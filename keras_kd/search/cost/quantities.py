@@ -13,10 +13,10 @@ import tensorflow as tf
 from keras_kd.core.checks import requirement
 from keras_kd.evaluation.flops import count_flops
 from keras_kd.evaluation.litert_runner import file_latency
+from keras_kd.export.context import read_context
 from keras_kd.export.conversion import Converter
 from keras_kd.export.conversion import convert_student
 from keras_kd.export.examples import random_examples
-from keras_kd.export.signature import read_signature
 from keras_kd.search.cost.memory import peak_memory
 
 _SUBJECT = "Budget"
@@ -77,8 +77,8 @@ def flops(student: keras.Model) -> int:
     Raises:
         ValueError: If TensorFlow cannot count them.
     """
-    signature = read_signature(student, _SUBJECT)
-    example = signature.build(random_examples(student, signature, 1, _SUBJECT))
+    context = read_context(_SUBJECT, student)
+    example = context.signature.build(random_examples(context, 1))
     count = count_flops(
         tf.function(lambda x: student(x, training=False)), example
     )
@@ -110,23 +110,20 @@ def converted(
         ValueError: If the student cannot be exported.
         RuntimeError: If the converter refuses, crashes or takes two minutes.
     """
-    signature = read_signature(student, _SUBJECT)
+    context = read_context(_SUBJECT, student)
     # A new process imports TensorFlow while the student is written here.
     converter.start()
     calibration = None
     if quantization == "int8":
-        calibration = random_examples(
-            student, signature, _CALIBRATION_EXAMPLES, _SUBJECT
-        )
+        calibration = random_examples(context, _CALIBRATION_EXAMPLES)
     with tempfile.TemporaryDirectory(prefix="keras_kd_budget_") as folder:
         path = Path(folder) / "student.tflite"
         with _as_if_trained(student):
             convert_student(
-                student,
+                context,
                 {quantization: path},
                 calibration,
                 timeout=_TIMEOUT,
-                subject=_SUBJECT,
                 converter=converter,
             )
         yield path

@@ -6,8 +6,8 @@ import pytest
 
 from keras_kd import export
 from keras_kd.evaluation.litert import LiteRTModel
-from keras_kd.export.contents import Contents
-from keras_kd.export.contents import read_contents
+from keras_kd.export.context import Context
+from keras_kd.export.context import read_context
 
 pytestmark = pytest.mark.export
 layers = keras.layers
@@ -109,21 +109,19 @@ def test_normalization_travels_with_its_numbers(tmp_path):
 
 def test_a_sequential_and_a_list_are_the_same(student, pictures, front):
     subject = "export.tflite"
-    listed = read_contents(student, front, None, None, subject)
-    one = read_contents(student, keras.Sequential(front), None, None, subject)
+    listed = read_context(subject, student, preprocess=front)
+    one = read_context(subject, student, preprocess=keras.Sequential(front))
     x = pictures[0][:4].astype("float32")
-    np.testing.assert_array_equal(
-        listed.front(student)(x), one.front(student)(x)
-    )
-    assert Contents().front(student) is student
+    np.testing.assert_array_equal(listed.model(x), one.model(x))
+    assert Context(subject, student).model is student
 
 
 def test_a_student_of_bytes_is_left_as_it_is():
     student = keras.Sequential(
         [keras.Input((4,), dtype="uint8"), layers.Rescaling(1 / 255)]
     )
-    contents = read_contents(student, None, "uint8", None, "export.tflite")
-    assert contents.front(student) is student
+    context = read_context("export.tflite", student, input_dtype="uint8")
+    assert context.model is student
 
 
 def _two_inputs():

@@ -1,0 +1,191 @@
+"""What one call of this room is about: made once, and carried along."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import keras
+
+from keras_kd.core.checks import check_choice
+from keras_kd.core.checks import requirement
+from keras_kd.export.signature import Signature
+from keras_kd.export.signature import exportable
+from keras_kd.export.signature import read_signature
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """Who asked, for which student, and what else goes into its file.
+
+    Args:
+        subject: What the user called, as `"export.tflite"`, for the errors.
+        student: A built model.
+        preprocess: The layers in front of the student; none if it is empty.
+        input_dtype: What the file takes where that is not what the layers
+            take: `"uint8"`.
+        labels: Names of the classes.
+    """
+
+    subject: str
+    student: keras.Model
+    preprocess: tuple[keras.Layer, ...] = ()
+    input_dtype: str | None = None
+    labels: tuple[str, ...] | None = None
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """What the file computes: the student with what is in front of it."""
+        if not self.preprocess and self.input_dtype is None:
+            return self.student
+        spec = read_signature(self.student, self.subject).specs[0]
+        inputs = keras.Input(
+            _raw_shape(self.preprocess, spec.shape),
+            dtype=self.input_dtype or _raw_dtype(self.preprocess, spec.dtype),
+            name=spec.key,
+        )
+        x: Any = inputs
+        if inputs.dtype == "uint8" and spec.dtype != "uint8":
+            x = keras.ops.cast(x, "float32")
+        for layer in self.preprocess:
+            if not _is_input(layer):
+                x = layer(x)
+        name = f"{self.student.name}_file"
+        return keras.Model(inputs, self.student(x), name=name)
+
+    @cached_property
+    def signature(self) -> Signature:
+        """The inputs of `model`."""
+        return read_signature(self.model, self.subject)
+
+    def with_real_inputs(self) -> "Context":
+        """Return the context of a file whose inputs are quantized later.
+
+        The converter puts a step from bytes to real numbers in by itself.
+        """
+        if self.model is self.student:
+            return self
+        return replace(self, input_dtype="float32")
+
+    def refusal(
+        self, argument: str, expected: str, received: Any, advice: str = ""
+    ) -> ValueError:
+        """Return the error for an argument of the call."""
+        return ValueError(
+            requirement(self.subject, argument, expected, received, advice)
+        )
+
+
+def read_context(
+    subject: str,
+    student: Any,
+    *,
+    preprocess: Any = None,
+    input_dtype: str | None = None,
+    labels: Iterable[str] | None = None,
+) -> Context:
+    """Check what the user gave, and put it together.
+
+    Args:
+        subject: What the user called, for the errors.
+        student: A built model, or a Distiller, whose student is taken.
+        preprocess: A layer, a list of layers, a model, or `None`.
+        input_dtype: `"uint8"` or `None`.
+        labels: Names of the classes.
+
+    Raises:
+        TypeError: If the student is no Keras model, or `preprocess` is made
+            of anything else than layers.
+        ValueError: If the student is not built, the layers do not fit in
+            front of it, or the labels are not one a class.
+    """
+    student = exportable(student)
+    inputs = read_signature(student, subject).specs
+    check_choice(subject, "input_dtype", input_dtype, (None, "uint8"))
+    layers = _layers(preprocess, subject)
+    names = None if labels is None else tuple(map(str, labels))
+    context = Context(subject, student, layers, input_dtype, names)
+    if len(inputs) != 1 and (layers or input_dtype):
+        raise context.refusal(
+            "preprocess" if layers else "input_dtype",
+            "None for a student of several inputs",
+            preprocess if layers else input_dtype,
+        )
+    if _raw_dtype(layers, inputs[0].dtype) == "uint8":
+        context = replace(context, input_dtype=None)  # it takes bytes as it is
+    _check_fits(context)
+    _check_labels(context)
+    return context
+
+
+def _layers(preprocess: Any, subject: str) -> tuple[keras.Layer, ...]:
+    if preprocess is None:
+        return ()
+    listed = (
+        preprocess if isinstance(preprocess, list | tuple) else [preprocess]
+    )
+    for layer in listed:
+        if not isinstance(layer, keras.Layer) and not _is_input(layer):
+            raise TypeError(
+                requirement(
+                    subject,
+                    "preprocess",
+                    "a Keras layer, a list of layers or a model",
+                    layer,
+                    "A function goes into a `keras.layers.Lambda`.",
+                )
+            )
+    return tuple(listed)
+
+
+def _check_fits(context: Context) -> None:
+    try:
+        context.model  # noqa: B018 (put together on first use)
+    except Exception as error:
+        raise context.refusal(
+            "preprocess",
+            "layers that turn raw inputs into the student's",
+            [layer.name for layer in context.preprocess],
+            "Where raw inputs have another shape, begin the list with "
+            f"`keras.Input(shape)`. Keras says: {str(error)[:300]}",
+        ) from error
+
+
+def _check_labels(context: Context) -> None:
+    if context.labels is None:
+        return
+    outputs = getattr(context.student, "outputs", None) or []
+    classes = outputs[0].shape[-1] if len(outputs) == 1 else None
+    count = len(context.labels)
+    # One unit is two classes.
+    if classes is not None and count not in (classes, 2 * (classes == 1)):
+        expected = f"{classes} names, one a class"
+        raise context.refusal("labels", expected, f"{count} names")
+
+
+def _is_input(layer: Any) -> bool:
+    return isinstance(layer, keras.KerasTensor | keras.layers.InputLayer)
+
+
+def _first(preprocess: tuple[Any, ...]) -> Any:
+    """Return the symbolic input that the layers begin with, if one does."""
+    if not preprocess:
+        return None
+    first = preprocess[0]
+    if isinstance(first, keras.layers.InputLayer):
+        return first.output
+    if isinstance(first, keras.Model) and first.built:
+        return first.inputs[0]
+    return first if isinstance(first, keras.KerasTensor) else None
+
+
+def _raw_shape(preprocess: tuple[Any, ...], default: Any) -> tuple[Any, ...]:
+    first = _first(preprocess)
+    return tuple(default if first is None else first.shape)[1:]
+
+
+def _raw_dtype(preprocess: tuple[Any, ...], default: str) -> str:
+    first = _first(preprocess)
+    dtype = default if first is None else first.dtype
+    return str(keras.backend.standardize_dtype(dtype))
