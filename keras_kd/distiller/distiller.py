@@ -221,13 +221,13 @@ class Distiller(keras.Model):
                     compatibility.check_inputs(model, self.student)
             compatibility.check_replicas(self.student, self.distribute_strategy)
             if bound.spec is not None:
-                stored = bound.model if bound.reads_joined else None
+                stored = bound.reads_joined and hasattr(bound.model, "__len__")
                 self._objective.bind(
                     Bound(
                         "teacher",
                         bound.model,
                         bound.spec,
-                        None if stored is None else len(stored),
+                        len(bound.model) if stored else None,
                     ),
                     Bound("student", self.student, self.student_tap.spec),
                 )

@@ -10,15 +10,13 @@ import numpy as np
 
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
-from keras_kd.evaluation.flatbuffer import read_graph
 from keras_kd.evaluation.tensor_details import TensorDetails
 from keras_kd.evaluation.tensor_details import tensor_details
+from keras_kd.evaluation.tflite_file import looks_whole
+from keras_kd.evaluation.tflite_file import read_file
 
 Inputs = np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray]
 Outputs = np.ndarray | dict[str, np.ndarray]
-
-# What a LiteRT file has at its bytes 4 to 8.
-_IDENTIFIER = b"TFL3"
 
 
 class LiteRTModel:
@@ -68,8 +66,8 @@ class LiteRTModel:
         except (RuntimeError, ValueError) as error:
             raise ValueError(_unusable(self.path, str(error))) from error
         # The runtime has verified the file, so that reading it is safe.
-        graph = read_graph(content)
-        _refuse_flex(self.path, graph.operators)
+        file = read_file(content)
+        _refuse_flex(self.path, file.operators)
         inputs, outputs = _signature(runtime)
         self.input_details = [tensor_details(*item) for item in inputs]
         self.output_details = [tensor_details(*item) for item in outputs]
@@ -81,9 +79,9 @@ class LiteRTModel:
             except RuntimeError as error:
                 raise ValueError(_unusable(self.path, str(error))) from error
             self._shapes = {d["index"]: tuple(d["shape"]) for _, d in inputs}
-        self.operators = graph.operators
-        self.weight_dtypes = graph.weight_dtypes
-        self.num_params = sum(graph.weight_dtypes.values())
+        self.operators = file.operators
+        self.weight_dtypes = file.weight_dtypes
+        self.num_params = sum(self.weight_dtypes.values())
         self._runtime: Any = runtime
 
     def predict(self, x: Inputs, batch_size: int = 64) -> Outputs:
@@ -193,7 +191,7 @@ def _read(path: Path) -> bytes:
             requirement("LiteRTModel", "path", "an existing file", str(path))
         )
     content = path.read_bytes()
-    if content[4:8] != _IDENTIFIER:
+    if not looks_whole(content):
         raise ValueError(
             _unusable(path, "it does not begin as LiteRT files do")
         )

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 from typing import NamedTuple
 
+from keras_kd.evaluation.tflite_file import read_file
+
 CONSTANT = "constant"
 
 # A TensorFlow operator or its LiteRT name, whichever the file has.
@@ -94,42 +96,25 @@ def kind_of(producer: Producer) -> str | None:
 
 def litert_producer(content: bytes) -> Producer:
     """Return what made the first output of a verified `.tflite` file."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.Model.GetRootAs(content)
-    graph = model.Subgraphs(0)
-    operators = [
-        schema.OperatorT.InitFromObj(graph.Operators(index))
-        for index in range(graph.OperatorsLength())
-    ]
-    given = {graph.Inputs(index) for index in range(graph.InputsLength())}
-    names = {
-        value: name
-        for name, value in vars(schema.BuiltinOperator).items()
-        if not name.startswith("_")
-    }
+    graph = read_file(content).graphs[0]
     makers = {
         output: operator
-        for operator in operators
+        for operator in graph.operators
         for output in operator.outputs
     }
 
     def producer(tensor: int) -> Producer:
         operator = makers.get(tensor)
         if operator is None:
-            return Producer("input" if tensor in given else CONSTANT, list)
-        code = model.OperatorCodes(operator.opcodeIndex)
-        # Files from before 2020 have the number in the deprecated field.
-        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        fused = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
-        op = "an operator with a fused activation"
-        if not fused:
-            op = names.get(number, f"operator {number}")
-        return Producer(
-            op, lambda: [producer(i) for i in operator.inputs if i >= 0]
-        )
+            return Producer(
+                "input" if tensor in graph.inputs else CONSTANT, list
+            )
+        op = operator.name
+        if operator.activation:
+            op = "an operator with a fused activation"
+        return Producer(op, lambda: [producer(i) for i in operator.inputs])
 
-    return producer(graph.Outputs(0))
+    return producer(graph.outputs[0])
 
 
 class _Frame(NamedTuple):

@@ -11,11 +11,13 @@ import keras
 import numpy as np
 
 from keras_kd.core.checks import requirement
+from keras_kd.evaluation.tflite_file import FileTensor
+from keras_kd.evaluation.tflite_file import embed
+from keras_kd.evaluation.tflite_file import inlined
+from keras_kd.evaluation.tflite_file import looks_whole
+from keras_kd.evaluation.tflite_file import read_file
+from keras_kd.evaluation.tflite_file import split
 from keras_kd.export.contents import Contents
-from keras_kd.export.metadata import embed
-from keras_kd.export.metadata import inlined
-from keras_kd.export.metadata import split
-from keras_kd.export.metadata import unpack
 
 # Name of the metadata buffer.
 _NAME = "keras_kd"
@@ -85,7 +87,6 @@ def add_card(
         contents: What else is in the file.
     """
     content = inlined(path.read_bytes())
-    model = unpack(content)
     card = {
         "format": _FORMAT,
         "quantization": quantization,
@@ -94,7 +95,7 @@ def add_card(
             "num_params": student.count_params(),
             "weights_sha256": _weights_sha256(student),
         },
-        **_ends(model),
+        **_ends(content),
         "labels": contents.labels and list(contents.labels),
         "preprocessing": [
             _described(layer)
@@ -124,7 +125,7 @@ def _read(path: Path) -> bytes:
             requirement(_SUBJECT, "path", "an existing file", str(path))
         )
     content = path.read_bytes()
-    if content[4:8] != b"TFL3":
+    if not looks_whole(content):
         raise ValueError(_refusal(path, "It does not begin as such files do."))
     return content
 
@@ -134,36 +135,23 @@ def _refusal(path: str | os.PathLike[str], advice: str) -> str:
     return requirement(_SUBJECT, "path", expected, os.fspath(path), advice)
 
 
-def _ends(model: Any) -> dict[str, list[dict[str, Any]]]:
+def _ends(content: bytes) -> dict[str, list[dict[str, Any]]]:
     """Return inputs and outputs, under the names of the signature."""
-    graph = model.subgraphs[0]
-    signature = model.signatureDefs[0]
+    file = read_file(content)
+    tensors = file.graphs[0].tensors
     return {
-        key: [
-            _end(entry.name, graph.tensors[entry.tensorIndex])
-            for entry in entries
-        ]
-        for key, entries in (
-            ("inputs", signature.inputs),
-            ("outputs", signature.outputs),
-        )
+        "inputs": [_end(key, tensors[i]) for key, i in file.inputs.items()],
+        "outputs": [_end(key, tensors[i]) for key, i in file.outputs.items()],
     }
 
 
-def _end(name: bytes, tensor: Any) -> dict[str, Any]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    types = {v: k for k, v in vars(schema.TensorType).items() if k[0] != "_"}
-    signature = tensor.shapeSignature
-    shape = tensor.shape if signature is None else signature
-    quantized = tensor.quantization
-    scaled = quantized is not None and quantized.scale is not None
+def _end(name: str, tensor: FileTensor) -> dict[str, Any]:
     return {
-        "name": name.decode("utf-8"),
-        "shape": [None if size < 0 else int(size) for size in shape],
-        "dtype": types[tensor.type].lower(),
-        "scale": float(quantized.scale[0]) if scaled else 0.0,
-        "zero_point": int(quantized.zeroPoint[0]) if scaled else 0,
+        "name": name,
+        "shape": list(tensor.open_shape),
+        "dtype": tensor.dtype,
+        "scale": tensor.scales[0] if tensor.scales else 0.0,
+        "zero_point": tensor.zero_points[0] if tensor.zero_points else 0,
     }
 
 

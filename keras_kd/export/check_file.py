@@ -12,8 +12,9 @@ from keras_kd.core.errors import ExportMismatchError
 from keras_kd.core.files import size_bytes
 from keras_kd.export.comparison import Tally
 from keras_kd.export.comparison import compare
-from keras_kd.export.converted import check_floats
-from keras_kd.export.converted import open_converted
+from keras_kd.export.conversion.precision import is_mixed
+from keras_kd.export.conversion.result import check_floats
+from keras_kd.export.conversion.result import open_converted
 from keras_kd.export.examples import NUM_EXAMPLES
 from keras_kd.export.examples import Examples
 from keras_kd.export.examples import collect
@@ -27,7 +28,6 @@ from keras_kd.export.layer_errors import worded
 from keras_kd.export.layer_errors import worst_layers
 from keras_kd.export.opened import OpenedFile
 from keras_kd.export.opened import open_file
-from keras_kd.export.precision import is_mixed
 from keras_kd.export.signature import Signature
 from keras_kd.export.signature import read_signature
 from keras_kd.export.verification import Verification

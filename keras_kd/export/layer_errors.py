@@ -11,14 +11,14 @@ import keras
 import numpy as np
 
 from keras_kd.evaluation.litert_tensors import OpenTensors
-from keras_kd.export.child import convert_all
+from keras_kd.evaluation.tflite_file import read_file
+from keras_kd.export.conversion.parent import convert_all
+from keras_kd.export.conversion.precision import float32_arithmetic
+from keras_kd.export.conversion.process import Converter
+from keras_kd.export.conversion.recurrent import unrolled
+from keras_kd.export.conversion.trace import write_saved_model
 from keras_kd.export.examples import Examples
-from keras_kd.export.metadata import operator_name
-from keras_kd.export.metadata import unpack
-from keras_kd.export.precision import float32_arithmetic
-from keras_kd.export.recurrent import unrolled
 from keras_kd.export.signature import read_signature
-from keras_kd.export.trace import write_saved_model
 
 # Enough for a mean error, few enough that all tensors fit in memory.
 _NUM_EXAMPLES = 32
@@ -110,20 +110,27 @@ def _float_twin(
     """Convert the student as the file was, without any rounding."""
     twin = folder / "float32.tflite"
     loops = "WHILE" in file.operators
-    with (
-        float32_arithmetic(student),
-        contextlib.nullcontext() if loops else unrolled(student),
-    ):
-        write_saved_model(
-            student,
-            folder / "saved_model",
-            read_signature(student, subject).in_float32(),
-            file.input_details[0].shape[0],
-            subject,
+    with Converter() as converter:
+        converter.start()
+        with (
+            float32_arithmetic(student),
+            contextlib.nullcontext() if loops else unrolled(student),
+        ):
+            write_saved_model(
+                student,
+                folder / "saved_model",
+                read_signature(student, subject).in_float32(),
+                file.input_details[0].shape[0],
+                subject,
+            )
+        convert_all(
+            folder,
+            {"float32": twin},
+            None,
+            timeout=_TIMEOUT,
+            subject=subject,
+            converter=converter,
         )
-    convert_all(
-        folder, {"float32": twin}, None, timeout=_TIMEOUT, subject=subject
-    )
     return twin
 
 
@@ -140,14 +147,13 @@ def _ranked(
     path: Path, errors: Mapping[str, float], names: "_Names"
 ) -> list[LayerError]:
     """Follow the file's operators; sort by what each adds."""
-    model = unpack(path.read_bytes())
-    graph = model.subgraphs[0]
-    codes = [operator_name(code) for code in model.operatorCodes]
-    tensors = [tensor.name.decode("utf-8") for tensor in graph.tensors]
-    ends = model.signatureDefs[0] if model.signatureDefs else None
+    file = read_file(path.read_bytes())
+    graph = file.graphs[0]
+    tensors = [tensor.name for tensor in graph.tensors]
     called = {
-        end.tensorIndex: end.name.decode("utf-8")
-        for end in ([*ends.inputs, *ends.outputs] if ends else [])
+        index: name
+        for ends in (file.inputs, file.outputs)
+        for name, index in ends.items()
     }
     layers = []
     for index in graph.inputs:
@@ -155,16 +161,13 @@ def _ranked(
         name = called.get(index, tensors[index])
         layers.append(LayerError(name, INPUT, error, error))
     for operator in graph.operators:
-        before = [
-            errors.get(tensors[i], 0.0) for i in operator.inputs if i >= 0
-        ]
-        code = codes[operator.opcodeIndex]
+        before = [errors.get(tensors[i], 0.0) for i in operator.inputs]
         for index in operator.outputs:
             error = errors.get(tensors[index], 0.0)
             added = error - max(before, default=0.0)
             default = called.get(index, tensors[index])
             layer = names.layer(tensors[index]) or default
-            layers.append(LayerError(layer, code, error, added))
+            layers.append(LayerError(layer, operator.name, error, added))
     # QUANTIZE and its like only store a value anew.
     worst = [layer for layer in layers if layer.added > 0]
     return sorted(worst, key=lambda layer: -layer.added)[:_NUM_LAYERS]

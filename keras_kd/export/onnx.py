@@ -17,9 +17,9 @@ from keras_kd.core.imports import optional
 from keras_kd.export.check_file import check_file
 from keras_kd.export.check_file import check_tolerance
 from keras_kd.export.contents import read_contents
+from keras_kd.export.conversion.precision import float32_arithmetic
 from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import Demands
-from keras_kd.export.precision import float32_arithmetic
 from keras_kd.export.signature import Signature
 from keras_kd.export.signature import exportable
 from keras_kd.export.signature import named_outputs

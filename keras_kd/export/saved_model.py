@@ -9,11 +9,11 @@ from keras_kd.core.checks import requirement
 from keras_kd.core.files import staged
 from keras_kd.export.check_file import check_file
 from keras_kd.export.check_file import check_tolerance
+from keras_kd.export.conversion.trace import write_saved_model
 from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import Demands
 from keras_kd.export.signature import exportable
 from keras_kd.export.signature import read_signature
-from keras_kd.export.trace import write_saved_model
 from keras_kd.export.verification import Verification
 
 _SUBJECT = "export.saved_model"

@@ -20,8 +20,8 @@ from keras_kd.export.card import card_text
 from keras_kd.export.check_file import check_file
 from keras_kd.export.check_file import check_tolerance
 from keras_kd.export.contents import read_contents
-from keras_kd.export.conversion import check_kinds
-from keras_kd.export.conversion import convert_student
+from keras_kd.export.conversion.parent import check_kinds
+from keras_kd.export.conversion.parent import convert_student
 from keras_kd.export.examples import Examples
 from keras_kd.export.examples import calibration_examples
 from keras_kd.export.examples import verification_examples

@@ -63,8 +63,17 @@ def normal_labels(y: Any, outputs: Any, ignored: int | None = None) -> Any:
 def has_label(labels: Any) -> Any:
     """Tell where there is a label, from normal labels.
 
+    Args:
+        labels: Class numbers or distributions.
+
     Returns:
         Booleans `(batch, ...)`.
+
+    Example:
+    >>> import numpy as np
+    >>> from keras_kd.losses.targets import has_label
+    >>> has_label(np.array([2, -1], "int32")).tolist()
+    [True, False]
     """
     return ops.all(labels >= 0, axis=-1) if _is_float(labels) else labels >= 0
 

@@ -5,18 +5,18 @@ families, `family(input_shape, num_classes, width=1.0, ...)`, each in a file
 of its own. Any other `keras.Model` can be a student too.
 """
 
-from keras_kd.students.convnet import convnet
-from keras_kd.students.ds_cnn import ds_cnn
-from keras_kd.students.mlp import mlp
-from keras_kd.students.mobilenet_v2 import mobilenet_v2
-from keras_kd.students.mobilenet_v3 import mobilenet_v3
-from keras_kd.students.resnet import resnet
-from keras_kd.students.shrink import shrink
-from keras_kd.students.shufflenet_v2 import shufflenet_v2
-from keras_kd.students.text_cnn import text_cnn
-from keras_kd.students.text_transformer import text_transformer
-from keras_kd.students.vgg import vgg
-from keras_kd.students.wide_resnet import wide_resnet
+from keras_kd.students.families.convnet import convnet
+from keras_kd.students.families.ds_cnn import ds_cnn
+from keras_kd.students.families.mlp import mlp
+from keras_kd.students.families.mobilenet_v2 import mobilenet_v2
+from keras_kd.students.families.mobilenet_v3 import mobilenet_v3
+from keras_kd.students.families.resnet import resnet
+from keras_kd.students.families.shufflenet_v2 import shufflenet_v2
+from keras_kd.students.families.text_cnn import text_cnn
+from keras_kd.students.families.text_transformer import text_transformer
+from keras_kd.students.families.vgg import vgg
+from keras_kd.students.families.wide_resnet import wide_resnet
+from keras_kd.students.shrinking.shrink import shrink
 
 __all__ = [
     "convnet",

@@ -11,8 +11,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_kd import export
 from keras_kd.evaluation.litert import LiteRTModel
-from keras_kd.export.metadata import embed
-from keras_kd.export.metadata import split
+from keras_kd.evaluation.tflite_file import embed
+from keras_kd.evaluation.tflite_file import split
 
 pytestmark = pytest.mark.export
 
@@ -81,16 +81,16 @@ def test_the_weights_hash_restated(made, student):
 def test_what_is_around_the_card_is_what_the_converter_made(
     student, tmp_path, monkeypatch
 ):
-    from keras_kd.export import conversion
+    from keras_kd.export.conversion import parent
 
     before = {}
-    add_card = conversion.add_card
+    add_card = parent.add_card
 
     def remember(path, *arguments):
         before["content"] = path.read_bytes()
         add_card(path, *arguments)
 
-    monkeypatch.setattr(conversion, "add_card", remember)
+    monkeypatch.setattr(parent, "add_card", remember)
     path = tmp_path / "student.tflite"
     export.tflite(student, path)
     content, text = split(path.read_bytes(), "keras_kd")

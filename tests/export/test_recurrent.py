@@ -6,7 +6,7 @@ import pytest
 
 from keras_kd import export
 from keras_kd.evaluation.litert import LiteRTModel
-from keras_kd.export.recurrent import unrolled
+from keras_kd.export.conversion.recurrent import unrolled
 
 pytestmark = pytest.mark.export
 layers = keras.layers

@@ -11,7 +11,7 @@ from keras_kd import quantization
 from keras_kd.core.taps import Tap
 from keras_kd.core.taps import output_kind
 from keras_kd.evaluation.litert_tensors import OpenTensors
-from keras_kd.export.converted import check_floats
+from keras_kd.export.conversion.result import check_floats
 from keras_kd.export.opened import open_file
 from keras_kd.quantization import quantize_aware
 from keras_kd.quantization.weighted import QuantizedKernel

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import write_text
-from keras_kd.export.converter import Converter
+from keras_kd.export.conversion import Converter
 from keras_kd.search.cost.measurement import Measurement
 from keras_kd.search.cost.measurement import Wanted
 from keras_kd.search.cost.meter import Meter

@@ -1,10 +1,11 @@
 """Activation memory that a `.tflite` file needs, read from its graph."""
 
 import math
-from typing import Any
+import re
 
-# Bits of one element where they are not in the name of the type.
-_BITS = {"BOOL": 8, "INT4": 4, "UINT4": 4, "INT2": 2}
+from keras_kd.evaluation.tflite_file import FileTensor
+from keras_kd.evaluation.tflite_file import TFLiteFile
+from keras_kd.evaluation.tflite_file import read_file
 
 
 def peak_memory(content: bytes) -> int:
@@ -19,92 +20,48 @@ def peak_memory(content: bytes) -> int:
     Args:
         content: The bytes of a file that the converter wrote.
     """
-    from ai_edge_litert import schema_py_generated as schema
+    return _graph_peak(read_file(content), 0)
 
-    model = schema.Model.GetRootAs(content)
-    types = {
-        value: name
-        for name, value in vars(schema.TensorType).items()
-        if not name.startswith("_")
+
+def _graph_peak(file: TFLiteFile, number: int) -> int:
+    graph = file.graphs[number]
+    sizes = {
+        i: _size(tensor)
+        for i, tensor in enumerate(graph.tensors)
+        if not tensor.stored
     }
-    return _graph_peak(model, 0, types, schema)
-
-
-def _graph_peak(
-    model: Any, number: int, types: dict[int, str], schema: Any
-) -> int:
-    graph = model.Subgraphs(number)
-    operators = [graph.Operators(i) for i in range(graph.OperatorsLength())]
-    sizes = _sizes(model, graph, types)
-    born = {tensor: -1 for tensor in _listed(graph, "Inputs")}
+    born = dict.fromkeys(graph.inputs, -1)
     last = dict(born)
-    for step, operator in enumerate(operators):
-        if not any(tensor in sizes for tensor in _listed(operator, "Inputs")):
+    for step, operator in enumerate(graph.operators):
+        if not any(tensor in sizes for tensor in operator.inputs):
             # Made of stored weights alone: float16 ones, widened.
-            for tensor in _listed(operator, "Outputs"):
+            for tensor in operator.outputs:
                 sizes.pop(tensor, None)
             continue
-        for tensor in _listed(operator, "Outputs"):
+        for tensor in operator.outputs:
             born.setdefault(tensor, step)
             last[tensor] = step
-        for tensor in _listed(operator, "Inputs"):
+        for tensor in operator.inputs:
             last[tensor] = step
-    for tensor in _listed(graph, "Outputs"):
-        last[tensor] = len(operators)
+    for tensor in graph.outputs:
+        last[tensor] = len(graph.operators)
     peak = 0
-    for step in range(-1, len(operators) + 1):
+    for step in range(-1, len(graph.operators) + 1):
         alive = sum(
             sizes.get(tensor, 0)
             for tensor, start in born.items()
             if start <= step <= last[tensor]
         )
-        if 0 <= step < len(operators):
-            alive += max(
-                (
-                    _graph_peak(model, inner, types, schema)
-                    for inner in _called(operators[step], schema)
-                ),
-                default=0,
-            )
+        if 0 <= step < len(graph.operators):
+            called = graph.operators[step].graphs
+            inner = [_graph_peak(file, number) for number in called]
+            alive += max(inner, default=0)
         peak = max(peak, alive)
     return peak
 
 
-def _sizes(model: Any, graph: Any, types: dict[int, str]) -> dict[int, int]:
-    """Return the bytes of every tensor that is not stored in the file."""
-    sizes = {}
-    for i in range(graph.TensorsLength()):
-        tensor = graph.Tensors(i)
-        buffer = model.Buffers(tensor.Buffer())
-        if buffer.DataLength() or buffer.Size() > 1:
-            continue
-        shape = [abs(tensor.Shape(a)) for a in range(tensor.ShapeLength())]
-        name = types[tensor.Type()]
-        digits = "".join(c for c in name if c.isdigit())
-        bits = _BITS.get(name) or int(digits or 8)
-        sizes[i] = math.ceil(math.prod(shape) * bits / 8)
-    return sizes
-
-
-def _listed(owner: Any, name: str) -> list[int]:
-    """Return tensor numbers; optional inputs are -1 and left out."""
-    item = getattr(owner, name)
-    numbers = [int(item(i)) for i in range(getattr(owner, f"{name}Length")())]
-    return [number for number in numbers if number >= 0]
-
-
-def _called(operator: Any, schema: Any) -> list[int]:
-    """Return the graphs that an operator runs."""
-    kinds = schema.BuiltinOptions
-    forms = {
-        kinds.WhileOptions: ("CondSubgraphIndex", "BodySubgraphIndex"),
-        kinds.IfOptions: ("ThenSubgraphIndex", "ElseSubgraphIndex"),
-    }
-    names = forms.get(operator.BuiltinOptionsType())
-    if names is None:
-        return []
-    table = operator.BuiltinOptions()
-    kind = "WhileOptions" if "Cond" in names[0] else "IfOptions"
-    options = getattr(schema, kind)()
-    options.Init(table.Bytes, table.Pos)
-    return [getattr(options, name)() for name in names]
+def _size(tensor: FileTensor) -> int:
+    """Return the bytes of a tensor."""
+    digits = re.search(r"\d+", tensor.dtype)
+    bits = int(digits[0]) if digits else 8  # of "bool"
+    return math.ceil(tensor.elements * bits / 8)

@@ -5,7 +5,7 @@ import functools
 from importlib import metadata
 from typing import Any
 
-from keras_kd.export.converter import Converter
+from keras_kd.export.conversion import Converter
 from keras_kd.export.signature import exportable
 from keras_kd.export.signature import read_signature
 from keras_kd.search.cost import quantities

@@ -13,8 +13,8 @@ import tensorflow as tf
 from keras_kd.core.checks import requirement
 from keras_kd.evaluation.flops import count_flops
 from keras_kd.evaluation.litert_runner import file_latency
+from keras_kd.export.conversion import Converter
 from keras_kd.export.conversion import convert_student
-from keras_kd.export.converter import Converter
 from keras_kd.export.examples import random_examples
 from keras_kd.export.signature import read_signature
 from keras_kd.search.cost.memory import peak_memory

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_kd
-from keras_kd.export.converter import Converter
+from keras_kd.export.conversion import Converter
 from keras_kd.search.cost import quantities
 from keras_kd.search.cost.memory import peak_memory
 

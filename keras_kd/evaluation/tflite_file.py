@@ -1,0 +1,304 @@
+"""What a `.tflite` file holds, read and written without running it.
+
+The only module that knows the format's schema. It is read through LiteRT's
+generated classes alone: `ai_edge_litert.tools.flatbuffer_utils` is missing
+from LiteRT 2.0, and its reader drops empty buffers, so that a file read and
+written again would have other bytes, and another hash than its card says.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# What a LiteRT file has at its bytes 4 to 8.
+_IDENTIFIER = b"TFL3"
+# Where an operator that runs other graphs of the file names them.
+_CALLS = (
+    "condSubgraphIndex",
+    "bodySubgraphIndex",
+    "thenSubgraphIndex",
+    "elseSubgraphIndex",
+)
+
+
+@dataclass(frozen=True)
+class FileTensor:
+    """One tensor of a `.tflite` file.
+
+    Args:
+        name: Its name in the graph.
+        dtype: Its type, as `"float32"` or `"int4"`.
+        shape: Its shape for a batch of one.
+        open_shape: Its shape; `None` where the file leaves a size open.
+        scales: Quantization steps, one or one a channel; empty where it is
+            not quantized.
+        zero_points: The integers that stand for 0.0, one a scale.
+        buffer: Number of the buffer that holds its values.
+        stored: Whether the file holds its values.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    open_shape: tuple[int | None, ...]
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    buffer: int
+    stored: bool
+
+    @property
+    def elements(self) -> int:
+        """Number of its values, for a batch of one."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether it is a stored value that training may have made.
+
+        A stored tensor is a weight when it is floating point, or when it is
+        quantized; sizes, axes and other whole numbers are not weights.
+        """
+        real = self.dtype.startswith(("float", "bfloat"))
+        return self.stored and (real or bool(self.scales))
+
+
+@dataclass(frozen=True)
+class FileOperator:
+    """One operator of a `.tflite` file.
+
+    Args:
+        name: Its name in the schema; a custom operator's own.
+        inputs: Numbers of the tensors it takes, optional ones that are not
+            given left out.
+        outputs: Numbers of the tensors it makes.
+        activation: Whether an activation function is fused into it.
+        graphs: Numbers of the graphs it runs, as a loop does.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    activation: bool
+    graphs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FileGraph:
+    """One graph of a `.tflite` file, its operators in the order they run."""
+
+    tensors: tuple[FileTensor, ...]
+    operators: tuple[FileOperator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TFLiteFile:
+    """What a `.tflite` file holds.
+
+    Args:
+        graphs: Its graphs; the first is the model.
+        inputs: Number of the tensor by the name of the input; empty where
+            the file has no signature.
+        outputs: The same for outputs.
+    """
+
+    graphs: tuple[FileGraph, ...]
+    inputs: dict[str, int]
+    outputs: dict[str, int]
+
+    @property
+    def operators(self) -> list[str]:
+        """Operator names of all graphs, in the order they run."""
+        return [op.name for graph in self.graphs for op in graph.operators]
+
+    @property
+    def weight_dtypes(self) -> dict[str, int]:
+        """Number of stored weights by type; shared ones count once."""
+        weights = {
+            tensor.buffer: tensor
+            for graph in self.graphs
+            for tensor in graph.tensors
+            if tensor.is_weight
+        }
+        totals: dict[str, int] = {}
+        for tensor in weights.values():
+            count = totals.get(tensor.dtype, 0) + tensor.elements
+            totals[tensor.dtype] = count
+        return totals
+
+
+def looks_whole(content: bytes) -> bool:
+    """Whether bytes begin as a LiteRT file does."""
+    return content[4:8] == _IDENTIFIER
+
+
+def read_file(content: bytes) -> TFLiteFile:
+    """Read the bytes of a `.tflite` file.
+
+    A damaged one raises whatever its first bad byte leads to: let the
+    runtime load it first.
+    """
+    model = _unpack(content)
+    names = [_operator_name(code) for code in model.operatorCodes]
+    signature = model.signatureDefs[0] if model.signatureDefs else None
+    return TFLiteFile(
+        tuple(
+            FileGraph(
+                tuple(_tensor(model, tensor) for tensor in graph.tensors),
+                tuple(_operator(names, op) for op in _listed(graph.operators)),
+                _numbers(graph.inputs),
+                _numbers(graph.outputs),
+            )
+            for graph in model.subgraphs
+        ),
+        _ends(signature.inputs) if signature else {},
+        _ends(signature.outputs) if signature else {},
+    )
+
+
+def inlined(content: bytes) -> bytes:
+    """Return a file's bytes with every buffer inside the flatbuffer.
+
+    ai-edge-quantizer puts the weights of larger files, from 256 kB, behind
+    it, at places that do not hold once something is added.
+
+    Args:
+        content: The bytes of a `.tflite` file; returned as they are where
+            nothing is outside.
+    """
+    model = _unpack(content)
+    # A buffer that is inside has offset 0.
+    outside = [buffer for buffer in model.buffers if buffer.offset > 1]
+    for buffer in outside:
+        end = buffer.offset + buffer.size
+        buffer.data = np.frombuffer(content[buffer.offset : end], np.uint8)
+        buffer.offset = buffer.size = 0
+    return _pack(model) if outside else content
+
+
+def embed(content: bytes, name: str, text: str) -> bytes:
+    """Return a file's bytes with a text in it.
+
+    The format has a list of named buffers that runtimes skip. Packing what
+    was unpacked gives the same bytes again, so that `split` takes the text
+    out and leaves, byte for byte, the file from before.
+
+    Args:
+        content: The bytes of a `.tflite` file.
+        name: Name of the text; one of that name is replaced.
+        text: Any text.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = _unpack(split(content, name)[0])
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(text.encode("utf-8"), np.uint8)
+    model.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name = name
+    entry.buffer = len(model.buffers) - 1
+    model.metadata = [*_listed(model.metadata), entry]
+    return _pack(model)
+
+
+def split(content: bytes, name: str) -> tuple[bytes, str | None]:
+    """Return a file's bytes without a text, and the text.
+
+    Args:
+        content: The bytes of a `.tflite` file.
+        name: Name of the text; `None` is returned where there is none.
+    """
+    model = _unpack(content)
+    entries = _listed(model.metadata)
+    # `embed` puts it last; one put elsewhere by others is not ours.
+    last = len(model.buffers) - 1
+    ours = entries and entries[-1].buffer == last
+    if not ours or entries[-1].name != name.encode("utf-8"):
+        return content, None
+    text = bytes(model.buffers.pop().data).decode("utf-8")
+    model.metadata = entries[:-1] or None
+    return _pack(model), text
+
+
+def _unpack(content: bytes) -> Any:
+    """Return a file's bytes as the schema's `ModelT`."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+
+
+def _pack(model: Any) -> bytes:
+    """Return a `ModelT` as the bytes of a file."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), _IDENTIFIER)
+    return bytes(builder.Output())
+
+
+@functools.cache
+def _names(enumeration: str) -> dict[int, str]:
+    """Return the names of one of the schema's enumerations by value."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    values = vars(getattr(schema, enumeration))
+    return {v: name for name, v in values.items() if not name.startswith("_")}
+
+
+def _operator_name(code: Any) -> str:
+    if code.customCode:
+        return str(code.customCode.decode())
+    # Files from before 2020 have the number in the deprecated field alone.
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return _names("BuiltinOperator").get(number, f"OPERATOR_{number}")
+
+
+def _operator(names: list[str], operator: Any) -> FileOperator:
+    options = operator.builtinOptions
+    return FileOperator(
+        names[operator.opcodeIndex],
+        _numbers(operator.inputs),
+        _numbers(operator.outputs),
+        bool(getattr(options, "fusedActivationFunction", 0)),
+        tuple(getattr(options, x) for x in _CALLS if hasattr(options, x)),
+    )
+
+
+def _tensor(model: Any, tensor: Any) -> FileTensor:
+    buffer = model.buffers[tensor.buffer]
+    shape = tuple(int(size) for size in _listed(tensor.shape))
+    signed = tensor.shapeSignature
+    quantized = tensor.quantization
+    return FileTensor(
+        name=(tensor.name or b"").decode("utf-8"),
+        dtype=_names("TensorType")[tensor.type].lower(),
+        shape=tuple(map(abs, shape)),
+        open_shape=tuple(
+            None if size < 0 else int(size)
+            for size in (shape if signed is None else signed)
+        ),
+        scales=tuple(map(float, _listed(quantized and quantized.scale))),
+        zero_points=tuple(map(int, _listed(quantized and quantized.zeroPoint))),
+        buffer=tensor.buffer,
+        # Above 2 GB the bytes lie behind the flatbuffer, and only the size
+        # is set.
+        stored=bool(len(_listed(buffer.data)) or buffer.size > 1),
+    )
+
+
+def _ends(entries: Any) -> dict[str, int]:
+    """Return the tensors of a signature's inputs or outputs by their names."""
+    return {e.name.decode("utf-8"): e.tensorIndex for e in _listed(entries)}
+
+
+def _numbers(tensors: Any) -> tuple[int, ...]:
+    """Return tensor numbers; those of optional inputs are -1."""
+    return tuple(int(number) for number in _listed(tensors) if number >= 0)
+
+
+def _listed(vector: Any) -> Any:
+    """Return a vector of the schema, which has `None` for an empty one."""
+    return [] if vector is None else vector

@@ -1,0 +1,259 @@
+"""A smaller student, derived from the teacher."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import keras
+
+from keras_kd.core.checks import check_choice
+from keras_kd.core.checks import check_integer
+from keras_kd.core.checks import check_number
+from keras_kd.core.checks import requirement
+from keras_kd.core.graphs import is_graph
+from keras_kd.students.shrinking.channels import Channels
+from keras_kd.students.shrinking.depth import removed_blocks
+from keras_kd.students.shrinking.inherit import importance
+from keras_kd.students.shrinking.layer_kinds import follows_input
+from keras_kd.students.shrinking.layer_kinds import width_key
+from keras_kd.students.shrinking.recipe import Plan
+from keras_kd.students.shrinking.recipe import Rule
+from keras_kd.students.shrinking.replay import Replay
+from keras_kd.students.shrinking.walk import head_path
+from keras_kd.students.shrinking.walk import operations
+from keras_kd.students.shrinking.widths import Widths
+
+_SUBJECT = "students.shrink"
+
+
+def shrink(
+    teacher: keras.Model,
+    width: float = 0.5,
+    depth: float = 1.0,
+    num_classes: int | None = None,
+    *,
+    multiple: int = 8,
+    rules: Mapping[type, Rule] | None = None,
+    initialize: str | None = None,
+) -> keras.Model:
+    """Derive a smaller model from a Functional or Sequential one.
+
+    The quickest way to a student, and one whose layers pair with the
+    teacher's by name. Parameters fall with about the square of `width`.
+    Where a network made for devices exists, such as the families of
+    `keras_kd.students`, it can be the better student at equal size.
+
+    Every Dense, convolution, recurrent and embedding layer gets `width`
+    times its units, rounded to a `multiple`; all else follows:
+    normalization, depthwise convolutions (their multiplier is kept),
+    shortcuts, Reshape layers that hold a channel count. Groups of a
+    convolution, and both directions of a Bidirectional layer, keep equally
+    many channels. Layers that hold others, such as `MultiHeadAttention` or
+    the blocks of a transformer (KerasHub's, or one's own), are narrowed where
+    their config names its widths as `embed_dim`, `hidden_dim`,
+    `intermediate_dim`, `ff_dim`, `mlp_dim` or the like: attention loses heads
+    before heads lose width.
+
+    The head keeps its units and gives **logits**: a softmax or sigmoid at
+    the end of the teacher, in the last layer or after it, becomes linear.
+
+    Kept: names of layers, input names, shapes and types, dtype policies,
+    regularizers, constraints, the statistics of a `Normalization` layer,
+    preprocessing layers. Not kept: `compile`, seeds, frozen layers and
+    `training=False` calls (a student has to train). A Sequential teacher
+    gives a Functional student.
+
+    Reference for `initialize="teacher"`: Li et al. 2017 (arXiv 1608.08710),
+    section 3: filters with the smallest L1 norms go. Departure: the norms of
+    layers whose outputs are added are summed, where the paper takes those
+    of the shortcut alone. Inside layers that hold others, heads and hidden
+    units go by the same norms.
+
+    Args:
+        teacher: A built Functional or Sequential model, nested ones
+            included, whose output is a classifier's.
+        width: Multiplier of all widths, above 0 and at most 1.
+        depth: Share of the blocks to keep, above 0 and at most 1, in every
+            run of blocks with one shape: residual blocks with an identity
+            shortcut, blocks of a transformer that are one layer, or, in a
+            model that is one chain, layers whose output has the shape of
+            their input. `floor(depth * n + 0.5)` of `n` stay, the last one
+            longest. Blocks that change the shape stay. DistilBERT (Sanh et
+            al. 2019, arXiv 1910.01108) begins as half of its teacher's
+            blocks, with `width=1.0` and `initialize="teacher"`.
+        num_classes: Units of the head. Defaults to the teacher's.
+        multiple: Number that widths are rounded to a multiple of, never
+            below nine tenths of what `width` asks for; at least 1. Where the
+            teacher's is no such multiple, or less than twice the number is
+            asked for, they are rounded to an integer. Defaults to 8, which
+            vector units like; 1 keeps to `width` most closely.
+        rules: What to do with layers of a class, also those that cannot be
+            narrowed otherwise: `rules={LayerClass: function}`, called as
+            `function(layer, config, old_shapes, new_shapes, width)` with the
+            shapes of its inputs in teacher and student, without the batch.
+            It returns the config of the student's layer, or the layer. A
+            layer whose output has the shape of its input is taken to leave
+            the channels in their order.
+        initialize: None for random weights; `"teacher"` for the teacher's,
+            of the channels whose kernels have the largest L1 norm. At
+            `width=1.0` the student then computes what the teacher does. Made
+            by rules, or for other `num_classes`, layers whose weights have
+            other shapes than the teacher's start at random.
+
+    Returns:
+        A new model named `<teacher>_student`, not compiled.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is outside its range, the teacher is
+            subclassed or not built, its output is no classifier's, a layer
+            cannot be narrowed (the message names it), its channels cannot
+            be followed for `initialize="teacher"`, or nothing can be made
+            smaller.
+
+    Example:
+    >>> import keras_kd
+    >>> teacher = keras_kd.students.mlp((64,), 10, hidden=(100, 100))
+    >>> student = keras_kd.students.shrink(teacher, width=0.1)
+    >>> teacher.count_params(), student.count_params()
+    (17610, 870)
+    """
+    _check_numbers(width, depth, num_classes)
+    check_integer(_SUBJECT, "multiple", multiple, low=1)
+    check_choice(_SUBJECT, "initialize", initialize, [None, "teacher"])
+    rules = _checked_rules(rules)
+    _check_graph(teacher, rules)
+    paths = [head_path(tensor) for tensor in teacher.outputs]
+    if num_classes is not None and len(paths) > 1:
+        raise ValueError(
+            requirement(
+                _SUBJECT,
+                "num_classes",
+                f"None for a teacher with {len(paths)} outputs",
+                num_classes,
+            )
+        )
+    plan = Plan(
+        width=width,
+        heads={id(path[0]) for path in paths},
+        head_units=num_classes,
+        to_logits={id(operation) for path in paths for operation in path},
+        multiple=multiple,
+        rules=rules,
+    )
+    if depth < 1:
+        plan.passed_over.update(removed_blocks(teacher, depth, plan.heads))
+    plan = replace(plan, widths=_widths(teacher, plan, initialize))
+    replay = Replay(teacher, plan)
+    student = replay.model(teacher, name=f"{teacher.name}_student")
+    if initialize == "teacher":
+        replay.inherit()
+    return student
+
+
+def _widths(teacher: keras.Model, plan: Plan, initialize: str | None) -> Widths:
+    """Decide which channels of which layer stay."""
+    channels = Channels(
+        teacher,
+        plan.heads,
+        plan.passed_over,
+        ruled=lambda operation: plan.rule(operation) is not None,
+    )
+    scores = None
+    if initialize == "teacher":
+        scores = {
+            id(operation): importance(operation)
+            for operation in operations(teacher)
+            if id(operation) in channels.made and not plan.rule(operation)
+        }
+    widths = Widths(channels, plan.width, plan.multiple, scores)
+    if widths.uneven:
+        raise ValueError(
+            requirement(
+                _SUBJECT,
+                "initialize",
+                "None for a teacher whose channels are grouped in several "
+                "ways, of which none keeps as many in every group",
+                initialize,
+                "Another `width` may do.",
+            )
+        )
+    _check_narrowable(teacher, plan, widths)
+    return widths
+
+
+def _check_narrowable(teacher: keras.Model, plan: Plan, widths: Widths) -> None:
+    """Refuse a teacher that would not get narrower."""
+    if plan.width == 1 or any(plan.rule(o) for o in operations(teacher)):
+        return
+    for operation in operations(teacher):
+        fixed = id(operation) in plan.heads or widths.pinned(id(operation))
+        # What has weights and cannot be narrowed is refused by its name.
+        wide = width_key(operation) is not None or (
+            getattr(operation, "weights", []) and not follows_input(operation)
+        )
+        if wide and not fixed:
+            return
+    raise ValueError(
+        requirement(
+            _SUBJECT,
+            "teacher",
+            "a model with a Dense or convolution layer before its head",
+            teacher,
+            "What is added to the model's input keeps its width.",
+        )
+    )
+
+
+def _checked_rules(rules: Any) -> Mapping[type, Rule]:
+    rules = {} if rules is None else rules
+    known = isinstance(rules, Mapping) and all(
+        isinstance(kind, type) and callable(rule)
+        for kind, rule in rules.items()
+    )
+    if not known:
+        raise TypeError(
+            requirement(
+                _SUBJECT,
+                "rules",
+                "a dictionary from layer classes to functions",
+                rules,
+            )
+        )
+    return rules
+
+
+def _check_numbers(width: Any, depth: Any, num_classes: Any) -> None:
+    for argument, value in (("width", width), ("depth", depth)):
+        advice = "It is a share of the teacher's, such as 0.5."
+        check_number(
+            _SUBJECT,
+            argument,
+            value,
+            above=0,
+            high=1,
+            advice=advice,
+        )
+    if num_classes is not None:
+        check_integer(_SUBJECT, "num_classes", num_classes, low=1)
+
+
+def _check_graph(teacher: Any, rules: Mapping[type, Rule]) -> None:
+    """Refuse what has no known layers, or hides them in a subclass."""
+    message = requirement(
+        _SUBJECT,
+        "teacher",
+        "a built Functional or Sequential model, its nested models too",
+        teacher,
+        "Add a keras.Input to a Sequential model; for a subclassed one write "
+        "the student by hand, or take a family such as "
+        "`keras_kd.students.convnet`.",
+    )
+    if not isinstance(teacher, keras.Model):
+        raise TypeError(message)
+    if not is_graph(teacher) or not teacher.built:
+        raise ValueError(message)
+    for operation in operations(teacher):
+        ruled = any(kind in rules for kind in type(operation).__mro__)
+        if isinstance(operation, keras.Model) and not ruled:
+            raise ValueError(f"{message} `{operation.name}` is subclassed.")

@@ -1,0 +1,135 @@
+"""Walks over a teacher's graph: its layers, its calls, the way to its head."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from keras_kd.core.checks import requirement
+from keras_kd.core.graphs import is_graph
+from keras_kd.core.graphs import view
+from keras_kd.students.shrinking.layer_kinds import width_key
+
+# Activations whose result is a probability or its logarithm.
+_PROBABILITY = {
+    "hard_sigmoid",
+    "log_sigmoid",
+    "log_softmax",
+    "logsigmoid",
+    "logsoftmax",
+    "sigmoid",
+    "softmax",
+}
+# What may stand between the layer that makes the logits and the output.
+_AFTER_HEAD = {
+    "Activation",
+    "ActivityRegularization",
+    "AveragePooling2D",
+    "BatchNormalization",
+    "Dropout",
+    "Flatten",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling2D",
+    "Identity",
+    "Rescaling",
+    "Reshape",
+    "Resizing",
+    "Squeeze",
+    "UpSampling2D",
+}
+
+
+def operations(model: keras.Model) -> Iterator[Any]:
+    """Yield the operations of a model, those of nested models in place."""
+    for operation in view(model).operations:
+        if is_graph(operation):
+            yield from operations(operation)
+        else:
+            yield operation
+
+
+def live_calls(
+    model: keras.Model, passed_over: dict[int, int]
+) -> Iterator[tuple[Any, list, list]]:
+    """Yield `(operation, inputs, results)` of each call, inputs first.
+
+    Args:
+        model: A Functional model; nested ones are one operation.
+        passed_over: Operations of which one input stands for the result, by
+            their id: only that input is given, what made the others is not
+            visited.
+    """
+    ready = {id(tensor) for tensor in model.inputs}
+    waiting = list(model.outputs)
+    while waiting:
+        tensor = waiting[-1]
+        if id(tensor) in ready:
+            waiting.pop()
+            continue
+        operation, node_index, _ = tensor._keras_history
+        node = operation._inbound_nodes[node_index]
+        inputs = node.input_tensors
+        if id(operation) in passed_over:
+            inputs = [inputs[passed_over[id(operation)]]]
+        missing = [x for x in inputs if id(x) not in ready]
+        if missing:
+            waiting.extend(missing)
+            continue
+        yield operation, inputs, node.output_tensors
+        ready |= {id(x) for x in node.output_tensors}
+
+
+def activation_name(operation: Any) -> str:
+    """Name what an operation applies last: "linear" where it is nothing."""
+    activation = getattr(operation, "activation", None)
+    if activation is not None:
+        return getattr(activation, "__name__", type(activation).__name__)
+    name = type(operation).__name__.lower()
+    return name if name in _PROBABILITY else "linear"
+
+
+def head_path(tensor: keras.KerasTensor) -> list[Any]:
+    """List the operations from the layer that makes the logits to an output.
+
+    Nested models are entered. Raises ValueError where the output does not
+    come from one Dense or convolution layer, through nothing but a softmax
+    or sigmoid, pooling, dropout and reshaping.
+    """
+    path: list[Any] = []
+    while True:
+        operation, inputs = producer(tensor)
+        if is_graph(operation):
+            index = tensor._keras_history.tensor_index
+            return head_path(operation.outputs[index]) + path
+        path.insert(0, operation)
+        name = activation_name(operation)
+        if name != "linear" and name not in _PROBABILITY:
+            raise _no_head(operation, f"applies {name}")
+        if width_key(operation) is not None:
+            return path
+        kind = type(operation).__name__
+        known = kind in _AFTER_HEAD or kind.lower() in _PROBABILITY
+        if len(inputs) != 1 or not known:
+            raise _no_head(operation, f"is a {kind}")
+        tensor = inputs[0]
+
+
+def producer(tensor: keras.KerasTensor) -> tuple[Any, list]:
+    """Return the operation that made a tensor, and what it made it from."""
+    operation, node_index, _ = tensor._keras_history
+    return operation, operation._inbound_nodes[node_index].input_tensors
+
+
+def _no_head(operation: Any, found: str) -> ValueError:
+    return ValueError(
+        requirement(
+            "students.shrink",
+            "teacher",
+            "a classifier whose output comes from a Dense or convolution "
+            "layer as logits, or through softmax or sigmoid",
+            operation,
+            f"`{operation.name}` {found}. Give the whole classifier, or write "
+            "the student by hand.",
+        )
+    )
