@@ -53,7 +53,7 @@ class CheapTuner(keras_tuner.Tuner):
         super().__init__(oracle, directory=folder, project_name="kd", **kwargs)
         if state.exists(self.project_dir) and not self._is_worker():
             self.oracle.reload()
-        cluster.connect(self)
+        self.oracle = cluster.connected(self.oracle)
         self.ran = []
 
     def search(self, **kwargs):

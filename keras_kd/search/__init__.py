@@ -11,7 +11,7 @@ from keras_kd.search.cost.measurement import Measurement
 
 if TYPE_CHECKING:
     from keras_kd.search.candidate import Candidate as Candidate
-    from keras_kd.search.choosing import HeldOutResult as HeldOutResult
+    from keras_kd.search.results import HeldOutResult as HeldOutResult
     from keras_kd.search.trials.hypermodel import (
         StudentHyperModel as StudentHyperModel,
     )
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Name -> module; these need KerasTuner, which a `Budget` does not.
 _TUNING = {
     "Candidate": "candidate",
-    "HeldOutResult": "choosing",
+    "HeldOutResult": "results",
     "StudentHyperModel": "trials.hypermodel",
     "StudentTuner": "tuner",
 }

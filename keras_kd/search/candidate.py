@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_kd.search.cost.measurement import QUANTITIES
-
-VIOLATION = "violation"
-SPREAD = "_std"
+from keras_kd.search.oracles.scoring import SPREAD
+from keras_kd.search.oracles.scoring import VIOLATION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +87,3 @@ class Candidate:
             last = message.strip().rpartition("\n")[2]
             return cls(values=values, status="failed", reason=last, **common)
         return cls(values=values, status="running", **common)
-
-    def with_costs(self, costs: Mapping[str, Any]) -> "Candidate":
-        """Return a copy that knows more of what the student costs."""
-        return dataclasses.replace(self, **costs)

@@ -7,32 +7,62 @@ from typing import Any
 import filelock
 
 from keras_kd.core.checks import requirement
+from keras_kd.search.cluster import AnyOracle
+from keras_kd.search.trials.hypermodel import StudentHyperModel
+from keras_kd.search.trials.task import Head
 from keras_kd.search.trials.task import is_joined
 from keras_kd.search.trials.task import labels_of
 from keras_kd.search.trials.task import task_loss
 from keras_kd.teachers import TeacherCache
 
 
-def decide(tuner: Any, data: tuple[Any, ...], *, validated: bool) -> None:
-    """Decide the task's loss, before any trial.
+def check_validated(objective: Any, validated: bool) -> None:
+    """Refuse an objective of validation without any, before a trial runs.
 
     Args:
-        tuner: The `StudentTuner`.
-        data: What `search` got: a data set, or `x, y`.
+        objective: The search's objective.
         validated: Whether there is validation data.
 
     Raises:
-        ValueError: If the objective needs validation data, or the loss
-            cannot be told.
+        ValueError: If the objective needs validation data.
     """
-    _check_objective(tuner, validated)
-    hypermodel = tuner.hypermodel
-    if hypermodel.head is None:
-        hypermodel.build(tuner.oracle.get_space())
-    if hypermodel.loss is None and hypermodel.needs_task:
-        labels = labels_of(data if len(data) > 1 else data[0])
-        hypermodel.loss = task_loss(hypermodel.head, labels)
-        tuner.loss_is_told = True
+    parts = getattr(objective, "objectives", [objective])
+    names = [part.name for part in parts if part.name.startswith("val_")]
+    if names and not validated:
+        raise ValueError(
+            requirement(
+                "StudentTuner.search",
+                "validation_data",
+                f"given for the objective {names[0]!r}",
+                None,
+                "Nothing named `val_` is logged without it. Give it, or take "
+                "an objective such as 'accuracy'.",
+            )
+        )
+
+
+def tell_loss(
+    hypermodel: StudentHyperModel, oracle: AnyOracle, data: tuple[Any, ...]
+) -> bool:
+    """Tell the task's loss from the data, where none was given.
+
+    Args:
+        hypermodel: Gets the loss.
+        oracle: Of the search; its values build a student to look at.
+        data: What `search` got: a data set, or `x, y`.
+
+    Returns:
+        Whether it was told here.
+
+    Raises:
+        ValueError: If head and labels do not tell it.
+    """
+    head = hypermodel.head or Head.of(hypermodel.build(oracle.get_space()))
+    if hypermodel.loss is not None or not hypermodel.needs_task:
+        return False
+    labels = labels_of(data if len(data) > 1 else data[0])
+    hypermodel.loss = task_loss(head, labels)
+    return True
 
 
 def teach_once(
@@ -92,21 +122,3 @@ def teach_once(
             verbose=verbose,
         )
     return cache, cache.join(data)
-
-
-def _check_objective(tuner: Any, validated: bool) -> None:
-    """Refuse an objective of validation without any, before a trial runs."""
-    objective = tuner.oracle.objective
-    parts = getattr(objective, "objectives", [objective])
-    names = [part.name for part in parts if part.name.startswith("val_")]
-    if names and not validated and not tuner.hypermodel.fits_itself:
-        raise ValueError(
-            requirement(
-                "StudentTuner.search",
-                "validation_data",
-                f"given for the objective {names[0]!r}",
-                None,
-                "Nothing named `val_` is logged without it. Give it, or take "
-                "an objective such as 'accuracy'.",
-            )
-        )

@@ -1,33 +1,39 @@
 """StudentTuner: a KerasTuner search for the best student of a budget."""
 
+import json
+import statistics
+import warnings
 from pathlib import Path
 from typing import Any
 
-from keras_tuner.src.engine.tuner import maybe_distribute
+import keras
 
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
-from keras_kd.core.errors import OverBudgetError
 from keras_kd.core.files import check_writable
+from keras_kd.core.files import write_text
 from keras_kd.distiller import Distiller
 from keras_kd.search import cluster
-from keras_kd.search.choosing import Choosing
+from keras_kd.search._keras_tuner import Tuner
+from keras_kd.search.candidate import Candidate
 from keras_kd.search.cost.budget import Budget
 from keras_kd.search.cost.ledger import Ledger
 from keras_kd.search.cost.measurement import OF_FILE
 from keras_kd.search.oracles import state
 from keras_kd.search.oracles.making import make_oracle
-from keras_kd.search.saving import Saving
-from keras_kd.search.teaching import decide
+from keras_kd.search.results import HeldOutResult
+from keras_kd.search.results import Results
+from keras_kd.search.teaching import check_validated
 from keras_kd.search.teaching import teach_once
-from keras_kd.search.trials import running
+from keras_kd.search.teaching import tell_loss
 from keras_kd.search.trials.hypermodel import StudentHyperModel
+from keras_kd.search.trials.running import TrialRunner
 
 # Positional arguments of `keras.Model.fit` after x and y.
 _FIT_NAMES = ("batch_size", "epochs", "verbose", "callbacks")
 
 
-class StudentTuner(Choosing, Saving):
+class StudentTuner(Tuner):
     """Searches alpha, temperature and width for the best student in a budget.
 
     A `keras_tuner.Tuner` in every respect: callbacks, `overwrite`, resuming,
@@ -35,7 +41,7 @@ class StudentTuner(Choosing, Saving):
     students: the teacher runs once for the whole search, and a student over
     the budget is measured, recorded as infeasible and not trained.
 
-    A search that was killed goes on where it was, the interrupted trial from
+    A search that was killed resumes where it was, the interrupted trial from
     its last epoch. With data in a fixed order the result is the one of an
     uninterrupted search, dropout included.
 
@@ -104,6 +110,9 @@ class StudentTuner(Choosing, Saving):
     >>> folder.cleanup()
     """
 
+    oracle: cluster.AnyOracle
+    hypermodel: StudentHyperModel
+
     def __init__(  # noqa: PLR0913 - the public contract
         self,
         teacher: Any,
@@ -137,7 +146,7 @@ class StudentTuner(Choosing, Saving):
         self.budget = budget
         self.teacher_id = teacher_id
         self.teacher = teacher
-        self.loss_is_told = False
+        self._loss_is_told = False
         folder = Path(directory or ".") / (project_name or "untitled_project")
         check_writable(folder / "oracle.json")
         super().__init__(
@@ -164,12 +173,16 @@ class StudentTuner(Choosing, Saving):
             executions_per_trial=executions_per_trial,
             distribution_strategy=distribution_strategy,
         )
-        cluster.connect(self)
-        self.reload_if_killed_early()
+        self.oracle = cluster.connected(self.oracle)
+        if state.exists(self.project_dir) and not self.state_file.exists():
+            self.reload()  # killed before it saved itself
         self.measurements = Ledger(Path(self.project_dir) / "measurements.json")
+        parts = (self.oracle, self.hypermodel, budget, self.measurements)
+        self._runner = TrialRunner(self, *parts)
+        self._found = Results(*parts)
 
     def search(self, *args: Any, test_data: Any = None, **kwargs: Any) -> None:
-        """Run the search, or go on with it.
+        """Run the search, or resume it.
 
         Args:
             *args: The data, as `keras.Model.fit` takes it.
@@ -195,18 +208,140 @@ class StudentTuner(Choosing, Saving):
                     "StudentTuner.search", "x", "data to train on", None
                 )
             )
-        if not self._is_worker():
-            self.oracle.set_epochs(kwargs.get("epochs", 1))
-        validation = ("validation_data", "validation_split")
-        decide(
-            self, given, validated=any(kwargs.get(name) for name in validation)
-        )
+        self.oracle.set_epochs(kwargs.get("epochs", 1))
+        if not self.hypermodel.fits_itself:
+            check_validated(
+                self.oracle.objective,
+                kwargs.get("validation_data") is not None
+                or bool(kwargs.get("validation_split")),
+            )
+        if tell_loss(self.hypermodel, self.oracle, given):
+            self._loss_is_told = True
         if cluster.is_chief():
             cluster.serve(self, kwargs.get("verbose", "auto"))
         else:
             self._search(*given, **kwargs)
-        if test_data is not None and not self._is_worker():
+        if test_data is not None and not cluster.is_worker():
             self.evaluate_best(test_data)
+
+    @property
+    def results(self) -> list[Candidate]:
+        """Every trial, in the order of their start."""
+        return self._found.candidates()
+
+    @property
+    def test_result(self) -> HeldOutResult | None:
+        """What `search(test_data=...)` or `evaluate_best` found last."""
+        if not self._test_file.exists():
+            return None
+        return HeldOutResult(**json.loads(self._test_file.read_text("utf-8")))
+
+    def pareto_front(self, *by: str) -> list[Candidate]:
+        """Return the trials that no other trial beats in everything.
+
+        A trial is on the front when each other one has a worse objective or
+        costs more. What was not measured during the search is measured now.
+
+        Args:
+            *by: The costs that count beside the objective: `"size_bytes"`,
+                `"latency_ms"`, `"num_params"`, `"flops"`,
+                `"peak_memory_bytes"`. Defaults to those the budget limits,
+                `"num_params"` without one.
+
+        Returns:
+            Feasible trials, the first cost rising.
+
+        Raises:
+            ValueError: If a cost is unknown.
+        """
+        return self._found.front(by)
+
+    def best_candidate(
+        self,
+        rule: str = "best",
+        *,
+        max_bytes: float | None = None,
+        max_latency_ms: float | None = None,
+    ) -> Candidate:
+        """Return the trial that `best_student` takes.
+
+        Args:
+            rule: `"best"` for the best objective, of equal ones the one
+                that costs least; `"knee"` for the point of the Pareto front
+                where more costs buy least.
+            max_bytes: Most `size_bytes`.
+            max_latency_ms: Most `latency_ms`.
+
+        Raises:
+            ValueError: If no trained trial keeps the limits.
+        """
+        return self._found.best(rule, max_bytes, max_latency_ms)
+
+    def best_student(
+        self,
+        rule: str = "best",
+        *,
+        max_bytes: float | None = None,
+        max_latency_ms: float | None = None,
+    ) -> keras.Model:
+        """Return the trained student of a trial, ready to export.
+
+        Args:
+            rule: See `best_candidate`.
+            max_bytes: Most bytes of its file.
+            max_latency_ms: Most milliseconds for one example.
+
+        Raises:
+            ValueError: If no trained trial keeps the limits.
+        """
+        chosen = self.best_candidate(
+            rule, max_bytes=max_bytes, max_latency_ms=max_latency_ms
+        )
+        trial = self.oracle.get_trial(chosen.trial_id)
+        student: keras.Model = self.load_model(trial).student
+        return student
+
+    def evaluate_best(self, data: Any, **kwargs: Any) -> HeldOutResult:
+        """Evaluate the best trial on data that the search has not seen.
+
+        Each of its executions is evaluated, at its best epoch. The result is
+        kept in the project folder, and is what `test_result` gives.
+
+        Args:
+            data: A data set, or a tuple `(x, y)` of arrays.
+            **kwargs: Arguments of `keras.Model.evaluate`.
+        """
+        chosen = self.best_candidate()
+        trial = self.oracle.get_trial(chosen.trial_id)
+        distiller = self.load_model(trial)
+        arguments = data if isinstance(data, tuple) else (data,)
+        found = []
+        for execution in range(self.executions_per_trial):
+            distiller.load_weights(
+                self._runner.weights_file(chosen.trial_id, execution)
+            )
+            found.append(
+                distiller.evaluate(
+                    *arguments, return_dict=True, **{"verbose": 0, **kwargs}
+                )
+            )
+        result = HeldOutResult(chosen.trial_id, *_mean_and_spread(found), found)
+        write_text(self._test_file, json.dumps(result._asdict(), indent=1))
+        return result
+
+    def get_best_models(self, num_models: int = 1) -> list[Any]:
+        """Return the Distillers of the best trials, at their best epochs.
+
+        Args:
+            num_models: How many.
+
+        Raises:
+            ValueError: If nothing was trained.
+        """
+        if not any(c.status == "feasible" for c in self.results):
+            raise ValueError(self._found.nothing_trained())
+        models: list[Any] = super().get_best_models(num_models)
+        return models
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
         """Measure the student; train it when it fits the budget.
@@ -220,19 +355,7 @@ class StudentTuner(Choosing, Saving):
             One `History` an execution; for a student over the budget, what
             was measured.
         """
-        hp = trial.hyperparameters
-        if running.EPOCHS in hp.values:
-            kwargs["epochs"] = hp.values[running.EPOCHS]
-            kwargs["initial_epoch"] = hp.values[running.INITIAL_EPOCH]
-        try:
-            costs = running.measure(self, hp)
-        except OverBudgetError as error:
-            return running.infeasible(self.oracle.objective, error)
-        histories = [
-            running.execute(self, trial, execution, (args, dict(kwargs)))
-            for execution in range(self.executions_per_trial)
-        ]
-        return running.summarize(self, trial, histories, costs)
+        return self._runner.run(trial, args, kwargs)
 
     def load_model(self, trial: Any) -> Distiller:
         """Return a trial's Distiller at its best epoch.
@@ -240,9 +363,9 @@ class StudentTuner(Choosing, Saving):
         Args:
             trial: The trial.
         """
-        with maybe_distribute(self.distribution_strategy):
+        with self.distributed():
             distiller = self.hypermodel.build(trial.hyperparameters)
-            distiller.load_weights(self._get_checkpoint_fname(trial.trial_id))
+            distiller.load_weights(self.weights_file(trial.trial_id))
         return distiller
 
     def on_epoch_end(
@@ -256,17 +379,66 @@ class StudentTuner(Choosing, Saving):
             epoch: The epoch that ended.
             logs: What it logged.
         """
-        if self._is_worker():
-            self.oracle.check(trial.trial_id)
+        self.oracle.check(trial.trial_id)
+
+    def on_search_begin(self) -> None:
+        """Save, so that a kill in the first trial is resumed too."""
+        super().on_search_begin()
+        self.save()
 
     def on_trial_end(self, trial: Any) -> None:
         """Tell the oracle, save, and remove what was for resuming."""
         super().on_trial_end(trial)
         if trial.status == "COMPLETED":
-            running.clean(self, trial)
+            self._runner.clean(trial)
+
+    def reload(self) -> None:
+        """Read the search back.
+
+        Raises:
+            RuntimeError: If it cannot be read.
+            ValueError: If it was begun with other settings.
+        """
+        # Declared anew, so that a changed space is noticed.
+        self.declare_space()
+        if not cluster.is_worker():
+            self.oracle.reload()
+        try:
+            self.set_state(state.read_json(self.state_file))
+        except FileNotFoundError:
+            return
+        except ValueError:
+            warnings.warn(
+                f"`{self.state_file}` is damaged. The task's loss is told "
+                "from the data again; everything else is kept elsewhere.",
+                stacklevel=2,
+            )
+
+    def save(self) -> None:
+        """Save the search to its folder, every file whole or not at all."""
+        if not cluster.is_worker():
+            self.oracle.save()
+        state.write_json(self.state_file, self.get_state())
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what the tuner decided by itself: the task's loss."""
+        loss = self.hypermodel.loss if self._loss_is_told else None
+        return {"loss": keras.saving.serialize_keras_object(loss)}
+
+    def set_state(self, content: dict[str, Any]) -> None:
+        """Take what `get_state` returned."""
+        if content.get("loss") is not None and self.hypermodel.loss is None:
+            self._loss_is_told = True
+            self.hypermodel.loss = keras.saving.deserialize_keras_object(
+                content["loss"]
+            )
+
+    @property
+    def _test_file(self) -> Path:
+        return Path(self.project_dir) / "test_result.json"
 
     def _search(self, x: Any, *args: Any, **kwargs: Any) -> None:
-        name = self.tuner_id if self._is_worker() else "search"
+        name = self.tuner_id if cluster.is_worker() else "search"
         with state.locked(self.project_dir, name):
             if self.budget is not None and OF_FILE & self.budget.limits.keys():
                 self.measurements.start()  # while the teacher runs
@@ -284,6 +456,12 @@ class StudentTuner(Choosing, Saving):
                 self.hypermodel.teacher = self.teacher
                 self.measurements.close()
 
-    def _build_hypermodel(self, hp: Any) -> Distiller:
-        with maybe_distribute(self.distribution_strategy):
-            return self.hypermodel.build(hp)
+
+def _mean_and_spread(
+    found: list[dict[str, float]],
+) -> tuple[dict[str, float], dict[str, float]]:
+    columns = {name: [float(row[name]) for row in found] for name in found[0]}
+    mean = {name: statistics.fmean(v) for name, v in columns.items()}
+    if len(found) == 1:
+        return mean, {}
+    return mean, {name: statistics.stdev(v) for name, v in columns.items()}

@@ -10,6 +10,18 @@ from keras_kd.search.cluster.chief import serve
 from keras_kd.search.cluster.roles import is_chief
 from keras_kd.search.cluster.roles import is_worker
 from keras_kd.search.cluster.roles import may_overwrite
-from keras_kd.search.cluster.worker import connect
+from keras_kd.search.cluster.worker import WorkerOracle
+from keras_kd.search.cluster.worker import connected
+from keras_kd.search.oracles.search_oracle import SearchOracle
 
-__all__ = ["connect", "is_chief", "is_worker", "may_overwrite", "serve"]
+# A tuner's oracle: its own, or the line to the chief's.
+AnyOracle = SearchOracle | WorkerOracle
+
+__all__ = [
+    "AnyOracle",
+    "connected",
+    "is_chief",
+    "is_worker",
+    "may_overwrite",
+    "serve",
+]

@@ -18,15 +18,14 @@ from keras_kd.search.oracles import scoring
 from keras_kd.search.oracles import state
 
 
-def connect(tuner: Any) -> None:
-    """Give a worker's tuner an oracle that tells the chief it lives.
+def connected(oracle: Any) -> Any:
+    """Return what a tuner is to ask: on a worker, the chief.
 
     Args:
-        tuner: A tuner that was just made. Nothing happens on the chief, or
-            where there is none.
+        oracle: The oracle of a tuner that was just made; it is returned on
+            the chief, and where there is none.
     """
-    if roles.is_worker():
-        tuner.oracle = WorkerOracle(tuner.oracle._oracle)
+    return WorkerOracle(oracle._oracle) if roles.is_worker() else oracle
 
 
 class LostTrialError(RuntimeError):

@@ -9,19 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from keras_tuner.src.engine import tuner_utils
 
 from keras_kd.core.errors import OverBudgetError
 from keras_kd.core.files import staged
-from keras_kd.search.candidate import SPREAD
-from keras_kd.search.candidate import VIOLATION
+from keras_kd.distiller import Distiller
+from keras_kd.search._keras_tuner import Tuner
+from keras_kd.search._keras_tuner import metrics_of
+from keras_kd.search.cluster import AnyOracle
+from keras_kd.search.cost.budget import Budget
+from keras_kd.search.cost.ledger import Ledger
+from keras_kd.search.oracles import scoring
+from keras_kd.search.oracles.scoring import SPREAD
 from keras_kd.search.trials import snapshots
 from keras_kd.search.trials.checkpoint import TrialCheckpoint
+from keras_kd.search.trials.hypermodel import StudentHyperModel
 from keras_kd.search.trials.snapshots import Progress
 
 # JSON has no infinity.
 LARGEST_VIOLATION = 1e9
-# Which epochs a trial of Hyperband trains, and what it goes on from.
+# Which epochs a trial of Hyperband trains, and which trial it continues.
 EPOCHS = "tuner/epochs"
 INITIAL_EPOCH = "tuner/initial_epoch"
 PREDECESSOR = "tuner/trial_id"
@@ -33,7 +39,7 @@ def trial_seed(
     """Return the seed of an execution's initial weights and dropout.
 
     The same values give the same seed, whichever worker runs them and
-    however often; the later rounds of Hyperband go on with that of the first.
+    however often; the later rounds of Hyperband keep that of the first.
     """
     # KerasTuner's protocol rounds to single precision on the way to a worker.
     own = {
@@ -52,189 +58,223 @@ def clear_session() -> None:
     """Drop what Keras keeps of former trials.
 
     Keras forgets the dtype policy with it, and a `mixed_float16` search would
-    go on in float32.
+    continue in float32.
     """
     policy = keras.config.dtype_policy()
     keras.backend.clear_session()
     keras.config.set_dtype_policy(policy)
 
 
-def measure(tuner: Any, hp: Any) -> dict[str, float]:
-    """Return what a trial's student costs, untrained.
-
-    Raises:
-        OverBudgetError: If that is more than the budget.
-    """
-    student = tuner.hypermodel.student(hp)
-    costs = {"num_params": float(student.count_params())}
-    if tuner.budget is not None:
-        found = tuner.budget.check(student, tuner.measurements)
-        costs |= {VIOLATION: 0.0, **found.to_dict()}
-    return costs
-
-
-def infeasible(objective: Any, error: OverBudgetError) -> dict[str, float]:
-    """Return the metrics of a trial that was not trained.
-
-    The objective's value is a placeholder: the oracle scores it.
-    """
-    names = getattr(objective, "name_to_direction", ())
-    return {
-        **dict.fromkeys([objective.name, *names], 0.0),
-        **error.measurement.to_dict(),
-        VIOLATION: min(error.violation, LARGEST_VIOLATION),
-    }
-
-
-def execute(
-    tuner: Any, trial: Any, execution: int, fit: tuple[Any, dict[str, Any]]
-) -> keras.callbacks.History:
-    """Train one execution of a trial, from where it was left.
+class TrialRunner:
+    """Measures the student of a trial, and trains it when it fits.
 
     Args:
-        tuner: The `StudentTuner`.
-        trial: The trial.
-        execution: Its number.
-        fit: Arguments of `fit`.
-
-    Returns:
-        What every epoch logged.
+        tuner: Whose trials they are.
+        oracle: The tuner's oracle.
+        hypermodel: What builds and fits.
+        budget: What a student may cost, or `None`.
+        ledger: Where costs are looked up and written.
     """
-    args, kwargs = fit
-    callbacks = tuner._deepcopy_callbacks(kwargs.get("callbacks") or [])
-    callbacks = list(keras.tree.flatten(callbacks))
-    tuner._configure_tensorboard_dir(callbacks, trial, execution)
-    values = trial.hyperparameters.values
-    seed = trial_seed(values, tuner.oracle.seed, execution)
-    checkpoint = TrialCheckpoint(
-        progress_file(tuner, trial.trial_id, execution),
-        tuner.oracle.objective,
-        callbacks,
-        identity=f"{seed} {values.get(PREDECESSOR, '')}",
-        strict=kwargs.get("validation_freq", 1) == 1
-        and not tuner.hypermodel.fits_itself,
-    )
-    if not checkpoint.progress.finished:
+
+    def __init__(
+        self,
+        tuner: Tuner,
+        oracle: AnyOracle,
+        hypermodel: StudentHyperModel,
+        budget: Budget | None,
+        ledger: Ledger,
+    ) -> None:
+        self._tuner = tuner
+        self._oracle = oracle
+        self._hypermodel = hypermodel
+        self._budget = budget
+        self._ledger = ledger
+
+    def run(
+        self, trial: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[keras.callbacks.History] | dict[str, float]:
+        """Measure and train.
+
+        Args:
+            trial: The trial.
+            args: Data, as `fit` takes it.
+            kwargs: Arguments of `fit`.
+
+        Returns:
+            One `History` an execution, as KerasTuner averages them; for a
+            student over the budget, what was measured.
+        """
+        hp = trial.hyperparameters
+        if EPOCHS in hp.values:
+            kwargs = kwargs | {
+                "epochs": hp.values[EPOCHS],
+                "initial_epoch": hp.values[INITIAL_EPOCH],
+            }
+        try:
+            costs = self._measure(hp)
+        except OverBudgetError as error:
+            return self._infeasible(error)
+        histories = [
+            self._execute(trial, execution, args, kwargs)
+            for execution in range(self._tuner.executions_per_trial)
+        ]
+        return self._summarize(trial, histories, costs)
+
+    def weights_file(self, trial_id: str, execution: int) -> Path:
+        """Return where an execution's best weights are."""
+        if self._tuner.executions_per_trial == 1:
+            return self._tuner.weights_file(trial_id)
+        folder = Path(self._tuner.get_trial_dir(trial_id))
+        return folder / f"execution_{execution}.weights.h5"
+
+    def progress_file(self, trial_id: str, execution: int) -> Path:
+        """Return where an execution's progress is."""
+        folder = Path(self._tuner.get_trial_dir(trial_id))
+        return folder / f"execution_{execution}.npz"
+
+    def clean(self, trial: Any) -> None:
+        """Remove what an ended trial kept for resuming, and scratch of kills.
+
+        The progress of a trial of Hyperband stays: later trials continue it.
+        """
+        folder = Path(self._tuner.get_trial_dir(trial.trial_id))
+        for scratch in ("execution_", "checkpoint."):
+            for left in folder.glob(f".{scratch}*"):
+                shutil.rmtree(left, ignore_errors=True)
+        if EPOCHS not in trial.hyperparameters.values:
+            for execution in range(self._tuner.executions_per_trial):
+                file = self.progress_file(trial.trial_id, execution)
+                file.unlink(missing_ok=True)
+
+    def _measure(self, hp: Any) -> dict[str, float]:
+        """Return what a trial's student costs, untrained.
+
+        Raises:
+            OverBudgetError: If that is more than the budget.
+        """
+        student = self._hypermodel.student(hp)
+        costs = {"num_params": float(student.count_params())}
+        if self._budget is not None:
+            found = self._budget.check(student, self._ledger)
+            costs |= {scoring.VIOLATION: 0.0, **found.to_dict()}
+        return costs
+
+    def _infeasible(self, error: OverBudgetError) -> dict[str, float]:
+        """Return the metrics of a trial that was not trained.
+
+        The objective's value is a placeholder: the oracle scores it.
+        """
+        objective = self._oracle.objective
+        names = getattr(objective, "name_to_direction", ())
+        return {
+            **dict.fromkeys([objective.name, *names], 0.0),
+            **error.measurement.to_dict(),
+            scoring.VIOLATION: min(error.violation, LARGEST_VIOLATION),
+        }
+
+    def _execute(
+        self,
+        trial: Any,
+        execution: int,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> keras.callbacks.History:
+        """Train one execution of a trial, from where it was left.
+
+        Returns:
+            What every epoch logged.
+        """
+        given = kwargs.get("callbacks") or []
+        callbacks = self._tuner.callbacks_of(trial, execution, given)
+        values = trial.hyperparameters.values
+        seed = trial_seed(values, self._oracle.seed, execution)
+        checkpoint = TrialCheckpoint(
+            self.progress_file(trial.trial_id, execution),
+            self._oracle.objective,
+            callbacks,
+            identity=f"{seed} {values.get(PREDECESSOR, '')}",
+            strict=kwargs.get("validation_freq", 1) == 1
+            and not self._hypermodel.fits_itself,
+        )
+        if checkpoint.progress.finished:
+            return checkpoint.history()
         clear_session()
         keras.utils.set_random_seed(seed)
-        distiller = tuner._build_hypermodel(trial.hyperparameters)
+        with self._tuner.distributed():
+            distiller = self._hypermodel.build(trial.hyperparameters)
         if not checkpoint.progress.now and PREDECESSOR in values:
-            former = _load(tuner, values[PREDECESSOR], execution)
+            former = self._former(values[PREDECESSOR], execution)
             snapshots.restore(distiller, former.now)
         checkpoint.begin(distiller, kwargs.get("initial_epoch", 0))
-        callbacks += [tuner_utils.TunerCallback(tuner, trial), checkpoint]
-        kwargs = kwargs | {"callbacks": callbacks}
+        hooks = self._tuner.hooks_of(trial)
+        kwargs = kwargs | {"callbacks": [*callbacks, hooks, checkpoint]}
         try:
-            _fit(tuner.hypermodel, trial, distiller, checkpoint, (args, kwargs))
+            self._fit(trial, distiller, checkpoint, args, kwargs)
         except FloatingPointError:
             checkpoint.discard()
             raise
         snapshots.restore(distiller, checkpoint.progress.best)
-        with staged(weights_file(tuner, trial.trial_id, execution)) as scratch:
+        with staged(self.weights_file(trial.trial_id, execution)) as scratch:
             distiller.save_weights(scratch)
         checkpoint.finish()
-    return checkpoint.history()
+        return checkpoint.history()
 
-
-def _fit(
-    hypermodel: Any,
-    trial: Any,
-    distiller: Any,
-    checkpoint: TrialCheckpoint,
-    fit: tuple[Any, dict[str, Any]],
-) -> None:
-    args, kwargs = fit
-    progress = checkpoint.progress
-    if not hypermodel.fits_itself:
-        left = progress.epoch < kwargs.get("epochs", 1)
-        if progress.stopped or (progress.logs and not left):
-            return  # killed after its last epoch
-    if progress.epoch:
-        kwargs = kwargs | {"initial_epoch": progress.epoch}
-    result = hypermodel.fit(trial.hyperparameters, distiller, *args, **kwargs)
-    if not isinstance(result, keras.callbacks.History):
-        objective = checkpoint.objective
-        tuner_utils.validate_trial_results(
-            result, objective, "HyperModel.fit()"
+    def _fit(
+        self,
+        trial: Any,
+        distiller: Distiller,
+        checkpoint: TrialCheckpoint,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        progress = checkpoint.progress
+        if not self._hypermodel.fits_itself:
+            left = progress.epoch < kwargs.get("epochs", 1)
+            if progress.stopped or (progress.logs and not left):
+                return  # killed after its last epoch
+        if progress.epoch:
+            kwargs = kwargs | {"initial_epoch": progress.epoch}
+        result = self._hypermodel.fit(
+            trial.hyperparameters, distiller, *args, **kwargs
         )
-        logs = tuner_utils.convert_to_metrics_dict(result, objective)
-        checkpoint.record(distiller, {k: float(v) for k, v in logs.items()})
+        if not isinstance(result, keras.callbacks.History):
+            checkpoint.record(
+                distiller, metrics_of(result, checkpoint.objective)
+            )
 
+    def _summarize(
+        self,
+        trial: Any,
+        histories: list[keras.callbacks.History],
+        costs: Mapping[str, float],
+    ) -> list[keras.callbacks.History]:
+        """Keep the best execution's weights; log costs and spread, too."""
+        objective = self._oracle.objective
+        best = [metrics_of(history, objective) for history in histories]
+        reached = [float(objective.get_value(metrics)) for metrics in best]
+        winner = 0
+        for execution, value in enumerate(reached):
+            if objective.better_than(value, reached[winner]):
+                winner = execution
+        constant = dict(costs)
+        if len(reached) > 1:
+            constant[objective.name + SPREAD] = statistics.stdev(reached)
+            source = self.weights_file(trial.trial_id, winner)
+            with staged(self._tuner.weights_file(trial.trial_id)) as scratch:
+                shutil.copyfile(source, scratch)
+        for history in histories:
+            epochs = len(next(iter(history.history.values())))
+            for name, value in constant.items():
+                history.history[name] = [value] * epochs
+        return histories
 
-def summarize(
-    tuner: Any,
-    trial: Any,
-    histories: list[keras.callbacks.History],
-    costs: Mapping[str, float],
-) -> list[keras.callbacks.History]:
-    """Keep the best execution's weights; add costs and spread to the values.
-
-    Args:
-        tuner: The `StudentTuner`.
-        trial: The trial.
-        histories: One an execution.
-        costs: What the budget measured.
-
-    Returns:
-        The histories, as KerasTuner averages them.
-    """
-    objective = tuner.oracle.objective
-    best = [
-        tuner_utils.convert_to_metrics_dict(history, objective)
-        for history in histories
-    ]
-    reached = [float(objective.get_value(metrics)) for metrics in best]
-    winner = 0
-    for execution, value in enumerate(reached):
-        if objective.better_than(value, reached[winner]):
-            winner = execution
-    constant = dict(costs)
-    if len(reached) > 1:
-        constant[objective.name + SPREAD] = statistics.stdev(reached)
-        source = weights_file(tuner, trial.trial_id, winner)
-        with staged(tuner._get_checkpoint_fname(trial.trial_id)) as scratch:
-            shutil.copyfile(source, scratch)
-    for history in histories:
-        epochs = len(next(iter(history.history.values())))
-        for name, value in constant.items():
-            history.history[name] = [value] * epochs
-    return histories
-
-
-def weights_file(tuner: Any, trial_id: str, execution: int) -> Path:
-    """Return where an execution's best weights are."""
-    if tuner.executions_per_trial == 1:
-        return Path(tuner._get_checkpoint_fname(trial_id))
-    folder = Path(tuner.get_trial_dir(trial_id))
-    return folder / f"execution_{execution}.weights.h5"
-
-
-def progress_file(tuner: Any, trial_id: str, execution: int) -> Path:
-    """Return where an execution's progress is."""
-    return Path(tuner.get_trial_dir(trial_id)) / f"execution_{execution}.npz"
-
-
-def clean(tuner: Any, trial: Any) -> None:
-    """Remove what an ended trial kept for resuming, and scratch of kills.
-
-    The progress of a trial of Hyperband stays: later ones go on from it.
-    """
-    folder = Path(tuner.get_trial_dir(trial.trial_id))
-    for scratch in ("execution_", "checkpoint."):
-        for left in folder.glob(f".{scratch}*"):
-            shutil.rmtree(left, ignore_errors=True)
-    if EPOCHS not in trial.hyperparameters.values:
-        for execution in range(tuner.executions_per_trial):
-            file = progress_file(tuner, trial.trial_id, execution)
-            file.unlink(missing_ok=True)
-
-
-def _load(tuner: Any, trial_id: str, execution: int) -> Progress:
-    path = progress_file(tuner, trial_id, execution)
-    progress = Progress.load(path)
-    if progress is None:
-        raise FileNotFoundError(
-            f"No state of trial {trial_id} at `{path}`, which this trial goes "
-            "on from. Search again in another project folder."
-        )
-    return progress
+    def _former(self, trial_id: str, execution: int) -> Progress:
+        """Return where the trial ended that a trial of Hyperband continues."""
+        path = self.progress_file(trial_id, execution)
+        progress = Progress.load(path)
+        if progress is None:
+            raise FileNotFoundError(
+                f"No state of trial {trial_id} at `{path}`, which this trial "
+                "continues. Search again in another project folder."
+            )
+        return progress

@@ -1,0 +1,68 @@
+"""The private names of KerasTuner that a search leans on.
+
+They stand here and nowhere else, each under a name of ours;
+`tests/search/test_keras_tuner.py` says what breaks when one is gone.
+"""
+
+from contextlib import AbstractContextManager
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+from keras_tuner.src.engine import tuner_utils
+
+
+class Tuner(keras_tuner.Tuner):
+    """KerasTuner's tuner, with names for its insides."""
+
+    executions_per_trial: int
+    tuner_id: str
+
+    @property
+    def state_file(self) -> Path:
+        """What `save` writes; a tuner that finds it calls `reload`."""
+        return Path(self._get_tuner_fname())
+
+    def weights_file(self, trial_id: str) -> Path:
+        """Return where the weights of a trial's best epoch are."""
+        return Path(self._get_checkpoint_fname(trial_id))
+
+    def declare_space(self) -> None:
+        """Build until every hyperparameter is declared."""
+        self._populate_initial_space()
+
+    def distributed(self) -> AbstractContextManager[Any]:
+        """Return the scope of the tuner's strategy."""
+        strategy = self.distribution_strategy
+        return nullcontext() if strategy is None else strategy.scope()
+
+    def callbacks_of(self, trial: Any, execution: int, given: Any) -> list[Any]:
+        """Return copies of a user's callbacks, for one execution of a trial.
+
+        TensorBoard gets a folder of its own and the hyperparameters.
+        """
+        copies = keras.tree.flatten(self._deepcopy_callbacks(given))
+        callbacks = list(copies)
+        self._configure_tensorboard_dir(callbacks, trial, execution)
+        return callbacks
+
+    def hooks_of(self, trial: Any) -> keras.callbacks.Callback:
+        """Return the callback that calls `on_epoch_end` and its like."""
+        return tuner_utils.TunerCallback(self, trial)
+
+
+def metrics_of(result: Any, objective: Any) -> dict[str, float]:
+    """Return what a training reached in its best epoch.
+
+    Args:
+        result: A `History`, a dictionary or a float.
+        objective: The search's objective.
+
+    Raises:
+        FatalError: If the objective is not in it.
+    """
+    tuner_utils.validate_trial_results(result, objective, "HyperModel.fit()")
+    found = tuner_utils.convert_to_metrics_dict(result, objective)
+    return {name: float(value) for name, value in found.items()}
