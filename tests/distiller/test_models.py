@@ -1,5 +1,7 @@
 """Model kinds and data kinds the Distiller works with."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -194,3 +196,25 @@ def test_backup_and_restore(tmp_path):
             part.fit(X, Y, callbacks=callbacks, **run)
     for one, other in zip(whole.weights, part.weights, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_a_file_of_version_0_1_0_loads_and_trains_on():
+    keras_kd.Distiller  # noqa: B018 (importing the room registers its classes)
+    path = Path(__file__).with_name("distiller_0.1.0.keras")
+    distiller = keras.models.load_model(path)
+    x = np.linspace(-1, 1, 40).reshape(8, 5).astype("float32")
+    # What version 0.1.0 predicted when it wrote the file, after three epochs.
+    expected = [0.3428414464, -0.5577192903, -0.7157120705]
+    assert distiller.predict(x[:1], verbose=0)[0] == pytest.approx(expected)
+    assert int(distiller.optimizer.iterations) == 3
+    inputs = keras.Input((5,))
+    distiller.teacher = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    history = distiller.fit(x, np.arange(8) % 3, verbose=0).history
+    assert set(history) == {
+        "agreement",
+        "logits_mse",
+        "loss",
+        "soft_targets",
+        "student_loss",
+    }
+    assert int(distiller.optimizer.iterations) == 4
