@@ -29,7 +29,7 @@ import record
 
 from keras_kd import export
 from keras_kd import students
-from keras_kd.evaluation.litert_runner import file_latency
+from keras_kd.evaluation.latency import file_latency
 
 WIDTHS = (1.0, 0.5)
 RUNS = 50

@@ -26,6 +26,26 @@ class Latency(NamedTuple):
     source: str
 
 
+def file_latency(path: Path, num_runs: int, num_threads: int) -> Latency:
+    """Time one example of a `.tflite` file.
+
+    By `litert-benchmark` where it serves, else by the interpreter's
+    `invoke`; the source says which.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    measured = litert_benchmark(path, num_threads, num_runs)
+    if measured is not None:
+        return measured
+    runtime = Interpreter(str(path), num_threads=num_threads)
+    runtime.allocate_tensors()
+    for detail in runtime.get_input_details():
+        zeros = np.zeros(detail["shape"], detail["dtype"])
+        runtime.set_tensor(detail["index"], zeros)
+    source = f"LiteRT interpreter, {threads(num_threads)}"
+    return timed(runtime.invoke, num_runs, source)
+
+
 def litert_benchmark(
     path: Path, num_threads: int, num_runs: int
 ) -> Latency | None:

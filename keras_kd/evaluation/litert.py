@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,79 @@ import numpy as np
 
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
-from keras_kd.evaluation.tensor_details import TensorDetails
-from keras_kd.evaluation.tensor_details import tensor_details
 from keras_kd.evaluation.tflite_file import looks_whole
 from keras_kd.evaluation.tflite_file import read_file
 
 Inputs = np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray]
 Outputs = np.ndarray | dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class TensorDetails:
+    """One input or output of a `.tflite` file.
+
+    Args:
+        name: Its name in the file's signature.
+        shape: Its shape; `None` where the file leaves a size open.
+        dtype: NumPy name of what the file takes or gives.
+        scale: Step of a quantized tensor; 0.0 where it is not quantized.
+        zero_point: The integer that stands for 0.0.
+        index: The runtime's number of the tensor.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    scale: float
+    zero_point: int
+    index: int
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """Return real values as what the file takes.
+
+        Raises:
+            ValueError: If they are not finite, or storing them as indices
+                would change them.
+        """
+        if self.scale:
+            if not np.isfinite(values).all():
+                expected = "finite numbers"
+                raise ValueError(
+                    requirement("predict", self.name, expected, values)
+                )
+            limits = np.iinfo(self.dtype)
+            steps = np.rint(values / np.float64(self.scale)) + self.zero_point
+            return np.clip(steps, limits.min, limits.max).astype(self.dtype)
+        encoded = values.astype(self.dtype)
+        if encoded.dtype.kind in "iu" and not np.array_equal(encoded, values):
+            expected = f"whole numbers that {self.dtype} can hold"
+            raise ValueError(
+                requirement("predict", self.name, expected, values)
+            )
+        return encoded
+
+    def decode(self, stored: np.ndarray) -> np.ndarray:
+        """Return what the file gave as real values."""
+        if self.scale:
+            steps = stored.astype(np.float32) - np.float32(self.zero_point)
+            return steps * np.float32(self.scale)
+        return stored.astype(np.float32) if stored.dtype.kind == "f" else stored
+
+
+def _details(name: str, detail: dict[str, Any]) -> TensorDetails:
+    """Return the runtime's details as `TensorDetails`."""
+    scale, zero_point = detail["quantization"]
+    return TensorDetails(
+        name=name,
+        shape=tuple(
+            None if size < 0 else int(size)
+            for size in detail["shape_signature"]
+        ),
+        dtype=np.dtype(detail["dtype"]).name,
+        scale=float(scale),
+        zero_point=int(zero_point),
+        index=int(detail["index"]),
+    )
 
 
 class LiteRTModel:
@@ -69,8 +136,8 @@ class LiteRTModel:
         file = read_file(content)
         _refuse_flex(self.path, file.operators)
         inputs, outputs = _signature(runtime)
-        self.input_details = [tensor_details(*item) for item in inputs]
-        self.output_details = [tensor_details(*item) for item in outputs]
+        self.input_details = [_details(*item) for item in inputs]
+        self.output_details = [_details(*item) for item in outputs]
         self._shapes: dict[int, tuple[int, ...]] = {}
         # A file with open sizes stands at size 1, which may be impossible.
         if not any(None in detail.shape[1:] for detail in self.input_details):
@@ -182,6 +249,77 @@ class LiteRTModel:
             ]
             for detail in self.output_details
         }
+
+
+class OpenTensors(LiteRTModel):
+    """A `.tflite` file whose intermediate results can be read.
+
+    Slower and larger in memory than `LiteRTModel`: the runtime reuses no
+    memory, and its fast kernels, which join operators, are off.
+
+    Args:
+        path: The file.
+        num_threads: Threads of the runtime. Defaults to 1.
+    """
+
+    def tensors(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Return all tensors as real numbers, by name.
+
+        Args:
+            arrays: Inputs by name.
+
+        Shapes:
+            arrays: `(batch, ...)` each, in the real numbers of the model.
+
+        Returns:
+            One array `(values,)` a tensor, of all examples.
+
+        Raises:
+            ValueError: See `predict`.
+        """
+        checked = self._check(arrays)
+        fixed = self.input_details[0].shape[0]
+        length = len(next(iter(checked.values())))
+        step = fixed or length
+        found: dict[str, list[np.ndarray]] = {}
+        for at in range(0, length, step):
+            self._run({k: v[at : at + step] for k, v in checked.items()}, fixed)
+            for name, value in self._values():
+                found.setdefault(name, []).append(value.reshape(-1))
+        return {name: np.concatenate(parts) for name, parts in found.items()}
+
+    def _values(self) -> list[tuple[str, np.ndarray]]:
+        """Return what the tensors hold after a run."""
+        values = []
+        for detail in self._runtime.get__details():
+            # Weights have a scale a channel, and are no results; what a
+            # kernel keeps for itself has no name.
+            scales = detail["quantization_parameters"]["scales"]
+            kept = not detail["name"] or len(scales) > 1
+            if kept or detail["dtype"].__name__ == "object_":
+                continue
+            try:
+                stored = self._runtime.get_tensor(detail["index"])
+            except ValueError:
+                continue  # the runtime folded it away
+            described = _details(
+                detail["name"], {"shape_signature": [], **detail}
+            )
+            values.append((detail["name"], described.decode(stored)))
+        return values
+
+    def _interpreter(self, content: bytes, num_threads: int) -> Any:
+        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import OpResolverType
+
+        return Interpreter(
+            model_content=content,
+            num_threads=num_threads,
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=(
+                OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            ),
+        )
 
 
 def _read(path: Path) -> bytes:

@@ -5,9 +5,12 @@ through what only moves, converts or averages values, to what made them.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from typing import NamedTuple
 
+from keras_kd.core.checks import check_choice
+from keras_kd.core.heads import KINDS
 from keras_kd.evaluation.tflite_file import read_file
 
 CONSTANT = "constant"
@@ -92,6 +95,27 @@ def kind_of(producer: Producer) -> str | None:
         return None
     sources = [source for source in producer.inputs() if source.op != CONSTANT]
     return "logits" if {*map(kind_of, sources)} == {"logits"} else None
+
+
+def decided_kind(
+    told: str | None, seen: str | None, units: int | None, role: str, path: Path
+) -> str:
+    """Return what a file's output is: as told, or as seen in its graph.
+
+    Raises:
+        ValueError: If it was not told and could not be seen.
+    """
+    argument = f"{role}_output"
+    if told is not None:
+        return str(check_choice("evaluate", argument, told, KINDS))
+    if seen is None:
+        raise ValueError(
+            f"`evaluate` cannot tell whether the output of the {role} "
+            f"`{path.name}` is logits or probabilities: its last operator "
+            f"does not say. Say it with `{argument}='logits'` or "
+            f"`{argument}='probabilities'`."
+        )
+    return "binary_logits" if (seen, units) == ("logits", 1) else seen
 
 
 def litert_producer(content: bytes) -> Producer:

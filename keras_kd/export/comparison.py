@@ -19,7 +19,7 @@ _BATCH = 64
 
 
 @dataclass
-class Tally:
+class Comparison:
     """What is known about one output after the batches seen so far.
 
     Attributes:
@@ -114,7 +114,7 @@ def compare(
     context: Context,
     predict: Callable[[Arrays], Arrays],
     examples: Examples,
-) -> dict[str, Tally]:
+) -> dict[str, Comparison]:
     """Run the student and a file on the same examples.
 
     Args:
@@ -123,7 +123,7 @@ def compare(
         examples: Inputs and, where there are any, labels.
 
     Returns:
-        One `Tally` an output, by its name in the file.
+        One `Comparison` an output, by its name in the file.
 
     Raises:
         ValueError: If the file's outputs have other names or shapes.
@@ -136,8 +136,8 @@ def _compare(
     context: Context,
     predict: Callable[[Arrays], Arrays],
     examples: Examples,
-) -> dict[str, Tally]:
-    tallies: dict[str, Tally] = {}
+) -> dict[str, Comparison]:
+    comparisons: dict[str, Comparison] = {}
     for first in range(0, len(examples), _BATCH):
         at = slice(first, first + _BATCH)
         part = {name: value[at] for name, value in examples.inputs.items()}
@@ -154,11 +154,11 @@ def _compare(
                     f"output `{name}` has shape {found[name].shape}, the "
                     f"student's has {value.shape}"
                 )
-            tally = tallies.setdefault(name, Tally())
-            tally.add(value, found[name], first)
+            comparison = comparisons.setdefault(name, Comparison())
+            comparison.add(value, found[name], first)
             if examples.labels is not None and len(expected) == 1:
-                tally.add_labels(value, found[name], examples.labels[at])
-    return tallies
+                comparison.add_labels(value, found[name], examples.labels[at])
+    return comparisons
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_kd.evaluation.litert_tensors import OpenTensors
+from keras_kd.evaluation.litert import OpenTensors
 from keras_kd.evaluation.tflite_file import read_file
 from keras_kd.export.context import Context
 from keras_kd.export.conversion.parent import convert_all

@@ -13,15 +13,15 @@ import keras
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import staged
 from keras_kd.core.imports import optional
-from keras_kd.export.check_file import check_file
-from keras_kd.export.check_file import check_tolerance
 from keras_kd.export.context import Context
 from keras_kd.export.context import read_context
 from keras_kd.export.conversion.precision import float32_arithmetic
 from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import Demands
 from keras_kd.export.signature import named_outputs
-from keras_kd.export.verification import Verification
+from keras_kd.export.verify import Verification
+from keras_kd.export.verify import check_file
+from keras_kd.export.verify import check_tolerance
 
 _SUBJECT = "export.onnx"
 _PURPOSE = f"`{_SUBJECT}`"

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from keras_kd.core.files import staged
-from keras_kd.export.check_file import check_file
-from keras_kd.export.check_file import check_tolerance
 from keras_kd.export.context import Context
 from keras_kd.export.context import read_context
 from keras_kd.export.conversion.trace import write_saved_model
 from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import Demands
-from keras_kd.export.verification import Verification
+from keras_kd.export.verify import Verification
+from keras_kd.export.verify import check_file
+from keras_kd.export.verify import check_tolerance
 
 _SUBJECT = "export.saved_model"
 

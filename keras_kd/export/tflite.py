@@ -9,14 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_number
+from keras_kd.core.files import check_writable
 from keras_kd.core.files import staged
-from keras_kd.export.arguments import check_file_name
-from keras_kd.export.arguments import check_ranges
 from keras_kd.export.card import card_path
 from keras_kd.export.card import card_text
-from keras_kd.export.check_file import check_file
-from keras_kd.export.check_file import check_tolerance
 from keras_kd.export.context import Context
 from keras_kd.export.context import read_context
 from keras_kd.export.conversion.parent import check_kinds
@@ -24,8 +22,13 @@ from keras_kd.export.conversion.parent import convert_student
 from keras_kd.export.examples import Examples
 from keras_kd.export.examples import calibration_examples
 from keras_kd.export.examples import verification_examples
+from keras_kd.export.kinds import CALIBRATED
+from keras_kd.export.kinds import QUANTIZATIONS
 from keras_kd.export.kinds import Demands
-from keras_kd.export.verification import Verification
+from keras_kd.export.verify import Verification
+from keras_kd.export.verify import check_file
+from keras_kd.export.verify import check_tolerance
+from keras_kd.quantization import is_quantize_aware
 
 _SUBJECT = "export.tflite"
 
@@ -192,8 +195,8 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
     check_number(_SUBJECT, "timeout", timeout, above=0)
     tolerances = tolerance or {}
     for quantization, path in paths.items():
-        check_file_name(context, quantization, Path(path))
-        check_ranges(context, quantization, calibration)
+        _check_file_name(context, quantization, Path(path))
+        _check_ranges(context, quantization, calibration)
         check_tolerance(context, tolerances.get(quantization))
     check_kinds(context, paths)
     examples = None
@@ -229,3 +232,69 @@ def _named(
         result = check_file(context, scratch, compared, demands)
         card.write_text(card_text(scratch), "utf-8")
     return replace(result, path=str(path))
+
+
+def _check_file_name(context: Context, quantization: str, path: Path) -> None:
+    """Check that a file of a kind can be written.
+
+    Raises:
+        OSError: If its folder cannot be written to.
+        ValueError: If the kind is unknown, or the name is another's.
+    """
+    check_choice(context.subject, "quantization", quantization, QUANTIZATIONS)
+    if path.suffix != ".tflite" or path.is_dir():
+        expected = "the name of a file that ends in `.tflite`"
+        raise context.refusal("path", expected, str(path))
+    check_writable(path)
+
+
+def _check_ranges(
+    context: Context, quantization: str, calibration: Any
+) -> None:
+    """Check that the ranges of an integer file come from somewhere.
+
+    Raises:
+        ValueError: If they do not, or if what is in front of the student does
+            not go with them.
+    """
+    wrong = None
+    if is_quantize_aware(context.student):
+        wrong = _of_aware(context, quantization)
+    elif quantization in CALIBRATED and calibration is None:
+        wrong = (
+            "calibration",
+            f"a dataset for {quantization!r}",
+            None,
+            "Pass `calibration=` some 200 training examples.",
+        )
+    elif quantization == "int16x8" and context.input_dtype == "uint8":
+        wrong = (
+            "input_dtype",
+            "None for 'int16x8', whose inputs are int16",
+            context.input_dtype,
+            "The converter has no step from bytes to 16 bits.",
+        )
+    if wrong is not None:
+        raise context.refusal(*wrong)
+
+
+def _of_aware(
+    context: Context, quantization: str
+) -> tuple[str, str, Any, str] | None:
+    """Refuse to drop or to go round what a student was trained with."""
+    if quantization != "int8":
+        return (
+            "quantization",
+            f"'int8' for the quantize-aware student `{context.student.name}`",
+            quantization,
+            "Export the student it was made from for other kinds.",
+        )
+    if context.preprocess or context.input_dtype:
+        return (
+            "preprocess",
+            "None, and `input_dtype` too, for the quantize-aware student "
+            f"`{context.student.name}`, whose input is rounded as in training",
+            context.preprocess or context.input_dtype,
+            "Put the layers in front before `quantize_aware`.",
+        )
+    return None

@@ -1,19 +1,103 @@
 """Proof that an exported file behaves like the student it was made from."""
 
+import json
 import os
+from dataclasses import asdict
+from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
-from keras_kd.export.check_file import check_file
-from keras_kd.export.check_file import check_tolerance
+from keras_kd.core.errors import ExportMismatchError
+from keras_kd.core.files import size_bytes
+from keras_kd.export.comparison import Comparison
+from keras_kd.export.comparison import compare
+from keras_kd.export.context import Context
 from keras_kd.export.context import read_context
+from keras_kd.export.conversion.precision import is_mixed
+from keras_kd.export.conversion.result import check_floats
+from keras_kd.export.conversion.result import open_converted
 from keras_kd.export.examples import NUM_EXAMPLES
+from keras_kd.export.examples import Examples
+from keras_kd.export.examples import collect
+from keras_kd.export.examples import random_examples
+from keras_kd.export.kinds import KINDS
+from keras_kd.export.kinds import MIN_AGREEMENT
+from keras_kd.export.kinds import MIXED
 from keras_kd.export.kinds import Demands
-from keras_kd.export.verification import Verification
+from keras_kd.export.kinds import made_kind
+from keras_kd.export.layer_errors import worded
+from keras_kd.export.layer_errors import worst_layers
+from keras_kd.export.opened import OpenedFile
+from keras_kd.export.opened import open_file
+from keras_kd.quantization import is_quantize_aware
 
 _SUBJECT = "export.verify"
+# A student that computes in bfloat16 (8 bits) rounds as much by itself.
+_MIXED_TOLERANCE = 5e-2
+# A quantize-aware student computes as its file does, to a step of 1/255 of the
+# range; what stays float in it may round otherwise, and add up.
+_AWARE_TOLERANCE = 5e-2
+# Most of the range that one step of an integer output may be.
+_COARSEST = 1 / 8
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How a file compares with the student it was made from.
+
+    Args:
+        path: The file or folder.
+        kind: `"saved_model"`, `"onnx"`, `"float32"`, `"float16"`,
+            `"dynamic_range"`, `"int8"`, `"int16x8"`, `"int4_weights"` or
+            `"mixed_int8"` (int8 between first and last layers in float32),
+            found in the file.
+        num_examples: Examples compared; 0 where nothing was.
+        max_abs_difference: Largest difference between an output of the file
+            and the student's. With several outputs, of the worst one.
+        mean_abs_difference: Mean difference, over the same output.
+        output_range: Largest minus smallest of the student's values there.
+        tolerance: Largest `max_abs_difference` allowed, as a share of
+            `output_range`; a quantized output may differ by one step more.
+        agreement: Share of examples (or positions) on which both pick the
+            same class; `None` for outputs of one unit.
+        size_bytes: Size of the file, or of all files of the folder.
+        input_dtype: What the file takes.
+        output_dtype: What the file gives.
+        passed: Whether outputs were compared and are within tolerance.
+        accuracy: Share of labelled examples on which the file picks the
+            right class; `None` without labels.
+        student_accuracy: The same for the student.
+        accuracy_difference: `accuracy - student_accuracy`.
+        weight_dtypes: Number of stored weights by type; empty for a
+            SavedModel.
+        operators: Number of operators by name; empty for a SavedModel.
+    """
+
+    path: str
+    kind: str
+    num_examples: int
+    max_abs_difference: float | None
+    mean_abs_difference: float | None
+    output_range: float | None
+    tolerance: float
+    agreement: float | None
+    size_bytes: int
+    input_dtype: str
+    output_dtype: str
+    passed: bool
+    accuracy: float | None = None
+    student_accuracy: float | None = None
+    accuracy_difference: float | None = None
+    weight_dtypes: dict[str, int] = field(default_factory=dict)
+    operators: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return all fields as a JSON object."""
+        return json.dumps(asdict(self))
 
 
 def verify(
@@ -91,4 +175,207 @@ def verify(
         dataset,
         Demands(tolerance, max_accuracy_loss),
         num_examples=num_examples,
+    )
+
+
+def check_file(
+    context: Context,
+    path: Path,
+    dataset: Any,
+    demands: Demands,
+    *,
+    num_examples: int | None = NUM_EXAMPLES,
+) -> Verification:
+    """Check a file's types where a quantization is demanded, then its outputs.
+
+    Args:
+        context: The student, and what is in front of it in the file.
+        path: The file or folder.
+        dataset: See `keras_kd.export.verify`; `Examples` that were read from
+            one, `None` for random inputs, `False` to compare nothing.
+        demands: What the file has to fulfil.
+        num_examples: See `keras_kd.export.verify`.
+
+    Raises:
+        ValueError: If the file is damaged or the data does not fit.
+        ExportMismatchError: If the file does not pass.
+    """
+    if demands.quantization is None:
+        file = open_file(path, context.subject)
+    else:
+        kind = made_kind(context.student, demands.quantization)
+        file = open_converted(context, path, kind)
+        if kind == MIXED:
+            check_floats(context, file)
+    tolerance = demands.tolerance
+    share = _default(context, file) if tolerance is None else tolerance
+    if dataset is False:
+        return _summary(path, file, 0, {}, share)
+    examples = _examples(context, dataset, num_examples)
+    try:
+        comparisons = compare(context, file.predict, examples)
+    except (RuntimeError, ValueError) as error:
+        raise ExportMismatchError(
+            f"`{context.subject}`: the {file.kind} file cannot do what the "
+            f"student does: {error}"
+        ) from error
+    result = _summary(path, file, len(examples), comparisons, share)
+    problem = _too_different(file, comparisons, share)
+    if not problem and dataset is not None and tolerance is None:
+        problem = _too_many_changed(result)
+    if not problem:
+        problem = _too_inaccurate(context, result, demands.max_accuracy_loss)
+    if problem:
+        why = _explanation(context, path, file, examples)
+        raise _mismatch(context, result, problem, why)
+    return replace(result, passed=True)
+
+
+def check_tolerance(context: Context, tolerance: float | None) -> None:
+    """Check a tolerance, before anything is converted.
+
+    Raises:
+        TypeError: If it is not a number.
+        ValueError: If it is not above 0.
+    """
+    if tolerance is not None:
+        check_number(context.subject, "tolerance", tolerance, above=0)
+
+
+def _default(context: Context, file: OpenedFile) -> float:
+    """Return the tolerance of a kind of file."""
+    share = KINDS[file.kind].tolerance
+    if file.kind in ("int8", MIXED) and is_quantize_aware(context.student):
+        return _AWARE_TOLERANCE
+    return max(share, _MIXED_TOLERANCE) if is_mixed(context.model) else share
+
+
+def _examples(context: Context, dataset: Any, count: int | None) -> Examples:
+    """Return what to compare on: the data given, or random inputs."""
+    if isinstance(dataset, Examples):
+        return dataset
+    if dataset is None:
+        return Examples(random_examples(context, count or NUM_EXAMPLES))
+    return collect(context, dataset, count, "dataset")
+
+
+def _too_different(
+    file: OpenedFile, comparisons: dict[str, Comparison], share: float
+) -> str:
+    """Word the worst difference that exceeds the tolerance, if any does."""
+    excess = {}
+    for name, comparison in comparisons.items():
+        # A file of few, coarse steps must not pass because they are coarse.
+        step = min(file.steps.get(name, 0.0), _COARSEST * comparison.span)
+        excess[name] = comparison.worst / (share * comparison.span + step)
+    name = max(excess, key=lambda key: excess[key])
+    if excess[name] <= 1:
+        return ""
+    comparison = comparisons[name]
+    example, student, found = comparison.worst_example
+    return (
+        f"on example {example}, output `{name}`, the student gives "
+        f"{student:.6g} and the file {found:.6g}; the difference is "
+        f"{comparison.worst / comparison.span:.3g} of the range of the "
+        f"student's outputs, and the tolerance {share:g}"
+    )
+
+
+def _too_many_changed(result: Verification) -> str:
+    """Word an agreement that is too low, if it is."""
+    share = result.agreement
+    rounds = KINDS[result.kind].rounds
+    if not rounds or share is None or share >= MIN_AGREEMENT:
+        return ""
+    return (
+        f"it picks the student's class on {share:.1%} of "
+        f"{result.num_examples} examples, and {MIN_AGREEMENT:.0%} is the least"
+    )
+
+
+def _too_inaccurate(
+    context: Context, result: Verification, most: float | None
+) -> str:
+    """Word a loss of accuracy that is too large, if it is."""
+    if most is None:
+        return ""
+    difference = result.accuracy_difference
+    if difference is None:
+        raise context.refusal(
+            "dataset",
+            "labelled with classes for `max_accuracy_loss`",
+            "no labels that fit the student's one output",
+        )
+    # The shares are counts over one count: a hair is no example.
+    if -difference <= most + 1e-9:
+        return ""
+    return (
+        f"its accuracy on {result.num_examples} examples is "
+        f"{result.accuracy:.2%}, the student's {result.student_accuracy:.2%}, "
+        f"and {most:.2%} is the most that it may lose"
+    )
+
+
+def _explanation(
+    context: Context, path: Path, file: OpenedFile, examples: Examples
+) -> str:
+    """Name the layers that lose most, where rounding is the likely cause."""
+    if not KINDS[file.kind].rounds:
+        return ""
+    try:
+        return worded(worst_layers(context, path, examples))
+    except (RuntimeError, ValueError) as error:
+        # What was found must not be lost to what only explains it.
+        return f"Its layers could not be compared: {str(error)[:200]}"
+
+
+def _mismatch(
+    context: Context, result: Verification, problem: str, why: str
+) -> ExportMismatchError:
+    """Word a file that does not pass; the numbers go along."""
+    sentences = [
+        f"`{context.subject}`: the {result.kind} file does not behave like "
+        f"the student: {problem}.",
+        why,
+        KINDS[result.kind].advice,
+        "A larger `tolerance` accepts it.",
+    ]
+    error = ExportMismatchError(" ".join(filter(None, sentences)))
+    error.verification = result  # type: ignore[attr-defined]
+    return error
+
+
+def _summary(
+    path: Path,
+    file: OpenedFile,
+    count: int,
+    comparisons: dict[str, Comparison],
+    share: float,
+) -> Verification:
+    """Return the numbers, of the output that differs most."""
+    each = comparisons.values()
+    worst = max(each, key=lambda one: one.worst / one.span, default=None)
+    picks = sum(one.picks for one in each)
+    same = sum(one.same for one in each)
+    labelled = sum(one.labelled for one in each)
+    right = sum(one.file_right for one in each)
+    expected = sum(one.student_right for one in each)
+    return Verification(
+        path=str(path),
+        kind=file.kind,
+        num_examples=count,
+        max_abs_difference=worst.worst if worst else None,
+        mean_abs_difference=worst.total / worst.count if worst else None,
+        output_range=worst.span if worst else None,
+        tolerance=share,
+        agreement=same / picks if picks else None,
+        size_bytes=size_bytes(path),
+        input_dtype=", ".join(file.inputs.values()),
+        output_dtype=", ".join(file.outputs.values()),
+        passed=False,
+        accuracy=right / labelled if labelled else None,
+        student_accuracy=expected / labelled if labelled else None,
+        accuracy_difference=(right - expected) / labelled if labelled else None,
+        weight_dtypes=file.weight_dtypes,
+        operators=file.operators,
     )

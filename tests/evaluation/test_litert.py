@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_kd.evaluation.litert import LiteRTModel
-from keras_kd.evaluation.tensor_details import TensorDetails
+from keras_kd.evaluation.litert import TensorDetails
 
 pytestmark = pytest.mark.export
 

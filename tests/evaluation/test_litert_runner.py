@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from keras_kd import evaluate
-from keras_kd.evaluation import litert_runner
+from keras_kd.evaluation import latency
 from keras_kd.evaluation.latency import litert_benchmark
 from keras_kd.evaluation.runners import open_runner
 
@@ -143,7 +143,7 @@ def test_the_tool_and_the_interpreter_agree(tmp_path, monkeypatch):
     tool = litert_benchmark(file, 1, 15)
     assert tool is not None
     assert tool.source == "litert-benchmark, 1 thread"
-    monkeypatch.setattr(litert_runner, "litert_benchmark", lambda *_: None)
-    byhand = litert_runner.file_latency(file, 15, 1)
+    monkeypatch.setattr(latency, "litert_benchmark", lambda *_: None)
+    byhand = latency.file_latency(file, 15, 1)
     assert byhand.source == "LiteRT interpreter, 1 thread"
     assert 1 / 10 < tool.p50_ms / byhand.p50_ms < 10

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_kd import export
-from keras_kd.evaluation.litert_tensors import OpenTensors
+from keras_kd.evaluation.litert import OpenTensors
 from keras_kd.export.context import Context
 from keras_kd.export.examples import Examples
 from keras_kd.export.layer_errors import INPUT

@@ -86,8 +86,8 @@ def test_another_students_file_is_caught(path, tiny, data):
 
 
 def test_eight_bit_files_must_pick_the_same_classes():
-    from keras_kd.export.check_file import _too_many_changed
-    from keras_kd.export.verification import Verification
+    from keras_kd.export.verify import Verification
+    from keras_kd.export.verify import _too_many_changed
 
     numbers = (100, 0.1, 0.1, 1.0, 0.2)
     for kind, agreement, word in (
@@ -152,15 +152,15 @@ def test_a_loss_of_accuracy_is_a_share(path, student, data, value):
 
 
 def test_coarse_steps_do_not_excuse_themselves():
-    from keras_kd.export.check_file import _too_different
-    from keras_kd.export.comparison import Tally
+    from keras_kd.export.comparison import Comparison
     from keras_kd.export.opened import OpenedFile
+    from keras_kd.export.verify import _too_different
 
     def excess(worst, step):
-        tally = Tally(low=0.0, high=1.0, worst=worst)
+        comparison = Comparison(low=0.0, high=1.0, worst=worst)
         names = {"y": "int8"}
         file = OpenedFile("int8", dict, names, names, {"y": step}, {}, {})
-        return _too_different(file, {"y": tally}, 0.2)
+        return _too_different(file, {"y": comparison}, 0.2)
 
     assert excess(0.21, 0.02) == ""
     assert "tolerance 0.2" in excess(0.23, 0.02)
@@ -168,21 +168,23 @@ def test_coarse_steps_do_not_excuse_themselves():
     assert "tolerance 0.2" in excess(0.33, 1.0)
 
 
-def test_the_tally_restates_numpy():
-    from keras_kd.export.comparison import Tally
+def test_the_comparison_restates_numpy():
+    from keras_kd.export.comparison import Comparison
 
     generator = np.random.default_rng(0)
     student = generator.normal(size=(10, 4))
     file = student + generator.normal(scale=0.3, size=(10, 4))
-    tally = Tally()
-    tally.add(student[:6], file[:6], 0)
-    tally.add(student[6:], file[6:], 6)
+    comparison = Comparison()
+    comparison.add(student[:6], file[:6], 0)
+    comparison.add(student[6:], file[6:], 6)
     difference = np.abs(student - file)
-    assert tally.worst == difference.max()
-    assert tally.worst_example[0] == difference.max(1).argmax()
-    np.testing.assert_allclose(tally.total / tally.count, difference.mean())
-    assert tally.span == np.ptp(student)
+    assert comparison.worst == difference.max()
+    assert comparison.worst_example[0] == difference.max(1).argmax()
+    np.testing.assert_allclose(
+        comparison.total / comparison.count, difference.mean()
+    )
+    assert comparison.span == np.ptp(student)
     same = (student.argmax(1) == file.argmax(1)).sum()
-    assert (tally.same, tally.picks) == (same, 10)
-    tally.add(np.full((1, 4), -np.inf), np.full((1, 4), -np.inf), 10)
-    assert tally.worst == difference.max()
+    assert (comparison.same, comparison.picks) == (same, 10)
+    comparison.add(np.full((1, 4), -np.inf), np.full((1, 4), -np.inf), 10)
+    assert comparison.worst == difference.max()

@@ -10,7 +10,7 @@ from keras_kd import export
 from keras_kd import quantization
 from keras_kd.core.taps import Tap
 from keras_kd.core.taps import output_kind
-from keras_kd.evaluation.litert_tensors import OpenTensors
+from keras_kd.evaluation.litert import OpenTensors
 from keras_kd.export.context import Context
 from keras_kd.export.conversion.result import check_floats
 from keras_kd.export.opened import open_file

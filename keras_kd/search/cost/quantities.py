@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_kd.core.checks import requirement
 from keras_kd.evaluation.flops import count_flops
-from keras_kd.evaluation.litert_runner import file_latency
+from keras_kd.evaluation.latency import file_latency
 from keras_kd.export.context import read_context
 from keras_kd.export.conversion import Converter
 from keras_kd.export.conversion import convert_student

@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
 from keras_kd.core.files import size_bytes
-from keras_kd.core.heads import KINDS
 from keras_kd.core.heads import class_logits
 from keras_kd.evaluation.flops import count_flops
-from keras_kd.evaluation.keras_runner import time_function
 from keras_kd.evaluation.latency import Latency
+from keras_kd.evaluation.output_kinds import decided_kind
 from keras_kd.evaluation.output_kinds import graph_producer
 from keras_kd.evaluation.output_kinds import kind_of
+from keras_kd.evaluation.runners.keras_runner import time_function
 
 
 class SavedModelRunner:
@@ -89,27 +88,6 @@ class SavedModelRunner:
             name: _cast(np.asarray(values), self._inputs[name])
             for name, values in x.items()
         }
-
-
-def decided_kind(
-    told: str | None, seen: str | None, units: int | None, role: str, path: Path
-) -> str:
-    """Return what a file's output is: as told, or as seen in its graph.
-
-    Raises:
-        ValueError: If it was not told and could not be seen.
-    """
-    argument = f"{role}_output"
-    if told is not None:
-        return str(check_choice("evaluate", argument, told, KINDS))
-    if seen is None:
-        raise ValueError(
-            f"`evaluate` cannot tell whether the output of the {role} "
-            f"`{path.name}` is logits or probabilities: its last operator "
-            f"does not say. Say it with `{argument}='logits'` or "
-            f"`{argument}='probabilities'`."
-        )
-    return "binary_logits" if (seen, units) == ("logits", 1) else seen
 
 
 def _load(path: Path, role: str) -> tuple[Any, Any]:

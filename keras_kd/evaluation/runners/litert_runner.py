@@ -8,13 +8,11 @@ import numpy as np
 from keras_kd.core.checks import requirement
 from keras_kd.core.heads import class_logits
 from keras_kd.evaluation.latency import Latency
-from keras_kd.evaluation.latency import litert_benchmark
-from keras_kd.evaluation.latency import threads
-from keras_kd.evaluation.latency import timed
+from keras_kd.evaluation.latency import file_latency
 from keras_kd.evaluation.litert import LiteRTModel
+from keras_kd.evaluation.output_kinds import decided_kind
 from keras_kd.evaluation.output_kinds import kind_of
 from keras_kd.evaluation.output_kinds import litert_producer
-from keras_kd.evaluation.saved_model_runner import decided_kind
 
 
 class LiteRTRunner:
@@ -54,11 +52,9 @@ class LiteRTRunner:
     def predict(self, x: Any) -> np.ndarray:
         """Return what the model gives for a batch, as real numbers."""
         outputs = self._model.predict(x)
-        return (
-            next(iter(outputs.values()))
-            if isinstance(outputs, dict)
-            else (outputs)
-        )
+        if isinstance(outputs, dict):
+            return next(iter(outputs.values()))
+        return outputs
 
     def logits(self, x: Any) -> np.ndarray:
         """Return class logits, `(batch, ..., classes)` in float32."""
@@ -81,23 +77,3 @@ class LiteRTRunner:
     def close(self) -> None:
         """Free the runtime."""
         self._model.close()
-
-
-def file_latency(path: Path, num_runs: int, num_threads: int) -> Latency:
-    """Time one example of a `.tflite` file.
-
-    By `litert-benchmark` where it serves, else by the interpreter's
-    `invoke`; the source says which.
-    """
-    from ai_edge_litert.interpreter import Interpreter
-
-    measured = litert_benchmark(path, num_threads, num_runs)
-    if measured is not None:
-        return measured
-    runtime = Interpreter(str(path), num_threads=num_threads)
-    runtime.allocate_tensors()
-    for detail in runtime.get_input_details():
-        zeros = np.zeros(detail["shape"], detail["dtype"])
-        runtime.set_tensor(detail["index"], zeros)
-    source = f"LiteRT interpreter, {threads(num_threads)}"
-    return timed(runtime.invoke, num_runs, source)

@@ -13,11 +13,11 @@ import numpy as np
 
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
-from keras_kd.evaluation.function_runner import FunctionRunner
-from keras_kd.evaluation.keras_runner import KerasRunner
 from keras_kd.evaluation.latency import Latency
-from keras_kd.evaluation.litert_runner import LiteRTRunner
-from keras_kd.evaluation.saved_model_runner import SavedModelRunner
+from keras_kd.evaluation.runners.function_runner import FunctionRunner
+from keras_kd.evaluation.runners.keras_runner import KerasRunner
+from keras_kd.evaluation.runners.litert_runner import LiteRTRunner
+from keras_kd.evaluation.runners.saved_model_runner import SavedModelRunner
 
 
 class Runner(Protocol):
