@@ -105,6 +105,8 @@ class Distiller(keras.Model):
     ['loss', 'soft_targets']
     """
 
+    _teacher: BoundTeacher | None
+
     def __init__(  # noqa: PLR0913 - the public contract
         self,
         teacher: Any,

@@ -236,7 +236,7 @@ def _shares(each: list[Mean | None]) -> list[Any]:
             for mean in each
         ]
     )
-    return tf.unstack(tf.math.divide_no_nan(counts, all_sum(counts)))
+    return list(tf.unstack(tf.math.divide_no_nan(counts, all_sum(counts))))
 
 
 def _assert(condition: Any, error: str, message: str) -> Any:

@@ -250,7 +250,7 @@ def _shares_of_outputs(counts: list[Any]) -> list[Any]:
         return [1.0] * len(counts)
     local = ops.stack([*counts, sum(counts)])
     shares = ops.divide_no_nan(local, all_sum(local))
-    return ops.unstack(ops.divide_no_nan(shares[:-1], shares[-1]))
+    return list(ops.unstack(ops.divide_no_nan(shares[:-1], shares[-1])))
 
 
 def _like(y: Any, parts: dict[Any, Any]) -> Any:
