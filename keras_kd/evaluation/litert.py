@@ -291,7 +291,7 @@ class OpenTensors(LiteRTModel):
     def _values(self) -> list[tuple[str, np.ndarray]]:
         """Return what the tensors hold after a run."""
         values = []
-        for detail in self._runtime.get__details():
+        for detail in self._runtime.get_tensor_details():
             # Weights have a scale a channel, and are no results; what a
             # kernel keeps for itself has no name.
             scales = detail["quantization_parameters"]["scales"]
