@@ -35,6 +35,7 @@ LONG_FILES: dict[str, str] = {
     "keras_kd/distiller/objective.py": "one class and what it pairs",
     "keras_kd/distiller/tensorflow_step.py": "all that knows TensorFlow there",
     "keras_kd/losses/base.py": "one class, mostly its documentation",
+    "keras_kd/search/oracles/search_oracle.py": "one class",
     "keras_kd/search/tuner.py": "one class, what a user of a search calls",
     "keras_kd/students/shrinking/channels.py": "one class, every operation",
     "tests/losses/test_toys.py": "one loss of each kind and its test",
