@@ -27,6 +27,9 @@ COMMANDS = (
 )
 # Files of more than 300 lines, and why each is one thing.
 LONG_FILES = {
+    "keras_kd/quantization/rewriting/rewrite.py": (
+        "one replay of a graph, and what it knows of each tensor on the way"
+    ),
     "keras_kd/students/shrinking/channels.py": (
         "one class: how channels pass through each kind of operation"
     ),

@@ -14,7 +14,7 @@ from keras_kd.evaluation.litert_tensors import OpenTensors
 from keras_kd.export.converted import check_floats
 from keras_kd.export.opened import open_file
 from keras_kd.quantization import quantize_aware
-from keras_kd.quantization.weighted import QuantizedKernel
+from keras_kd.quantization.layers.weighted import QuantizedKernel
 
 
 def student():
