@@ -37,6 +37,7 @@ LONG_FILES: dict[str, str] = {
     "keras_kd/evaluation/tflite_file.py": "the one reader of .tflite files",
     "keras_kd/export/verify.py": "one function, its demands and their errors",
     "keras_kd/losses/base.py": "one class, mostly its documentation",
+    "keras_kd/quantization/rewriting/rewrite.py": "one replay of a graph",
     "keras_kd/search/oracles/search_oracle.py": "one class",
     "keras_kd/search/tuner.py": "one class, what a user of a search calls",
     "keras_kd/students/shrinking/channels.py": "one class, every operation",

@@ -8,12 +8,12 @@ from typing import Any
 import keras
 
 from keras_kd.core.checks import requirement
-from keras_kd.quantization.affine import Affine
-from keras_kd.quantization.ends import FloatEnd
-from keras_kd.quantization.fake_quantize import FakeQuantize
-from keras_kd.quantization.kernels import QuantizedEmbedding
-from keras_kd.quantization.neighbours import PlainInFile
-from keras_kd.quantization.weighted import QuantizedKernel
+from keras_kd.quantization.layers.affine import Affine
+from keras_kd.quantization.layers.fake_quantize import FakeQuantize
+from keras_kd.quantization.layers.kernels import QuantizedEmbedding
+from keras_kd.quantization.layers.weighted import QuantizedKernel
+from keras_kd.quantization.layers.weightless import PlainInFile
+from keras_kd.quantization.rewriting.ends import FloatEnd
 
 _WITH_CONSTANTS = (
     Affine,

@@ -12,11 +12,11 @@ from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.layer_paths import walk
-from keras_kd.quantization.ends import first_and_last
 from keras_kd.quantization.fixed import is_quantize_aware
-from keras_kd.quantization.rewrite import Rewriter
-from keras_kd.quantization.rewrite import Settings
-from keras_kd.quantization.weighted import QuantizedKernel
+from keras_kd.quantization.layers.weighted import QuantizedKernel
+from keras_kd.quantization.rewriting.ends import first_and_last
+from keras_kd.quantization.rewriting.remake import Scheme
+from keras_kd.quantization.rewriting.rewrite import Rewriter
 
 _SUBJECT = "quantize_aware"
 _WEIGHTS = ("per_channel", "per_tensor")
@@ -116,14 +116,14 @@ def quantize_aware(
         raise ValueError(requirement(_SUBJECT, "momentum", expected, momentum))
     _check_student(student)
     _allow_depth(student)
-    settings = Settings(
+    scheme = Scheme(
         per_channel=weights == "per_channel",
         learned=activations == "learned_step",
         delay=delay,
         momentum=momentum,
     )
     kept = first_and_last(student) if first_last == "float" else set()
-    rewriter = Rewriter(settings, kept)
+    rewriter = Rewriter(scheme, kept)
     model = rewriter.model(student)
     if kept and not _has_int8_weights(model):
         expected = "'int8' for a student that has no layers in between"

@@ -234,3 +234,29 @@ def test_what_the_package_offers():
         "num_float_weights",
         "quantize_aware",
     ]
+
+
+def test_saved_files_find_their_layers():
+    """By these names, wherever the classes live."""
+    registered = keras.saving.get_custom_objects()
+    for name in (
+        "FixedRange",
+        "FloatEnd",
+        "LearnedStep",
+        "MovingRange",
+        "QuantizedActivation",
+        "QuantizedAdd",
+        "QuantizedBatchNormalization",
+        "QuantizedConv1D",
+        "QuantizedConv2D",
+        "QuantizedConv2DTranspose",
+        "QuantizedDense",
+        "QuantizedDepthwiseConv2D",
+        "QuantizedEmbedding",
+        "QuantizedGlobalAveragePooling2D",
+        "QuantizedHardSwish",
+        "QuantizedMultiply",
+        "QuantizedNormalization",
+        "QuantizedRescaling",
+    ):
+        assert registered[f"keras_kd>{name}"].__name__ == name

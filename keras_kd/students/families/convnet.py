@@ -9,7 +9,7 @@ from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
 from keras_kd.students.families.blocks import check_family
 from keras_kd.students.families.blocks import conv_norm
-from keras_kd.students.rounding import scaled
+from keras_kd.students.scaling import scaled
 
 
 def convnet(

@@ -11,7 +11,7 @@ from keras_kd.core.checks import requirement
 from keras_kd.students.families.blocks import check_family
 from keras_kd.students.families.blocks import conv_norm
 from keras_kd.students.families.blocks import depthwise_norm
-from keras_kd.students.rounding import scaled
+from keras_kd.students.scaling import scaled
 
 _SUBJECT = "students.ds_cnn"
 # Channels, blocks, strides of the stem and of the first block.

@@ -8,7 +8,7 @@ from keras import layers
 
 from keras_kd.students.families.blocks import conv_norm
 from keras_kd.students.families.blocks import depthwise_norm
-from keras_kd.students.rounding import divisible
+from keras_kd.students.scaling import divisible
 
 
 @dataclass(frozen=True)

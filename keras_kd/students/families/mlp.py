@@ -10,7 +10,7 @@ from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
 from keras_kd.students.families.blocks import check_family
 from keras_kd.students.families.blocks import check_rate
-from keras_kd.students.rounding import scaled
+from keras_kd.students.scaling import scaled
 
 
 def mlp(

@@ -10,7 +10,7 @@ from keras_kd.students.families.blocks import conv_norm
 from keras_kd.students.families.blocks import halvings
 from keras_kd.students.families.inverted import Block
 from keras_kd.students.families.inverted import inverted_residuals
-from keras_kd.students.rounding import divisible
+from keras_kd.students.scaling import divisible
 
 _SUBJECT = "students.mobilenet_v2"
 # Table 2 of the paper: expansion t, channels c, blocks n, stride s.

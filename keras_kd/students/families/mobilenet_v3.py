@@ -11,7 +11,7 @@ from keras_kd.students.families.blocks import conv_norm
 from keras_kd.students.families.blocks import halvings
 from keras_kd.students.families.inverted import Block
 from keras_kd.students.families.inverted import inverted_residuals
-from keras_kd.students.rounding import divisible
+from keras_kd.students.scaling import divisible
 
 _SUBJECT = "students.mobilenet_v3"
 

@@ -8,7 +8,7 @@ from keras import layers
 from keras_kd.students.families.blocks import blocks_per_stage
 from keras_kd.students.families.blocks import check_family
 from keras_kd.students.families.blocks import conv_norm
-from keras_kd.students.rounding import scaled
+from keras_kd.students.scaling import scaled
 
 
 def resnet(

@@ -9,7 +9,7 @@ from keras_kd.students.families.blocks import check_family
 from keras_kd.students.families.blocks import conv_norm
 from keras_kd.students.families.blocks import depthwise_norm
 from keras_kd.students.families.blocks import halvings
-from keras_kd.students.rounding import scaled
+from keras_kd.students.scaling import scaled
 
 _SUBJECT = "students.shufflenet_v2"
 # Channels of stage 1 in table 5 of the paper; those of the others are twice

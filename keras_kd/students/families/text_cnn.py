@@ -10,7 +10,7 @@ from keras_kd.core.checks import requirement
 from keras_kd.students.families.tokens import check_text
 from keras_kd.students.families.tokens import token_input
 from keras_kd.students.families.tokens import without_padding
-from keras_kd.students.rounding import scaled
+from keras_kd.students.scaling import scaled
 
 _SUBJECT = "students.text_cnn"
 

@@ -9,7 +9,7 @@ from keras_kd.core.checks import check_integer
 from keras_kd.students.families.tokens import check_text
 from keras_kd.students.families.tokens import token_input
 from keras_kd.students.families.tokens import without_padding
-from keras_kd.students.rounding import scaled
+from keras_kd.students.scaling import scaled
 
 _SUBJECT = "students.text_transformer"
 # Scores of padding, exp(-20) of a score of 0: nothing in float32, and near

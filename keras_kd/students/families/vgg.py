@@ -9,7 +9,7 @@ from keras_kd.core.checks import check_choice
 from keras_kd.students.families.blocks import check_family
 from keras_kd.students.families.blocks import conv_norm
 from keras_kd.students.families.blocks import halvings
-from keras_kd.students.rounding import scaled
+from keras_kd.students.scaling import scaled
 
 _SUBJECT = "students.vgg"
 # Convolutions in each stage, by depth.

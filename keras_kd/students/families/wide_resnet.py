@@ -9,7 +9,7 @@ from keras_kd.students.families.blocks import blocks_per_stage
 from keras_kd.students.families.blocks import check_family
 from keras_kd.students.families.blocks import convolution
 from keras_kd.students.families.blocks import normalized
-from keras_kd.students.rounding import scaled
+from keras_kd.students.scaling import scaled
 
 _SUBJECT = "students.wide_resnet"
 

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_kd.students.rounding import rounded
-from keras_kd.students.rounding import scaled
+from keras_kd.students.scaling import rounded
+from keras_kd.students.scaling import scaled
 
 Shape = tuple[int | None, ...]
 Index = np.ndarray | None

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_kd.students.rounding import rounded
+from keras_kd.students.scaling import rounded
 from keras_kd.students.shrinking.composite import from_config
 from keras_kd.students.shrinking.composite import inner_changes
 from keras_kd.students.shrinking.composite import is_composite

@@ -7,7 +7,7 @@ from math import lcm
 
 import numpy as np
 
-from keras_kd.students.rounding import rounded
+from keras_kd.students.scaling import rounded
 from keras_kd.students.shrinking.channels import Channels
 from keras_kd.students.shrinking.numbering import WHOLE
 from keras_kd.students.shrinking.numbering import Numbering

@@ -7,7 +7,7 @@ from small_graphs import model_of
 from small_graphs import run
 
 from keras_kd.students import shrink
-from keras_kd.students.rounding import rounded
+from keras_kd.students.scaling import rounded
 
 
 @pytest.mark.parametrize(

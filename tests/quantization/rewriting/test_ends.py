@@ -15,7 +15,7 @@ from keras_kd.export.context import Context
 from keras_kd.export.conversion.result import check_floats
 from keras_kd.export.opened import open_file
 from keras_kd.quantization import quantize_aware
-from keras_kd.quantization.weighted import QuantizedKernel
+from keras_kd.quantization.layers.weighted import QuantizedKernel
 
 
 def student():

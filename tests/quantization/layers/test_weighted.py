@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_kd.quantization.kernels import KERNELS
+from keras_kd.quantization.layers.kernels import KERNELS
 
 EPSILON = 1e-3
 # Layer, and how many output channels it has of 4 input channels.

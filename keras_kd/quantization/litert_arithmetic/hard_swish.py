@@ -1,46 +1,11 @@
-"""The hard swish, in the whole numbers that the device computes it in."""
+"""The hard swish, in the whole numbers that LiteRT computes it in."""
 
 from typing import Any
 
-import keras
-from keras import layers
 from keras import ops
 
-from keras_kd.quantization.arithmetic import LEVELS
-from keras_kd.quantization.arithmetic import exponent
-from keras_kd.quantization.fake_quantize import FakeQuantize
-from keras_kd.quantization.neighbours import RoundsAsFile
-
-
-@keras.saving.register_keras_serializable("keras_kd")
-class QuantizedHardSwish(RoundsAsFile, layers.Activation):
-    """`x * relu6(x + 3) / 6` in 8 bits.
-
-    LiteRT multiplies in 16 bits and rounds three times: of 256 inputs some
-    come out a step away from the nearest value. In inference this layer looks
-    its results up in a table of the same arithmetic; in training it is exact.
-
-    Args:
-        **kwargs: Of `keras.Layer`.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "activation": "hard_silu"})
-
-    def in_steps(self, inputs: Any, before: Any, after: FakeQuantize) -> Any:
-        """Look results up."""
-        grid, results = (
-            (quantizer.divisor(), quantizer.zero_point() + 128)
-            for quantizer in (before[0], after)
-        )
-        step, zero = grid
-        place = ops.cast(ops.round(inputs / step), "int32") + zero
-        found = ops.take(
-            hard_swish_table(grid, results), ops.clip(place, 0, LEVELS)
-        )
-        # The gradient is the exact one.
-        exact = ops.hard_silu(inputs)
-        return exact + ops.stop_gradient(found - exact)
+from keras_kd.quantization.litert_arithmetic.integers import LEVELS
+from keras_kd.quantization.litert_arithmetic.integers import exponent
 
 
 def hard_swish_table(grid: Any, results: Any) -> Any:

@@ -8,7 +8,7 @@ from keras import layers
 from keras_kd import export
 from keras_kd.evaluation.litert import LiteRTModel
 from keras_kd.quantization import quantize_aware
-from keras_kd.quantization.hard_swish import hard_swish_table
+from keras_kd.quantization.litert_arithmetic.hard_swish import hard_swish_table
 
 # Of inputs and of their hard swish.
 RANGES = {

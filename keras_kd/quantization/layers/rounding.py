@@ -1,12 +1,10 @@
-"""8-bit arithmetic in floating point: what quantizers do to numbers."""
+"""Values and weights rounded to 8 bits, with a gradient."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
-# Steps between the ends of int8.
-LEVELS = 255
 # Least range of weights: files hold no step of 0.
 LEAST_RANGE = 1e-12
 # Share of a kernel's largest weight that a channel's range is at least. A
@@ -31,24 +29,6 @@ def fake_quantize(inputs: Any, low: Any, high: Any) -> Any:
         Values of the same shape.
     """
     return keras.quantizers.fake_quant_with_min_max_vars(inputs, low, high)
-
-
-def rounded_as_averages(inputs: Any, low: Any, high: Any) -> Any:
-    """Move values by a thousandth of a step away from the integer 0.
-
-    The average pooling of LiteRT divides sums of whole numbers, and rounds
-    halves, which are frequent there, away from 0; `fake_quantize` rounds
-    them up.
-
-    Args:
-        inputs: Means of values on the grid of `low` and `high`.
-        low: See `fake_quantize`.
-        high: See `fake_quantize`.
-    """
-    scale = (high - low) / LEVELS
-    # The integer 0 lies 128 steps above the lowest value.
-    lowest = scale * ops.round(low / ops.maximum(scale, 1e-30))
-    return inputs + 1e-3 * scale * ops.sign(inputs - lowest - 128 * scale)
 
 
 def rounded_as_data(inputs: Any, step: Any) -> Any:
@@ -89,35 +69,6 @@ def quantize_kernel(kernel: Any, high: Any) -> Any:
     )
 
 
-def whole(inputs: Any) -> Any:
-    """Round to the nearest whole number; the gradient passes unchanged."""
-    return inputs + ops.stop_gradient(ops.round(inputs) - inputs)
-
-
-def exponent(real: Any) -> Any:
-    """Return the largest whole `n` with `2**n <= real`, as float32."""
-    found = ops.floor(ops.log2(real))
-    # The logarithm may have been rounded to the next whole number.
-    found = found - ops.where(2**found > real, 1.0, 0.0)
-    return found + ops.where(2 ** (found + 1) <= real, 1.0, 0.0)
-
-
-def rounding_to(results: Any, nearest: Any, step: Any) -> Any:
-    """Move results by the hair that makes them round as the file's do.
-
-    LiteRT multiplies whole numbers by factors of 20 or 24 bits, so that of
-    100,000 results a few round to the value beside the nearest. In a deep
-    student each of them decides over many others.
-
-    Args:
-        results: Real values.
-        nearest: What each has to round to, in steps.
-        step: Of the grid.
-    """
-    nearest = ops.stop_gradient(nearest)
-    return ops.clip(results, (nearest - 0.499) * step, (nearest + 0.499) * step)
-
-
 def kernel_range(kernel: Any, per_channel: bool) -> Any:
     """Return the largest absolute weight, of each last channel or of all."""
     size = ops.stop_gradient(ops.abs(kernel))
@@ -126,20 +77,6 @@ def kernel_range(kernel: Any, per_channel: bool) -> Any:
         return largest
     axes = tuple(range(len(kernel.shape) - 1))
     return ops.maximum(ops.max(size, axis=axes), _LEAST_SHARE * largest)
-
-
-def kernel_step(high: Any, dtype: str = "float32") -> Any:
-    """Return the step of a kernel's grid: 127 are its largest weight.
-
-    In 64 bits and then rounded, as the converter does. TensorFlow makes a
-    product with the reciprocal of a division by a constant, and in 32 bits
-    that is another number.
-
-    Args:
-        high: See `quantize_kernel`.
-        dtype: Of the result.
-    """
-    return ops.cast(ops.cast(high, "float64") / 127, dtype)
 
 
 def learned_step(inputs: Any, step: Any, lowest: int, highest: int) -> Any:

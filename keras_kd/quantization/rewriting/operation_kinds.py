@@ -9,8 +9,8 @@ from keras_kd.quantization.activations import FUSED
 from keras_kd.quantization.activations import activation_of
 from keras_kd.quantization.activations import function_name
 from keras_kd.quantization.activations import supported
-from keras_kd.quantization.affine import AFFINE
-from keras_kd.quantization.kernels import KERNELS
+from keras_kd.quantization.layers.affine import AFFINE
+from keras_kd.quantization.layers.kernels import KERNELS
 
 # Their results need a range of their own.
 _ARITHMETIC = {

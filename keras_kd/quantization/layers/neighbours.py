@@ -3,9 +3,8 @@
 from typing import Any
 
 import keras
-from keras import ops
 
-from keras_kd.quantization.fake_quantize import FakeQuantize
+from keras_kd.quantization.layers.fake_quantize import FakeQuantize
 
 # What may stand between a layer and the rounding of its results.
 _FUSED_LAYERS = (
@@ -13,57 +12,6 @@ _FUSED_LAYERS = (
     keras.layers.Identity,
     keras.layers.ReLU,
 )
-
-
-class PlainInFile(keras.Layer):
-    """Mixin for a layer that the converter has to see as Keras has it."""
-
-    is_plain = False
-
-    def fix(self) -> None:
-        """Compute as Keras does until `release`."""
-        self.is_plain = True
-
-    def release(self) -> None:
-        """Undo `fix`."""
-        self.is_plain = False
-
-
-class RoundsAsFile(PlainInFile):
-    """Mixin for a layer that rounds, in inference, as the file's kernel does.
-
-    It computes as Keras does in training, and where a grid that its inputs or
-    its results are on is not known.
-    """
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Compute, in inference from whole numbers.
-
-        Args:
-            inputs: Values on grids.
-            training: Whether the student is trained.
-        """
-        results = super().call(inputs)
-        grids = known_grids(self)
-        if training or self.is_plain or grids is None:
-            return results
-        before, after = grids
-        found = self.in_steps(inputs, before, after)
-        for grid in (*before, after):
-            found = ops.where(grid.steps > 0, found, results)
-        return found
-
-    def in_steps(
-        self, inputs: Any, before: list[FakeQuantize], after: FakeQuantize
-    ) -> Any:
-        """Compute from whole numbers.
-
-        Args:
-            inputs: Values on grids.
-            before: What rounded them, one an input.
-            after: What rounds the results.
-        """
-        raise NotImplementedError
 
 
 def known_grids(

@@ -6,11 +6,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_kd.quantization.arithmetic import LEVELS
-from keras_kd.quantization.arithmetic import fake_quantize
-from keras_kd.quantization.arithmetic import learned_step
-from keras_kd.quantization.arithmetic import rounded_as_averages
-from keras_kd.quantization.arithmetic import rounded_as_data
+from keras_kd.quantization.layers.rounding import fake_quantize
+from keras_kd.quantization.layers.rounding import learned_step
+from keras_kd.quantization.layers.rounding import rounded_as_data
+from keras_kd.quantization.litert_arithmetic import operators
+from keras_kd.quantization.litert_arithmetic.integers import LEVELS
+from keras_kd.quantization.litert_arithmetic.stored import grid_step
+from keras_kd.quantization.litert_arithmetic.stored import zero_point
 
 
 # An Identity, so that whatever reads a model's layers looks through it.
@@ -69,7 +71,7 @@ class FakeQuantize(keras.layers.Identity):
                 self.steps.assign_add(1)
             self.observe(inputs, number)
         if averaged:
-            inputs = rounded_as_averages(inputs, *self.limits())
+            inputs = operators.rounded_as_averages(inputs, *self.limits())
         if training:
             rounded, start = self.round(inputs), self.delay
         else:
@@ -102,9 +104,7 @@ class FakeQuantize(keras.layers.Identity):
 
     def grid_step(self, dtype: str = "float32") -> Any:
         """Return the step of the grid, 0 before data was seen."""
-        # In 64 bits and then rounded, as the converter does.
-        low, high = (ops.cast(limit, "float64") for limit in self.limits())
-        step = ops.cast((high - low) / LEVELS, dtype)
+        step = grid_step(*self.limits(), dtype)
         return ops.where(self.steps > 0, step, ops.zeros_like(step))
 
     def divisor(self, dtype: str = "float32") -> Any:
@@ -114,9 +114,7 @@ class FakeQuantize(keras.layers.Identity):
 
     def zero_point(self) -> Any:
         """Return the whole number that stands for 0, of -128 to 127."""
-        low, _ = self.limits()
-        place = ops.floor(0.5 - low / self.divisor())
-        return ops.cast(place, "int32") - 128
+        return zero_point(self.limits()[0], self.divisor())
 
     def fix(self) -> None:
         """Compute with plain numbers until `release`, as a file stores them."""

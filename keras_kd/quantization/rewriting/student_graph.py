@@ -1,20 +1,26 @@
-"""The student's graph: who makes, who takes, and what runs as one operator."""
+"""The student's graph: what runs as one operator, and what shares a grid."""
 
 from collections.abc import Set
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 from keras import layers
 
 from keras_kd.core.graphs import calls
+from keras_kd.quantization.activations import FIXED
+from keras_kd.quantization.activations import NOT_NEGATIVE
 from keras_kd.quantization.activations import activation_of
 from keras_kd.quantization.activations import function_name
-from keras_kd.quantization.kinds import is_fused
-from keras_kd.quantization.kinds import kind_of
-from keras_kd.quantization.kinds import takes_relu
+from keras_kd.quantization.rewriting.operation_kinds import is_fused
+from keras_kd.quantization.rewriting.operation_kinds import kind_of
+from keras_kd.quantization.rewriting.operation_kinds import takes_relu
+
+# What is rounded by itself, to a range of its own.
+_ROUNDED = {"activation", "affine", "arithmetic", "constant", "kernel"}
 
 
-class Graph:
+class StudentGraph:
     """One Functional model, its nested ones not entered.
 
     Args:
@@ -120,3 +126,75 @@ class Graph:
         if id(before) in self.raw and kind == "activation":
             return False
         return takes_relu(before, kind)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Place of a tensor on a grid that several share.
+
+    Args:
+        grid: Number of the grid in its model.
+        number: Of the tensor, from 0.
+        count: Tensors on the grid.
+        negative: Whether values below 0 may be on it.
+    """
+
+    grid: int
+    number: int
+    count: int
+    negative: bool
+
+
+def shared_grids(graph: StudentGraph) -> dict[Any, Slot]:
+    """Find what has to be on one grid, so that concatenating moves bytes.
+
+    On grids of their own the inputs of a concatenation would each be rounded
+    a second time, by an operator that fast kernels compute to 8 bits of the
+    ratio of the two steps: one value in a hundred is a step off. Blocks that
+    pass on part of their inputs, as a ShuffleNet's, share one grid a stage.
+
+    Args:
+        graph: One Functional model.
+
+    Returns:
+        A `Slot` by the id of the operation that makes a tensor, or by the id
+        of a concatenation and the place of the input where it makes one of
+        its own: of the data, of a prescribed range, of an embedding.
+    """
+    groups: list[dict[Any, None]] = []
+    concatenations = set()
+    for node in graph.nodes:
+        key = id(node.operation)
+        if not graph.is_concatenation(node.operation):
+            continue
+        concatenations.add(key)
+        joined: dict[Any, None] = {key: None}
+        for place, tensor in enumerate(node.input_tensors):
+            source = graph.source(tensor)
+            known = source is not None and (
+                id(source) in concatenations or _rounded_alone(graph, source)
+            )
+            joined[id(source) if known else (key, place)] = None
+        apart = []
+        for group in groups:
+            if group.keys() & joined.keys():
+                joined = group | joined
+            else:
+                apart.append(group)
+        groups = [*apart, joined]
+    slots = {}
+    for grid, group in enumerate(groups):
+        members = [member for member in group if member not in concatenations]
+        negative = any(
+            graph.activation(graph.operations.get(member)) not in NOT_NEGATIVE
+            for member in members
+        )
+        for number, member in enumerate(members):
+            slots[member] = Slot(grid, number, len(members), negative)
+    return slots
+
+
+def _rounded_alone(graph: StudentGraph, operation: Any) -> bool:
+    """Tell whether an operation's results may have any range."""
+    kind = graph.kinds[id(operation)]
+    return kind in _ROUNDED and graph.activation(operation) not in FIXED

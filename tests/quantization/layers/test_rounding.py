@@ -1,11 +1,10 @@
 """Rounding and its gradients against NumPy in float64."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_kd.quantization import arithmetic
+from keras_kd.quantization.layers import rounding
 
 
 def grid(values, low, high):
@@ -29,7 +28,7 @@ def test_fake_quantize(values, low, high):
     inputs = tf.constant(values)
     with tf.GradientTape() as tape:
         tape.watch(inputs)
-        found = arithmetic.fake_quantize(inputs, low, high)
+        found = rounding.fake_quantize(inputs, low, high)
     np.testing.assert_allclose(found, grid(values, low, high), atol=1e-6)
     assert len(np.unique(found)) <= 256
     # The gradient passes inside the nudged range.
@@ -50,8 +49,8 @@ def test_quantize_kernel(per_channel):
     weights = tf.constant(kernel.astype("float32"))
     with tf.GradientTape() as tape:
         tape.watch(weights)
-        span = arithmetic.kernel_range(weights, per_channel)
-        found = arithmetic.quantize_kernel(weights, span)
+        span = rounding.kernel_range(weights, per_channel)
+        found = rounding.quantize_kernel(weights, span)
     np.testing.assert_allclose(span, high, rtol=1e-6)
     np.testing.assert_allclose(found, np.rint(kernel / step) * step, atol=1e-6)
     np.testing.assert_array_equal(
@@ -73,7 +72,7 @@ def test_learned_step(values, lowest, highest):
     inputs, variable = tf.constant(values), tf.Variable(step)
     with tf.GradientTape() as tape:
         tape.watch(inputs)
-        found = arithmetic.learned_step(inputs, variable, lowest, highest)
+        found = rounding.learned_step(inputs, variable, lowest, highest)
         total = tf.reduce_sum(found * weight.astype("float32"))
     by_input, by_step = tape.gradient(total, [inputs, variable])
     np.testing.assert_allclose(found, whole * step, atol=1e-6)
@@ -81,19 +80,3 @@ def test_learned_step(values, lowest, highest):
     np.testing.assert_allclose(
         by_step, (slope * weight).sum() * share, rtol=1e-4
     )
-
-
-@pytest.mark.parametrize(("low", "high"), [(0.0, 2.55), (-1.28, 1.27)])
-def test_averages_round_halves_away_from_zero(low, high):
-    """As LiteRT's average pooling does with its sums of whole numbers."""
-    pairs = np.random.default_rng(3).integers(-128, 128, (2, 500))
-    total = pairs.sum(0)
-    expected = (np.abs(total) + 1) // 2 * np.sign(total)
-    assert np.mean(total % 2) > 0.4
-    zero = -128 if low == 0 else 0
-    means = (total / 2 - zero) * 0.01
-    nudged = arithmetic.rounded_as_averages(
-        keras.ops.convert_to_tensor(means.astype("float32")), low, high
-    )
-    found = arithmetic.fake_quantize(nudged, low, high)
-    np.testing.assert_allclose(found / 0.01 + zero, expected, atol=1e-3)

@@ -1,20 +1,22 @@
 """Convolutions and dense layers that compute with 8-bit weights."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_kd.quantization.arithmetic import kernel_range
-from keras_kd.quantization.arithmetic import kernel_step
-from keras_kd.quantization.arithmetic import quantize_kernel
-from keras_kd.quantization.arithmetic import whole
-from keras_kd.quantization.elementwise import bias_in_steps
-from keras_kd.quantization.elementwise import weighted_sum
-from keras_kd.quantization.fake_quantize import step_counter
-from keras_kd.quantization.neighbours import input_quantizers
-from keras_kd.quantization.neighbours import known_grids
+from keras_kd.quantization.layers.fake_quantize import FakeQuantize
+from keras_kd.quantization.layers.fake_quantize import step_counter
+from keras_kd.quantization.layers.neighbours import input_quantizers
+from keras_kd.quantization.layers.neighbours import known_grids
+from keras_kd.quantization.layers.rounding import kernel_range
+from keras_kd.quantization.layers.rounding import quantize_kernel
+from keras_kd.quantization.litert_arithmetic.integers import whole
+from keras_kd.quantization.litert_arithmetic.operators import as_products
+from keras_kd.quantization.litert_arithmetic.stored import bias_in_steps
+from keras_kd.quantization.litert_arithmetic.stored import kernel_step
 
 
 class QuantizedKernel(keras.Layer):
@@ -209,6 +211,36 @@ class QuantizedKernel(keras.Layer):
         return self.restored(self.channels_last(self.kernel) * factor)
 
 
+def weighted_sum(
+    linear: Callable[[Any, Any], Any],
+    inputs: Any,
+    kernel: Any,
+    high: Any,
+    bias: Any,
+    grids: tuple[list[FakeQuantize], FakeQuantize],
+) -> Any:
+    """Return real results of a layer with 8-bit weights.
+
+    Args:
+        linear: Applies a kernel to inputs.
+        inputs: Values on a grid.
+        kernel: Whole numbers.
+        high: Range of the kernel, 127 steps, of each channel or a scalar.
+        bias: Real values, which the file stores in 32 bits.
+        grids: What rounds the inputs, and the results.
+    """
+    (before,), after = grids
+    seen = before.steps > 0
+    # Sums of whole numbers, which 24 bits hold, are exact in any order.
+    step = before.divisor()
+    unit = step * kernel_step(high)
+    sums = linear(ops.where(seen, whole(inputs / step), inputs), kernel)
+    counts = bias_in_steps(bias, high, before.divisor("float64"))
+    sums = sums + ops.where(seen, counts, bias / unit)
+    results = as_products(sums, unit, after.divisor())
+    return ops.where(after.steps > 0, results, sums * unit)
+
+
 def rounded_bias(layer: keras.Layer, high: Any, bias: Any) -> Any:
     """Round biases as files store them, to 32 bits.
 
@@ -223,7 +255,7 @@ def rounded_bias(layer: keras.Layer, high: Any, bias: Any) -> Any:
     before = input_quantizers(layer)[0]
     if before is None:
         return bias
-    rounded = bias_in_steps(bias, high, before)
+    rounded = bias_in_steps(bias, high, before.divisor("float64"))
     unit = before.divisor() * kernel_step(high)
     return ops.where(before.steps > 0, rounded * unit, bias)
 

@@ -7,9 +7,9 @@ import numpy as np
 from keras import layers
 from keras import ops
 
-from keras_kd.quantization.arithmetic import kernel_range
-from keras_kd.quantization.arithmetic import quantize_kernel
-from keras_kd.quantization.weighted import QuantizedKernel
+from keras_kd.quantization.layers.rounding import kernel_range
+from keras_kd.quantization.layers.rounding import quantize_kernel
+from keras_kd.quantization.layers.weighted import QuantizedKernel
 
 
 @keras.saving.register_keras_serializable("keras_kd")

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_kd.quantization.arithmetic import fake_quantize
-from keras_kd.quantization.fake_quantize import FixedRange
-from keras_kd.quantization.fake_quantize import LearnedStep
-from keras_kd.quantization.fake_quantize import MovingRange
+from keras_kd.quantization.layers.fake_quantize import FixedRange
+from keras_kd.quantization.layers.fake_quantize import LearnedStep
+from keras_kd.quantization.layers.fake_quantize import MovingRange
+from keras_kd.quantization.layers.rounding import fake_quantize
 
 
 @pytest.fixture(scope="module")

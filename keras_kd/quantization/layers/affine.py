@@ -7,12 +7,12 @@ import numpy as np
 from keras import layers
 from keras import ops
 
-from keras_kd.quantization.arithmetic import LEAST_RANGE
-from keras_kd.quantization.arithmetic import quantize_kernel
-from keras_kd.quantization.elementwise import weighted_sum
-from keras_kd.quantization.neighbours import known_grids
-from keras_kd.quantization.weighted import rounded_bias
-from keras_kd.quantization.weighted import scale_and_offset
+from keras_kd.quantization.layers.neighbours import known_grids
+from keras_kd.quantization.layers.rounding import LEAST_RANGE
+from keras_kd.quantization.layers.rounding import quantize_kernel
+from keras_kd.quantization.layers.weighted import rounded_bias
+from keras_kd.quantization.layers.weighted import scale_and_offset
+from keras_kd.quantization.layers.weighted import weighted_sum
 
 
 class Affine(keras.Layer):

@@ -1,6 +1,7 @@
 """A model made again with its int8 arithmetic simulated."""
 
 from collections.abc import Set
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -11,33 +12,158 @@ from keras_kd.quantization.activations import FIXED
 from keras_kd.quantization.activations import FUSED
 from keras_kd.quantization.activations import NOT_NEGATIVE
 from keras_kd.quantization.activations import function_name
-from keras_kd.quantization.ends import FloatEnd
-from keras_kd.quantization.graph import Graph
-from keras_kd.quantization.grids import shared_grids
-from keras_kd.quantization.remake import Settings
-from keras_kd.quantization.remake import activation_layer
-from keras_kd.quantization.remake import copy_weights
-from keras_kd.quantization.remake import remade
-from keras_kd.quantization.tensors import Known
-from keras_kd.quantization.tensors import Tensors
+from keras_kd.quantization.layers.fake_quantize import FakeQuantize
+from keras_kd.quantization.layers.fake_quantize import FixedRange
+from keras_kd.quantization.layers.fake_quantize import LearnedStep
+from keras_kd.quantization.layers.fake_quantize import MovingRange
+from keras_kd.quantization.rewriting.ends import FloatEnd
+from keras_kd.quantization.rewriting.remake import Scheme
+from keras_kd.quantization.rewriting.remake import activation_layer
+from keras_kd.quantization.rewriting.remake import copy_weights
+from keras_kd.quantization.rewriting.remake import remade
+from keras_kd.quantization.rewriting.student_graph import Slot
+from keras_kd.quantization.rewriting.student_graph import StudentGraph
+from keras_kd.quantization.rewriting.student_graph import shared_grids
 
 # Results that are not negative where no input is.
 _SIGN_KEEPING = {"arithmetic", "average", "keep"}
+
+
+@dataclass
+class _Known:
+    """What is known of a tensor of the new model.
+
+    Args:
+        tensor: The tensor, kept so that its id stays its own.
+        name: Of the operation that made it.
+        on_grid: Whether its values are rounded.
+        quantizer: The layer that rounded them, where it is in this model.
+        is_float: Whether an operation without int8 made it.
+        fixed: The range that the device prescribes.
+        negative: Whether values below 0 occur.
+        slot: Its place on a grid that it shares.
+        rounded: Its rounded copy, once there is one.
+        is_end: Whether it is an input or an output of the student.
+    """
+
+    tensor: Any
+    name: str
+    on_grid: bool = False
+    quantizer: FakeQuantize | None = None
+    is_float: bool = False
+    fixed: tuple[float, float] | None = None
+    negative: bool = True
+    slot: Slot | None = None
+    rounded: Any = None
+    is_end: bool = False
+
+
+class _Tensors:
+    """The tensors of one new model, and the layers that round them.
+
+    Args:
+        scheme: How to quantize.
+    """
+
+    def __init__(self, scheme: Scheme) -> None:
+        self._scheme = scheme
+        self._known: dict[int, _Known] = {}
+        self._shared: dict[int, FakeQuantize] = {}
+
+    def note(self, tensor: Any, name: str, **facts: Any) -> _Known:
+        """Remember what is known of a tensor."""
+        known = _Known(tensor, name, **facts)
+        self._known[id(tensor)] = known
+        return known
+
+    def of(self, tensor: Any) -> _Known:
+        """Return what is known of a tensor of the model."""
+        return self._known[id(tensor)]
+
+    def known(self, tensor: Any) -> _Known | None:
+        """Return what is known of a tensor; `None` of anything else."""
+        return self._known.get(id(tensor))
+
+    def rounded(self, known: _Known) -> Any:
+        """Return a tensor on its grid, rounded once."""
+        if known.on_grid or "float" not in str(known.tensor.dtype):
+            return known.tensor
+        if known.rounded is None:
+            if known.slot:
+                known.rounded = self._on(known.slot, known)
+            else:
+                quantizer = self._quantizer(known)
+                known.rounded = quantizer(known.tensor)
+                self._note_rounded(known.rounded, known, quantizer)
+        return known.rounded
+
+    def joined(self, known: _Known, slot: Slot | None) -> Any:
+        """Return a tensor on the grid of the concatenation that takes it.
+
+        Args:
+            known: The tensor.
+            slot: Its place there if it comes from another grid.
+        """
+        return known.tensor if slot is None else self._on(slot, known)
+
+    def _on(self, slot: Slot, known: _Known) -> Any:
+        """Round to a shared grid."""
+        if slot.grid not in self._shared:
+            self._shared[slot.grid] = self._quantizer(known, slot)
+        quantizer = self._shared[slot.grid]
+        rounded = quantizer(known.tensor, number=slot.number)
+        self._note_rounded(rounded, known, quantizer)
+        return rounded
+
+    def _note_rounded(
+        self, tensor: Any, known: _Known, quantizer: FakeQuantize
+    ) -> None:
+        self.note(
+            tensor,
+            known.name,
+            on_grid=True,
+            quantizer=quantizer,
+            negative=known.negative,
+        )
+
+    def _quantizer(
+        self, known: _Known, slot: Slot | None = None
+    ) -> FakeQuantize:
+        """Make the layer that rounds a tensor, or all of a shared grid."""
+        found = sum(
+            k.name == known.name and k.on_grid for k in self._known.values()
+        )
+        scheme = self._scheme
+        arguments: dict[str, Any] = {
+            "name": f"{known.name}_quantized" + (f"_{found}" if found else ""),
+            "delay": scheme.delay,
+            "count": slot.count if slot else 1,
+            "data": isinstance(
+                known.tensor._keras_history.operation, layers.InputLayer
+            ),
+        }
+        if known.fixed and not slot:
+            return FixedRange(*known.fixed, **arguments)
+        # Ranges of data and of logits are not the student's to choose.
+        if scheme.learned and not known.is_end:
+            signed = slot.negative if slot else known.negative
+            return LearnedStep(signed, **arguments)
+        return MovingRange(scheme.momentum, **arguments)
 
 
 class Rewriter:
     """Replays a student's graph with layers that simulate int8.
 
     Args:
-        settings: How to quantize.
+        scheme: How to quantize.
         kept: Ids of operations that stay in float32, see `first_and_last`.
 
     Attributes:
         left_float: Layers that int8 does not have, by name.
     """
 
-    def __init__(self, settings: Settings, kept: Set[int]) -> None:
-        self._settings = settings
+    def __init__(self, scheme: Scheme, kept: Set[int]) -> None:
+        self.scheme = scheme
         self.kept = kept
         self.left_float: list[str] = []
 
@@ -46,7 +172,7 @@ class Rewriter:
         replayed = view(source)
         replay = _Replay(
             self,
-            Graph(replayed, self.kept),
+            StudentGraph(replayed, self.kept),
             outermost,
             bool(self.kept) if outermost else id(source) in self.kept,
         )
@@ -77,25 +203,24 @@ class Rewriter:
         inputs = view(source).inputs
         return all(id(t._keras_history.operation) in self.kept for t in inputs)
 
-    @property
-    def settings(self) -> Settings:
-        """How to quantize."""
-        return self._settings
-
 
 class _Replay:
-    """The tensors of one new model while it is made."""
+    """One new model while it is made."""
 
     def __init__(
-        self, rewriter: Rewriter, graph: Graph, outer: bool, float_end: bool
+        self,
+        rewriter: Rewriter,
+        graph: StudentGraph,
+        outer: bool,
+        float_end: bool,
     ) -> None:
         self._rewriter = rewriter
-        self._settings = rewriter.settings
+        self._scheme = rewriter.scheme
         self._graph = graph
         self._outer = outer
         self._float_end = float_end
         self._slots = shared_grids(graph)
-        self.tensors = Tensors(rewriter.settings)
+        self.tensors = _Tensors(rewriter.scheme)
         self._made: dict[int, Any] = {}
         self._marks: dict[str, FloatEnd] = {}
 
@@ -187,7 +312,7 @@ class _Replay:
             )
         return outputs
 
-    def _marked(self, known: Known) -> Any:
+    def _marked(self, known: _Known) -> Any:
         name = f"{known.name}_float"
         if name not in self._marks:
             self._marks[name] = FloatEnd(name=name)
@@ -219,10 +344,10 @@ class _Replay:
             kept = key in self._rewriter.kept
             if kind == "float" and not kept and _gives_floats(operation):
                 self._rewriter.left_float.append(operation.name)
-            self._made[key] = remade(operation, self._graph, self._settings)
+            self._made[key] = remade(operation, self._graph, self._scheme)
         return self._made[key]
 
-    def _facts(self, operation: Any, kind: str, known: list[Known]) -> dict:
+    def _facts(self, operation: Any, kind: str, known: list[_Known]) -> dict:
         """Tell what is known of the result of an operation."""
         if kind == "float":
             return {"is_float": True}

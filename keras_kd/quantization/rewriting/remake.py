@@ -9,15 +9,17 @@ from keras import layers
 from keras_kd.quantization.activations import FUSED
 from keras_kd.quantization.activations import activation_of
 from keras_kd.quantization.activations import function_name
-from keras_kd.quantization.affine import AFFINE
-from keras_kd.quantization.composed import QuantizedActivation
-from keras_kd.quantization.elementwise import PAIRWISE
-from keras_kd.quantization.elementwise import QuantizedGlobalAveragePooling2D
-from keras_kd.quantization.graph import Graph
-from keras_kd.quantization.hard_swish import QuantizedHardSwish
-from keras_kd.quantization.kernels import KERNELS
-from keras_kd.quantization.kernels import QuantizedEmbedding
-from keras_kd.quantization.kinds import rescaling_of
+from keras_kd.quantization.layers.affine import AFFINE
+from keras_kd.quantization.layers.kernels import KERNELS
+from keras_kd.quantization.layers.kernels import QuantizedEmbedding
+from keras_kd.quantization.layers.weightless import PAIRWISE
+from keras_kd.quantization.layers.weightless import QuantizedActivation
+from keras_kd.quantization.layers.weightless import (
+    QuantizedGlobalAveragePooling2D,
+)
+from keras_kd.quantization.layers.weightless import QuantizedHardSwish
+from keras_kd.quantization.rewriting.operation_kinds import rescaling_of
+from keras_kd.quantization.rewriting.student_graph import StudentGraph
 
 _POOLING = layers.GlobalAveragePooling2D
 # Activations that are several operators in int8, or one of its own rounding.
@@ -25,7 +27,7 @@ _COMPOSED = ("hard_sigmoid", "hard_silu", "silu")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Scheme:
     """How to quantize.
 
     Args:
@@ -41,18 +43,18 @@ class Settings:
     momentum: float
 
 
-def remade(operation: Any, graph: Graph, settings: Settings) -> Any:
+def remade(operation: Any, graph: StudentGraph, scheme: Scheme) -> Any:
     """Return a new layer that does what an operation does, in int8.
 
     Args:
         operation: Layer or operation of the student.
         graph: The student's graph.
-        settings: How to quantize.
+        scheme: How to quantize.
     """
     kind = graph.kinds[id(operation)]
     config = operation.get_config()
     if kind == "kernel":
-        return _kernel(operation, config, graph, settings)
+        return _kernel(operation, config, graph, scheme)
     if kind == "embedding":
         return QuantizedEmbedding.from_config(config)
     if kind == "constant":
@@ -84,7 +86,7 @@ def activation_layer(activation: str, name: str) -> Any:
     return made(activation, name=name)
 
 
-def copy_weights(operation: Any, layer: Any, graph: Graph) -> None:
+def copy_weights(operation: Any, layer: Any, graph: StudentGraph) -> None:
     """Give a new layer the weights of the student's."""
     if graph.kinds[id(operation)] == "kernel":
         layer.kernel.assign(operation.kernel)
@@ -100,7 +102,7 @@ def copy_weights(operation: Any, layer: Any, graph: Graph) -> None:
 
 
 def _kernel(
-    operation: Any, config: dict[str, Any], graph: Graph, settings: Settings
+    operation: Any, config: dict[str, Any], graph: StudentGraph, scheme: Scheme
 ) -> Any:
     """Return a layer with 8-bit weights, its normalization folded in."""
     norm = graph.folded.get(id(operation))
@@ -117,7 +119,7 @@ def _kernel(
         config
         | {
             "norm": norm,
-            "per_channel": settings.per_channel,
-            "delay": settings.delay,
+            "per_channel": scheme.per_channel,
+            "delay": scheme.delay,
         }
     )

@@ -1,0 +1,136 @@
+"""Sums, products and means that round as the runtime's kernels do.
+
+Inputs are real values on grids, results real values that round to the file's:
+what follows is a layer that puts them on their grid.
+"""
+
+from typing import Any
+
+from keras import ops
+
+from keras_kd.quantization.litert_arithmetic.integers import LEVELS
+from keras_kd.quantization.litert_arithmetic.integers import exponent
+from keras_kd.quantization.litert_arithmetic.integers import rounding_to
+from keras_kd.quantization.litert_arithmetic.integers import whole
+
+
+def as_products(counts: Any, unit: Any, step: Any) -> Any:
+    """Return the results of a convolution or a product.
+
+    The file rounds `counts * (unit / step)`, in float32.
+
+    Args:
+        counts: Whole numbers.
+        unit: What they count, of each channel or a scalar.
+        step: Of the results' grid.
+    """
+    nearest = ops.round(counts * (unit / step))
+    return rounding_to(counts * unit, nearest, step)
+
+
+def product(inputs: Any, steps: Any, step: Any) -> Any:
+    """Multiply two tensors.
+
+    Args:
+        inputs: The tensors.
+        steps: Of their grids.
+        step: Of the results' grid.
+    """
+    first, second = (
+        whole(value / own) for value, own in zip(inputs, steps, strict=True)
+    )
+    return as_products(first * second, steps[0] * steps[1], step)
+
+
+def sum_of_two(inputs: Any, steps: Any, step: Any) -> Any:
+    """Add two tensors, see `product`."""
+    nearest = _sum_in_steps(inputs, steps, step)
+    return rounding_to(inputs[0] + inputs[1], nearest, step)
+
+
+def _sum_in_steps(inputs: Any, steps: Any, step: Any) -> Any:
+    """Return the sum of two tensors in whole numbers of `step`, as float32.
+
+    The kernel multiplies both by factors of 20 bits and adds before it rounds,
+    `qs8-vadd` in XNNPACK.
+    """
+    ratios = [own / step for own in steps]
+    shift = 20 - exponent(ops.maximum(*ratios))
+    total = ops.cast(2 ** (shift - 1), "int32")
+    for value, own, ratio in zip(inputs, steps, ratios, strict=True):
+        factor = ops.cast(ops.round(ratio * 2**shift), "int32")
+        total = total + ops.cast(ops.round(value / own), "int32") * factor
+    found = ops.right_shift(total, ops.cast(shift, "int32"))
+    return ops.cast(found, "float32")
+
+
+def mean_of_images(inputs: Any, grid: Any, results: Any, keepdims: bool) -> Any:
+    """Average over height and width.
+
+    Sums the stored numbers, and rounds to even with the zero point.
+
+    Args:
+        inputs: Images, channels last.
+        grid: Step and zero point of the inputs.
+        results: Those of the results.
+        keepdims: Whether height and width stay, as 1.
+    """
+    (own, zero), (step, zero_after) = (
+        (step, ops.cast(zero, "float32")) for step, zero in (grid, results)
+    )
+    height, width = ops.shape(inputs)[1:3]
+    area = ops.cast(height * width, "float32")
+    counts = ops.sum(whole(inputs / own), axis=(1, 2), keepdims=keepdims)
+    # The kernel rounds each of these in 32 bits.
+    factor, zeros = (own / step) * (1 / area), area * zero
+    stored = (counts + zeros) * factor - zeros * factor
+    nearest = ops.round(stored + zero_after) - zero_after
+    return rounding_to(counts * own / area, nearest, step)
+
+
+def rounded_as_averages(inputs: Any, low: Any, high: Any) -> Any:
+    """Move values by a thousandth of a step away from the integer 0.
+
+    The average pooling of LiteRT divides sums of whole numbers, and rounds
+    halves, which are frequent there, away from 0; `fake_quantize` rounds
+    them up.
+
+    Args:
+        inputs: Means of values on the grid of `low` and `high`.
+        low: The lowest value of the grid.
+        high: The highest.
+    """
+    scale = (high - low) / LEVELS
+    # The integer 0 lies 128 steps above the lowest value.
+    lowest = scale * ops.round(low / ops.maximum(scale, 1e-30))
+    return inputs + 1e-3 * scale * ops.sign(inputs - lowest - 128 * scale)
+
+
+def silu(inputs: Any, gate: Any, step: Any, after: Any) -> Any:
+    """Multiply by the sigmoid, an operator before the product.
+
+    Args:
+        inputs: The tensor.
+        gate: Its sigmoid, whole numbers of 1/256.
+        step: Of the inputs' grid.
+        after: Step of the results' grid.
+    """
+    counts = whole(inputs / step) * whole(gate * 256)
+    return as_products(counts, step / 256, after)
+
+
+def hard_sigmoid(inputs: Any, step: Any, after: Any) -> Any:
+    """Add 3, clip to 0..6 and multiply by 1/6, which are constants on grids.
+
+    Args:
+        inputs: The tensor.
+        step: Of the inputs' grid.
+        after: Step of the results' grid.
+    """
+    three, six, sixth = (
+        ops.cast(high / LEVELS, "float32") for high in (3.0, 6.0, 1 / 6)
+    )
+    total = _sum_in_steps((inputs, LEVELS * three), (step, three), six)
+    inner = rounding_to(inputs + 3.0, total, six)
+    counts = ops.clip(whole(inner / six), 0, LEVELS)
+    return as_products(counts * LEVELS, six * sixth, after)
