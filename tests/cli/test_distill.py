@@ -71,7 +71,6 @@ def test_a_missing_teacher_is_named(tmp_path):
     assert f"No teacher at `{gone}`" in result.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.export
 def test_it_leaves_the_student_and_its_files(teacher_path, tmp_path):
     output = tmp_path / "distilled"

@@ -20,7 +20,6 @@ def student_path(tmp_path):
     return path
 
 
-@pytest.mark.slow
 @pytest.mark.export
 def test_int8_is_calibrated_on_the_named_data(student_path, tmp_path):
     output = tmp_path / "student.tflite"

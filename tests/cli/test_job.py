@@ -77,9 +77,10 @@ def test_students_start_alike_and_take_as_many_steps(setting, splits, labels):
     """With all labels and alpha 0, both students end with equal weights."""
     setting = dataclasses.replace(setting, labels=labels, alpha=0.0)
     shape, classes = splits.input_shape, splits.num_classes
-    teacher = keras_kd.students.convnet(shape, classes, filters=(4,))
-    alone = keras_kd.students.convnet(shape, classes, filters=(2,))
-    student = keras_kd.students.convnet(shape, classes, filters=(2,))
+    teacher, alone, student = (
+        keras_kd.students.mlp(shape, classes, hidden=(units,))
+        for units in (8, 4, 4)
+    )
     student.set_weights(alone.get_weights())
     models = {"teacher": teacher, "alone": alone, "student": student}
     job.train(setting, splits, models, Progress(io.StringIO()))

@@ -61,15 +61,14 @@ def test_options_replace_the_preset(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
-    """The whole job with 20 steps, and what it printed as JSON."""
+    """The whole job with 4 steps, and what it printed as JSON."""
     output = tmp_path_factory.mktemp("quickstart")
-    options = ["--epochs", 5, "--max-train", 256, "--labels", 40]
+    options = ["--epochs", 2, "--max-train", 128, "--labels", 40]
     result = run(*options, "--output", output, "--json")
     assert result.exit_code == 0, result.stderr
     return output, result
 
 
-@pytest.mark.slow
 @pytest.mark.export
 def test_it_leaves_every_file(small_run):
     output, result = small_run
@@ -92,7 +91,6 @@ def test_it_leaves_every_file(small_run):
     assert written == json.loads(result.stdout)
 
 
-@pytest.mark.slow
 @pytest.mark.export
 def test_a_pipe_gets_plain_lines(small_run):
     lines = small_run[1].stderr.splitlines()
@@ -102,12 +100,11 @@ def test_a_pipe_gets_plain_lines(small_run):
     assert not any("\x1b" in line for line in lines)
 
 
-@pytest.mark.slow
 @pytest.mark.export
 def test_its_numbers_are_those_of_the_files(small_run):
     _, result = small_run
     outcome = json.loads(result.stdout)
-    assert outcome["steps"] == 20
+    assert outcome["steps"] == 4
     rows = {row["model"]: row for row in outcome["rows"]}
     _, (x, y) = keras_kd.data.digits()
     predicted = {
@@ -128,7 +125,6 @@ def test_its_numbers_are_those_of_the_files(small_run):
     assert params["student distilled"] <= params["teacher"] / 4
 
 
-@pytest.mark.slow
 @pytest.mark.export
 def test_the_largest_differences_grow_as_files_shrink(small_run):
     rows = {
