@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from keras_kd.core.keras_internals import run_order
+
 
 def is_graph(model: Any) -> bool:
     """Tell whether the layers of a model and their order are known."""
@@ -23,9 +25,4 @@ def view(model: keras.Model, name: str | None = None) -> keras.Model:
 
 def calls(model: keras.Model) -> list[Any]:
     """Return the nodes of a Functional model in the order they are run in."""
-    return [
-        node
-        for depth in sorted(model._nodes_by_depth, reverse=True)
-        for node in model._nodes_by_depth[depth]
-        if not node.is_input
-    ]
+    return [node for node in run_order(model) if not node.is_input]

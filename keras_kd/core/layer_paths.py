@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_kd.core.checks import nearest
+from keras_kd.core.keras_internals import held_layers
 
 
 def walk(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -64,11 +65,7 @@ def find_layer(model: Any, path: str, *, subject: str, argument: str) -> Any:
 
 def _children(layer: Any) -> list[Any]:
     """Return the direct sub-layers of a layer or model, in a stable order."""
-    if isinstance(layer, keras.Model):
-        children = list(layer.layers)
-    else:
-        # `_layers` is where every Keras layer tracks the layers it holds;
-        # only models have the public `layers`.
-        children = list(getattr(layer, "_layers", []))
+    model = isinstance(layer, keras.Model)
+    children = layer.layers if model else held_layers(layer)
     inputs = keras.layers.InputLayer
     return [child for child in children if not isinstance(child, inputs)]

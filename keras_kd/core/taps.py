@@ -13,6 +13,7 @@ from keras_kd.core.heads import KINDS
 from keras_kd.core.heads import Head
 from keras_kd.core.heads import class_logits
 from keras_kd.core.heads import read_head
+from keras_kd.core.keras_internals import inputs_structure
 from keras_kd.core.layer_paths import find_layer
 from keras_kd.core.layer_paths import walk
 from keras_kd.core.wires import Passage
@@ -212,11 +213,9 @@ def input_spec(model: keras.Model, *, subject: str, role: str) -> Any:
     """
     inputs = getattr(model, "inputs", None)
     if inputs:
-        structure = getattr(model, "_inputs_struct", None)
-        structure = inputs[0] if structure is None else structure
         return keras.tree.map_structure(
             lambda tensor: keras.KerasTensor(tensor.shape, tensor.dtype),
-            structure,
+            inputs_structure(model),
         )
     build_config = model.get_build_config() if model.built else None
     if not build_config:

@@ -11,6 +11,10 @@ from keras_kd.core.bound import Bound
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
 from keras_kd.core.joined import unpack
+from keras_kd.core.keras_internals import compiled_loss
+from keras_kd.core.keras_internals import compiled_metrics
+from keras_kd.core.keras_internals import flatten_layers
+from keras_kd.core.keras_internals import loss_tracker
 from keras_kd.core.schedules import Number
 from keras_kd.core.schedules import to_config
 from keras_kd.core.taps import Tap
@@ -287,15 +291,15 @@ class Distiller(keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         """The metrics logged: the student's own while evaluating."""
         trackers = dict(self._trackers)
-        if self._compile_loss is None:
+        if compiled_loss(self) is None:
             del trackers["student_loss"]
         own = [] if self._evaluating else list(trackers.values())
         silent = []
-        compiled = self._compile_metrics
+        compiled = compiled_metrics(self)
         if compiled is not None and not compiled.built:
             silent.append(compiled)  # no label was seen yet
-        if self._evaluating and self._compile_loss is None:
-            silent.append(getattr(self, "_loss_tracker", None))
+        if self._evaluating and compiled_loss(self) is None:
+            silent.append(loss_tracker(self))
         kept = [m for m in super().metrics if all(m is not s for s in silent)]
         return [*kept, *own]
 
@@ -318,7 +322,7 @@ class Distiller(keras.Model):
         # What "auto" comes to on a GPU.
         self.supports_jit = not getattr(self._teacher, "on_host", False)
         super().compile(*args, **kwargs)
-        loss = getattr(self, "loss", None) if self._compile_loss else None
+        loss = getattr(self, "loss", None) if compiled_loss(self) else None
         if loss is None and self._objective.needs_task:
             raise ValueError(
                 "`compile` needs a `loss`, because the task's weight is not "
@@ -338,7 +342,7 @@ class Distiller(keras.Model):
         """Scale the loss of a float16 student, which Keras does not see."""
         half = any(
             layer.compute_dtype == "float16"
-            for layer in self.student._flatten_layers()
+            for layer in flatten_layers(self.student)
         )
         scaled = keras.optimizers.LossScaleOptimizer
         optimizer: Any = getattr(self, "optimizer", None)
@@ -402,9 +406,9 @@ class Distiller(keras.Model):
         Returns:
             Every logged value by name.
         """
-        if self._compile_metrics is not None and y is not None:
+        if compiled_metrics(self) is not None and y is not None:
             metrics.update(
-                self._compile_metrics,
+                compiled_metrics(self),
                 y,
                 y_pred,
                 sample_weight,

@@ -70,14 +70,6 @@ def lift(tensor: Any, rank: int) -> Any:
     return tensor
 
 
-def mask_of(prediction: Any) -> Any:
-    """Return the Keras mask that a prediction carries, or `None`.
-
-    Taken from the prediction itself: any arithmetic on it drops the mask.
-    """
-    return getattr(prediction, "_keras_mask", None)
-
-
 def weights_of(sample_weight: Any, key: Any) -> Any:
     """Return the sample weights that count for one output, or for features.
 

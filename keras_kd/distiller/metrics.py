@@ -1,8 +1,11 @@
 """Compiled metrics over the labelled examples."""
 
+import functools
 from typing import Any
 
-from keras_kd.distiller.means import mask_of
+from keras_kd.core.keras_internals import flat_metrics
+from keras_kd.core.keras_internals import flatten_labels
+from keras_kd.core.keras_internals import mask_of
 from keras_kd.distiller.unlabelled import for_metrics
 from keras_kd.distiller.unlabelled import times
 
@@ -29,21 +32,20 @@ def update(
         return
     if not compiled.built:
         compiled.build(labels, predictions)
-    flatten = compiled._flatten_y
+    flatten = functools.partial(flatten_labels, compiled)
     known = flatten(labelled)
     weights = [None] if sample_weight is None else flatten(sample_weight)
     if len(weights) < len(known):
         weights = [weights[0]] * len(known)
     rows = zip(
-        compiled._flat_metrics,
-        compiled._flat_weighted_metrics,
+        flat_metrics(compiled),
         flatten(labels),
         flatten(predictions),
         known,
         weights,
         strict=False,
     )
-    for plain, weighted, label, prediction, seen, weight in rows:
+    for (plain, weighted), label, prediction, seen, weight in rows:
         if plain:
             plain.update_state(label, _unmasked(prediction), seen)
         if weighted:

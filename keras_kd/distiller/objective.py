@@ -10,13 +10,13 @@ from keras_kd.core.bound import Bound
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
+from keras_kd.core.keras_internals import mask_of
 from keras_kd.core.schedules import Number
 from keras_kd.core.schedules import Schedule
 from keras_kd.core.schedules import check_schedule
 from keras_kd.core.schedules import value_at
 from keras_kd.core.taps import Tapped
 from keras_kd.distiller.means import Mean
-from keras_kd.distiller.means import mask_of
 from keras_kd.distiller.means import select
 from keras_kd.distiller.means import weighted_mean
 from keras_kd.distiller.means import weights_of

@@ -17,6 +17,11 @@ import keras
 import tensorflow as tf
 
 from keras_kd.core.joined import unpack
+from keras_kd.core.keras_internals import compiled_loss
+from keras_kd.core.keras_internals import compiled_metrics
+from keras_kd.core.keras_internals import loss_tracker
+from keras_kd.core.keras_internals import mask_of
+from keras_kd.core.keras_internals import total_loss
 from keras_kd.core.replicas import all_sum
 from keras_kd.core.replicas import num_replicas
 from keras_kd.core.taps import Tapped
@@ -95,7 +100,7 @@ def train_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
         return {
             metric.name: metric.result()
             for metric in distiller.metrics
-            if metric is not distiller._compile_metrics
+            if metric is not compiled_metrics(distiller)
         }
     return distiller.compute_metrics(
         x, y, tapped.predictions, sample_weight=sample_weight
@@ -115,7 +120,7 @@ def test_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     x, _ = unpack(x)
     predictions = distiller(x, training=False)
-    if distiller._compile_loss is not None:
+    if compiled_loss(distiller) is not None:
         if y is None:
             raise ValueError(
                 "`evaluate` needs labels for `loss`. Received: data "
@@ -125,12 +130,12 @@ def test_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
             y, predictions, sample_weight, distiller.loss
         )
         # Keras has divided it by the number of replicas.
-        loss = num_replicas() * distiller._compute_loss(
-            x, task.y, predictions, task.sample_weight, training=False
+        loss = num_replicas() * total_loss(
+            distiller, x, task.y, predictions, task.sample_weight
         )
         batch = tf.cast(_batch_size(predictions), "float32")
         share = tf.math.divide_no_nan(task.count, task.total)
-        distiller._loss_tracker.update_state(loss, sample_weight=batch * share)
+        loss_tracker(distiller).update_state(loss, sample_weight=batch * share)
     return distiller.compute_metrics(
         x, y, predictions, sample_weight=sample_weight
     )
@@ -138,7 +143,7 @@ def test_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
 
 def _task(distiller: "Distiller", tapped: Tapped, batch: Batch) -> Mean | None:
     """Return the compiled loss of the labelled examples."""
-    if distiller._compile_loss is None:
+    if compiled_loss(distiller) is None:
         return None
     if batch.y is None:
         if not distiller.objective.needs_task:
@@ -151,7 +156,7 @@ def _task(distiller: "Distiller", tapped: Tapped, batch: Batch) -> Mean | None:
     known = unlabelled.for_loss(
         batch.y, tapped.predictions, batch.sample_weight, distiller.loss
     )
-    compiled = distiller._compile_loss(
+    compiled = compiled_loss(distiller)(
         known.y, tapped.predictions, known.sample_weight
     )
     # Keras has divided it by the number of replicas.
@@ -210,13 +215,13 @@ def _track(
     # The objective is this replica's share of the global mean.
     (share,) = _shares([Mean(objective, batch)])
     value = tf.math.divide_no_nan(objective, share)
-    distiller._loss_tracker.update_state(value + penalty, sample_weight=batch)
+    loss_tracker(distiller).update_state(value + penalty, sample_weight=batch)
     if "agreement" in trackers:
         teacher = keras.tree.flatten(taught.logits)
         student = keras.tree.flatten(tapped.logits)
         leaves = keras.tree.flatten(tapped.predictions)
         for t, s, leaf in zip(teacher, student, leaves, strict=True):
-            mean = means.agreement(t, s, means.mask_of(leaf))
+            mean = means.agreement(t, s, mask_of(leaf))
             trackers["agreement"].update_state(
                 mean.value, sample_weight=mean.count
             )

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from keras_kd.core.keras_internals import mask_of
 from keras_kd.core.replicas import all_sum
 from keras_kd.core.replicas import num_replicas
 from keras_kd.distiller.means import lift
-from keras_kd.distiller.means import mask_of
 from keras_kd.distiller.means import select
 
 

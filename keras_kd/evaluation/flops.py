@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_kd.core.tensorflow_internals import freeze
+
 
 def count_flops(function: Any, example: Any) -> int | None:
     """Count the operations of a `tf.function` on one example.
@@ -20,10 +22,6 @@ def count_flops(function: Any, example: Any) -> int | None:
         The count, or `None` where the graph cannot be frozen or nothing in
         it has a figure.
     """
-    # Not in the stable API, and the only way to inline function calls, which
-    # the profiler does not look into.
-    from tensorflow.python.framework import convert_to_constants
-
     specs = keras.tree.map_structure(
         lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), example
     )
@@ -35,9 +33,9 @@ def count_flops(function: Any, example: Any) -> int | None:
     level = logger.level
     logger.setLevel("ERROR")
     try:
-        frozen = convert_to_constants.convert_variables_to_constants_v2(
-            concrete, lower_control_flow=False
-        )
+        # The profiler does not look into function calls: frozen, they are
+        # inlined.
+        frozen = freeze(concrete)
         profile = tf.compat.v1.profiler.profile(frozen.graph, options=options)
     except (ValueError, NotImplementedError, tf.errors.OpError):
         return None

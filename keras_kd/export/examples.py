@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_kd.core.batches import batches
+from keras_kd.core.keras_internals import flatten_layers
 from keras_kd.export.context import Context
 from keras_kd.export.signature import InputSpec
 
@@ -151,7 +152,7 @@ def random_examples(context: Context, count: int) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(0)
     sizes = [
         layer.input_dim
-        for layer in context.model._flatten_layers()
+        for layer in flatten_layers(context.model)
         if isinstance(layer, keras.layers.Embedding)
     ]
     specs = context.signature.specs

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_kd.core.keras_internals import flatten_layers
 from keras_kd.evaluation.litert import OpenTensors
 from keras_kd.evaluation.tflite_file import read_file
 from keras_kd.export.context import Context
@@ -171,7 +172,7 @@ class _Names:
         self._root = student.name
         self._sizes = {
             layer.name: sum(int(np.prod(w.shape)) for w in layer.weights)
-            for layer in student._flatten_layers(include_self=False)
+            for layer in flatten_layers(student, include_self=False)
             if not isinstance(layer, keras.Model)
         }
 

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 
 from keras_kd.core.checks import requirement
+from keras_kd.core.keras_internals import flatten_layers
+from keras_kd.core.keras_internals import own_trainable_variables
 from keras_kd.quantization.layers.affine import Affine
 from keras_kd.quantization.layers.fake_quantize import FakeQuantize
 from keras_kd.quantization.layers.kernels import QuantizedEmbedding
@@ -38,7 +40,7 @@ def is_quantize_aware(student: keras.Model) -> bool:
     [False, True]
     """
     return any(
-        isinstance(layer, FakeQuantize) for layer in student._flatten_layers()
+        isinstance(layer, FakeQuantize) for layer in flatten_layers(student)
     )
 
 
@@ -57,9 +59,7 @@ def has_float_ends(student: keras.Model) -> bool:
     >>> [keras_kd.quantization.has_float_ends(m) for m in (student, aware)]
     [False, True]
     """
-    return any(
-        isinstance(layer, FloatEnd) for layer in student._flatten_layers()
-    )
+    return any(isinstance(layer, FloatEnd) for layer in flatten_layers(student))
 
 
 def num_float_weights(student: keras.Model) -> int:
@@ -79,9 +79,9 @@ def num_float_weights(student: keras.Model) -> int:
     """
     return sum(
         math.prod(weight.shape)
-        for layer in student._flatten_layers(include_self=False)
+        for layer in flatten_layers(student, include_self=False)
         if not isinstance(layer, (keras.Model, *_WITH_CONSTANTS))
-        for weight in layer._trainable_variables
+        for weight in own_trainable_variables(layer)
         if len(weight.shape) > 1
     )
 
@@ -111,7 +111,7 @@ def fixed_ranges(student: keras.Model) -> Iterator[None]:
     True
     """
     fixed: list[Any] = []
-    layers = list(student._flatten_layers())
+    layers = list(flatten_layers(student))
     ranges = [layer for layer in layers if isinstance(layer, FakeQuantize)]
     unseen = [layer.name for layer in ranges if not int(layer.steps)]
     if unseen:

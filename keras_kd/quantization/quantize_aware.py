@@ -11,6 +11,7 @@ from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
+from keras_kd.core.keras_internals import flatten_layers
 from keras_kd.core.layer_paths import walk
 from keras_kd.quantization.fixed import is_quantize_aware
 from keras_kd.quantization.layers.weighted import QuantizedKernel
@@ -146,7 +147,7 @@ def _allow_depth(student: keras.Model) -> None:
 
 
 def _has_int8_weights(model: keras.Model) -> bool:
-    inner = model._flatten_layers()
+    inner = flatten_layers(model)
     return any(isinstance(layer, QuantizedKernel) for layer in inner)
 
 

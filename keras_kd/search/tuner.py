@@ -14,11 +14,11 @@ from keras_kd.core.files import check_writable
 from keras_kd.core.files import write_text
 from keras_kd.distiller import Distiller
 from keras_kd.search import cluster
-from keras_kd.search._keras_tuner import Tuner
 from keras_kd.search.candidate import Candidate
 from keras_kd.search.cost.budget import Budget
 from keras_kd.search.cost.ledger import Ledger
 from keras_kd.search.cost.measurement import OF_FILE
+from keras_kd.search.keras_tuner_internals import Tuner
 from keras_kd.search.oracles import state
 from keras_kd.search.oracles.making import make_oracle
 from keras_kd.search.results import HeldOutResult

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import keras
 
+from keras_kd.core.keras_internals import flatten_layers
+
 
 class _Narrowing(keras.dtype_policies.DTypePolicy):
     """Computes in float32 with float64 weights, which it casts."""
@@ -19,7 +21,7 @@ def is_mixed(student: keras.Model) -> bool:
     """Whether any layer computes in less than float32."""
     return any(
         layer.compute_dtype in ("float16", "bfloat16")
-        for layer in student._flatten_layers()
+        for layer in flatten_layers(student)
     )
 
 
@@ -37,7 +39,7 @@ def float32_arithmetic(student: keras.Model) -> Iterator[None]:
     """
     before = [
         (layer, layer.dtype_policy)
-        for layer in student._flatten_layers()
+        for layer in flatten_layers(student)
         if layer.compute_dtype in ("float16", "bfloat16", "float64")
     ]
     try:

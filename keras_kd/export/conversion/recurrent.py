@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_kd.core.keras_internals import flatten_layers
 from keras_kd.export.context import Context
 
 # A step of an LSTM is some 12 operators and 5 kB of an int8 file.
@@ -16,7 +17,7 @@ def recurrent_layers(student: keras.Model) -> list[keras.Layer]:
     """Return the recurrent layers that become loops in the file."""
     return [
         layer
-        for layer in student._flatten_layers()
+        for layer in flatten_layers(student)
         if isinstance(layer, keras.layers.RNN)
         and not getattr(layer, "unroll", False)
     ]

@@ -8,6 +8,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from keras_kd.core.keras_internals import held_variables
+from keras_kd.core.tensorflow_internals import freeze
 from keras_kd.export.context import Context
 from keras_kd.export.signature import Signature
 
@@ -50,7 +52,7 @@ def _unwrap(archive: keras.export.ExportArchive) -> None:
     # No public way: `variables` has no setter.
     for name in ("variables", "trainable_variables", "non_trainable_variables"):
         held = [variable.value for variable in getattr(archive, name)]
-        setattr(archive._tf_trackable, name, held)
+        setattr(held_variables(archive), name, held)
 
 
 def write_frozen(
@@ -74,17 +76,12 @@ def write_frozen(
     Raises:
         ValueError: If TensorFlow cannot trace the student.
     """
-    # Not in the stable API; the converter itself freezes with it.
-    from tensorflow.python.framework import convert_to_constants
-
     specs = signature.tensor_specs(batch_size)
     with _tracing(context):
         traced = tf.function(
             _inference(context.model), autograph=False
         ).get_concrete_function(*specs)
-        frozen = convert_to_constants.convert_variables_to_constants_v2(
-            traced, lower_control_flow=False
-        )
+        frozen = freeze(traced)
 
         @tf.function(input_signature=specs, autograph=False)
         def serve(x: object) -> object:

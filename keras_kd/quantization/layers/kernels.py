@@ -7,6 +7,7 @@ import numpy as np
 from keras import layers
 from keras import ops
 
+from keras_kd.core.keras_internals import causal_padding
 from keras_kd.quantization.layers.rounding import kernel_range
 from keras_kd.quantization.layers.rounding import quantize_kernel
 from keras_kd.quantization.layers.weighted import QuantizedKernel
@@ -73,7 +74,7 @@ class QuantizedConv1D(QuantizedKernel, layers.Conv1D):
     def _padded(self, inputs: Any) -> tuple[Any, str]:
         if self.padding != "causal":
             return inputs, self.padding
-        return ops.pad(inputs, self._compute_causal_padding()), "valid"
+        return ops.pad(inputs, causal_padding(self)), "valid"
 
 
 @keras.saving.register_keras_serializable("keras_kd")

@@ -4,6 +4,9 @@ from typing import Any
 
 import keras
 
+from keras_kd.core.keras_internals import calls_of
+from keras_kd.core.keras_internals import consumers
+from keras_kd.core.keras_internals import maker
 from keras_kd.quantization.layers.fake_quantize import FakeQuantize
 
 # What may stand between a layer and the rounding of its results.
@@ -36,21 +39,21 @@ def input_quantizers(layer: keras.Layer) -> list[FakeQuantize | None]:
         layer: Layer of a Functional model; of several calls nothing is
             known.
     """
-    if len(layer._inbound_nodes) != 1:
+    if len(calls_of(layer)) != 1:
         return [None]
-    return [_quantizer(t) for t in layer._inbound_nodes[0].input_tensors]
+    return [_quantizer(t) for t in calls_of(layer)[0].input_tensors]
 
 
 def _quantizer(tensor: Any) -> FakeQuantize | None:
     """Return what rounded a tensor, if it is in the same model."""
-    operation = tensor._keras_history.operation
+    operation = maker(tensor)
     if isinstance(operation, FakeQuantize):
         return operation
     if isinstance(operation, (keras.layers.InputLayer, keras.Function)):
         return None
-    if len(operation._inbound_nodes) != 1:
+    if len(calls_of(operation)) != 1:
         return None
-    tensors = operation._inbound_nodes[0].input_tensors
+    tensors = calls_of(operation)[0].input_tensors
     # All inputs of a concatenation are on one grid.
     if len(tensors) == 1 or type(operation).__name__ == "Concatenate":
         return _quantizer(tensors[0])
@@ -63,9 +66,9 @@ def output_quantizer(layer: keras.Layer) -> FakeQuantize | None:
     Args:
         layer: Layer of a Functional model.
     """
-    if len(layer._inbound_nodes) != 1:
+    if len(calls_of(layer)) != 1:
         return None
-    for node in layer._outbound_nodes:
+    for node in consumers(layer):
         if isinstance(node.operation, FakeQuantize):
             return node.operation
         if type(node.operation) in _FUSED_LAYERS:

@@ -7,6 +7,7 @@ from keras import layers
 
 from keras_kd.core.graphs import calls
 from keras_kd.core.graphs import view
+from keras_kd.core.keras_internals import maker
 from keras_kd.quantization.activations import activation_of
 
 
@@ -49,7 +50,7 @@ def _from_inputs(
         What leads to each output, `None` for one after a layer with weights.
     """
     free = {
-        id(tensor): {*before, id(tensor._keras_history.operation)}
+        id(tensor): {*before, id(maker(tensor))}
         for tensor, before in zip(model.inputs, leading, strict=True)
     }
     following: set[int] = set()

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from keras_kd.core.keras_internals import calls_of
 from keras_kd.quantization.activations import FUSED
 from keras_kd.quantization.activations import activation_of
 from keras_kd.quantization.activations import function_name
@@ -58,7 +59,7 @@ def remade(operation: Any, graph: StudentGraph, scheme: Scheme) -> Any:
     if kind == "embedding":
         return QuantizedEmbedding.from_config(config)
     if kind == "constant":
-        return rescaling_of(operation, operation._inbound_nodes[0].arguments)
+        return rescaling_of(operation, calls_of(operation)[0].arguments)
     if kind == "affine":
         # A folded normalization leaves its name.
         if id(operation) in graph.raw:
@@ -75,7 +76,7 @@ def remade(operation: Any, graph: StudentGraph, scheme: Scheme) -> Any:
 
 
 def _inputs(operation: Any) -> list[Any]:
-    return operation._inbound_nodes[0].input_tensors
+    return calls_of(operation)[0].input_tensors
 
 
 def activation_layer(activation: str, name: str) -> Any:

@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from keras_kd.core.graphs import view
+from keras_kd.core.keras_internals import maker
 from keras_kd.quantization.activations import FIXED
 from keras_kd.quantization.activations import FUSED
 from keras_kd.quantization.activations import NOT_NEGATIVE
@@ -138,9 +139,7 @@ class _Tensors:
             "name": f"{known.name}_quantized" + (f"_{found}" if found else ""),
             "delay": scheme.delay,
             "count": slot.count if slot else 1,
-            "data": isinstance(
-                known.tensor._keras_history.operation, layers.InputLayer
-            ),
+            "data": isinstance(maker(known.tensor), layers.InputLayer),
         }
         if known.fixed and not slot:
             return FixedRange(*known.fixed, **arguments)
@@ -179,7 +178,7 @@ class Rewriter:
         real = self.takes_real(source) and not outermost
         inputs = []
         for tensor in replayed.inputs:
-            config = tensor._keras_history.operation.get_config()
+            config = maker(tensor).get_config()
             made = layers.InputLayer.from_config(config).output
             replay.tensors.note(
                 made,
@@ -201,7 +200,7 @@ class Rewriter:
     def takes_real(self, source: keras.Model) -> bool:
         """Tell whether the inputs of a nested model may be unrounded."""
         inputs = view(source).inputs
-        return all(id(t._keras_history.operation) in self.kept for t in inputs)
+        return all(id(maker(t)) in self.kept for t in inputs)
 
 
 class _Replay:

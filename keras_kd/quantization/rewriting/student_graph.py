@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from keras_kd.core.graphs import calls
+from keras_kd.core.keras_internals import maker
 from keras_kd.quantization.activations import FIXED
 from keras_kd.quantization.activations import NOT_NEGATIVE
 from keras_kd.quantization.activations import activation_of
@@ -83,7 +84,7 @@ class StudentGraph:
             An operation of one call, `None` where there is none such.
         """
         while True:
-            operation = tensor._keras_history.operation
+            operation = maker(tensor)
             calls = self._calls.get(id(operation), [])
             if len(calls) != 1:
                 return None
@@ -102,7 +103,7 @@ class StudentGraph:
         tensors = node.input_tensors
         if len(self._calls[key]) > 1 or len(tensors) != 1:
             return
-        before = tensors[0]._keras_history.operation
+        before = maker(tensors[0])
         alone = (
             id(before) in self.kinds
             and len(self._calls[id(before)]) == 1

@@ -7,16 +7,16 @@ from concurrent import futures
 from typing import Any
 
 import grpc
-from keras_tuner.src import protos
-from keras_tuner.src.distribute import oracle_chief
-from keras_tuner.src.engine.trial import Trial
 
 from keras_kd.search.cluster import protocol
+from keras_kd.search.keras_tuner_internals import OracleServicer
+from keras_kd.search.keras_tuner_internals import Trial
+from keras_kd.search.keras_tuner_internals import protos
 from keras_kd.search.oracles import state
 from keras_kd.search.oracles.search_oracle import SearchOracle
 
 
-class Chief(oracle_chief.OracleServicer):
+class Chief(OracleServicer):
     """Answers workers, and notices those that are silent.
 
     KerasTuner's own waits for ever: for a worker that was killed, and for

@@ -2,19 +2,20 @@
 
 import os
 
-from keras_tuner.src.distribute import utils
-
+from keras_kd.search.keras_tuner_internals import environment
 from keras_kd.search.oracles import state
 
 
 def is_chief() -> bool:
     """Whether this process is the chief of several."""
-    return bool(utils.is_chief_oracle())
+    return bool(environment.is_chief_oracle())
 
 
 def is_worker() -> bool:
     """Whether this process is one of the workers."""
-    return bool(utils.has_chief_oracle() and not utils.is_chief_oracle())
+    return bool(
+        environment.has_chief_oracle() and not environment.is_chief_oracle()
+    )
 
 
 def may_overwrite(folder: str | os.PathLike[str]) -> bool:

@@ -7,12 +7,12 @@ from typing import Any
 
 import grpc
 import keras_tuner
-from keras_tuner.src import protos
-from keras_tuner.src.distribute import oracle_client
-from keras_tuner.src.engine.trial import Trial
 
 from keras_kd.search.cluster import protocol
 from keras_kd.search.cluster import roles
+from keras_kd.search.keras_tuner_internals import OracleClient
+from keras_kd.search.keras_tuner_internals import Trial
+from keras_kd.search.keras_tuner_internals import protos
 from keras_kd.search.oracles import identity
 from keras_kd.search.oracles import scoring
 from keras_kd.search.oracles import state
@@ -32,7 +32,7 @@ class LostTrialError(RuntimeError):
     """The chief did not hear this worker, and handed its trial out again."""
 
 
-class WorkerOracle(oracle_client.OracleClient):
+class WorkerOracle(OracleClient):
     """Asks the chief, and tells it every few seconds that it lives.
 
     Args:

@@ -6,6 +6,10 @@ from typing import Any
 import keras
 import xxhash
 
+from keras_kd.core.keras_internals import held_layers
+from keras_kd.core.keras_internals import outputs_structure
+from keras_kd.core.keras_internals import run_order
+
 # What a converted file's size and speed do not depend on.
 _WITHOUT = {
     "activity_regularizer",
@@ -60,7 +64,7 @@ def _described(layer: Any) -> list[Any]:
     if isinstance(layer, keras.Function):
         return [*content, _graph(layer)]
     inner: Any = getattr(layer, "layers", None)
-    inner = inner or getattr(layer, "_layers", ())
+    inner = inner or held_layers(layer)
     content.append([_described(child) for child in inner])
     weights = getattr(layer, "weights", ())
     content.append([(list(w.shape), str(w.dtype)) for w in weights])
@@ -96,22 +100,20 @@ def _graph(model: Any) -> list[Any]:
         places[id(tensor)] = f"input {number}"
     order = {id(layer): n for n, layer in enumerate(model.operations)}
     content: list[Any] = [_described(layer) for layer in model.operations]
-    # `_nodes_by_depth` is what Keras itself runs a model by.
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            number = order[id(node.operation)]
-            if not node.is_input:
-                fed = keras.tree.map_structure(
-                    lambda leaf: places.get(id(leaf)) or _plain(leaf),
-                    [list(node.arguments.args), node.arguments.kwargs],
-                )
-                content.append([number, fed])
-            for place, tensor in enumerate(node.output_tensors):
-                call = f"{number} {len(places)} {place}"
-                places.setdefault(id(tensor), call)
+    for node in run_order(model):
+        number = order[id(node.operation)]
+        if not node.is_input:
+            fed = keras.tree.map_structure(
+                lambda leaf: places.get(id(leaf)) or _plain(leaf),
+                [list(node.arguments.args), node.arguments.kwargs],
+            )
+            content.append([number, fed])
+        for place, tensor in enumerate(node.output_tensors):
+            call = f"{number} {len(places)} {place}"
+            places.setdefault(id(tensor), call)
     shapes = [[list(t.shape), str(t.dtype)] for t in model.inputs]
     outputs = keras.tree.map_structure(
-        lambda leaf: places[id(leaf)], model._outputs_struct
+        lambda leaf: places[id(leaf)], outputs_structure(model)
     )
     return [*content, shapes, outputs]
 

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from keras_tuner.src.tuners.gridsearch import LinkedList
-
+from keras_kd.search.keras_tuner_internals import LinkedList
 from keras_kd.search.oracles.search_oracle import SearchOracle
 
 

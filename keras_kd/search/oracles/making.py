@@ -5,13 +5,13 @@ from typing import Any
 
 import keras_tuner
 import numpy as np
-from keras_tuner.src.engine.objective import DefaultObjective
-from keras_tuner.src.engine.objective import create_objective
 
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
+from keras_kd.search.keras_tuner_internals import DefaultObjective
+from keras_kd.search.keras_tuner_internals import create_objective
 from keras_kd.search.oracles.bayesian import BayesianOracle
 from keras_kd.search.oracles.grid import GridOracle
 from keras_kd.search.oracles.hyperband import HyperbandOracle

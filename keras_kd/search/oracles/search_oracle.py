@@ -9,11 +9,11 @@ from typing import Any
 
 import keras_tuner
 import numpy as np
-from keras_tuner.src.engine import oracle as library
-from keras_tuner.src.engine.metrics_tracking import MetricsTracker
-from keras_tuner.src.engine.trial import Trial
 
 from keras_kd.core.checks import nearest
+from keras_kd.search.keras_tuner_internals import MetricsTracker
+from keras_kd.search.keras_tuner_internals import Trial
+from keras_kd.search.keras_tuner_internals import unlock
 from keras_kd.search.oracles import first_round
 from keras_kd.search.oracles import generators
 from keras_kd.search.oracles import identity
@@ -383,16 +383,9 @@ class SearchOracle(keras_tuner.Oracle):
             try:
                 yield
             except BaseException:
-                _unlock(self)
+                unlock(self)
                 raise
             finally:
                 self._deferring = False
             if self._unsaved:
                 self.save()
-
-
-def _unlock(oracle: SearchOracle) -> None:
-    """Let go of the lock that KerasTuner keeps when a call raises."""
-    if library.THREADS[oracle] == threading.current_thread().name:
-        library.THREADS[oracle] = None
-        library.LOCKS[oracle].release()

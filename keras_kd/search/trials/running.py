@@ -13,11 +13,11 @@ import keras
 from keras_kd.core.errors import OverBudgetError
 from keras_kd.core.files import staged
 from keras_kd.distiller import Distiller
-from keras_kd.search._keras_tuner import Tuner
-from keras_kd.search._keras_tuner import metrics_of
 from keras_kd.search.cluster import AnyOracle
 from keras_kd.search.cost.budget import Budget
 from keras_kd.search.cost.ledger import Ledger
+from keras_kd.search.keras_tuner_internals import Tuner
+from keras_kd.search.keras_tuner_internals import metrics_of
 from keras_kd.search.oracles import scoring
 from keras_kd.search.oracles.scoring import SPREAD
 from keras_kd.search.trials import snapshots

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_kd.core.keras_internals import calls_of
 from keras_kd.students.scaling import rounded
 from keras_kd.students.scaling import scaled
 
@@ -55,7 +56,7 @@ def is_block(operation: Any) -> bool:
 
 def ends(operation: Any) -> tuple[Any, Any]:
     """Return what comes in first at a layer's first call, and goes out."""
-    node = operation._inbound_nodes[0]
+    node = calls_of(operation)[0]
     return node.input_tensors[0], node.output_tensors[0]
 
 

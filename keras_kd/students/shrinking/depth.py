@@ -10,6 +10,7 @@ import keras
 from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.graphs import view
+from keras_kd.core.keras_internals import calls_of
 from keras_kd.students.shrinking.composite import is_block
 from keras_kd.students.shrinking.layer_kinds import made_width
 from keras_kd.students.shrinking.walk import producer
@@ -117,7 +118,7 @@ def _is_chain(model: keras.Model, nodes: list[Any]) -> bool:
 
 def _passed_on(operation: Any) -> int | None:
     """Index of the input that a block adds to, None where it is no block."""
-    if is_block(operation) and len(operation._inbound_nodes) == 1:
+    if is_block(operation) and len(calls_of(operation)) == 1:
         return 0
     return _identity_shortcut(operation)
 
@@ -128,7 +129,7 @@ def _identity_shortcut(operation: Any) -> int | None:
         return None
     if len(_inputs(operation)) != 2:
         return None
-    if len(operation._inbound_nodes) > 1:  # One layer adds in several places.
+    if len(calls_of(operation)) > 1:  # One layer adds in several places.
         return None
     pair = _inputs(operation)
     if pair[0].shape[1:] != pair[1].shape[1:]:

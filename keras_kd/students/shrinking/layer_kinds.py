@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from keras_kd.core.keras_internals import calls_of
+
 # Layers with weights that take their width from their input.
 FOLLOWERS = {
     "BatchNormalization",
@@ -113,7 +115,7 @@ def follows_input(operation: Any) -> bool:
     weights = getattr(operation, "weights", [])
     if not weights or made_width(operation) is not None:
         return False
-    node = operation._inbound_nodes[0]
+    node = calls_of(operation)[0]
     (given, *others), results = node.input_tensors, node.output_tensors
     return (
         not others

@@ -34,6 +34,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_kd.core.keras_internals import calls_of
+
 # For each entry of a tensor, without the batch, the number of its channel. An
 # axis along which it does not change has size 1, so that the numbering of an
 # image is as small as its channels. None: not known.
@@ -123,7 +125,7 @@ def permuted(
 
 def sliced(operation: Any, given: list, known: list, result: Any) -> Numbering:
     """Numbering of a part of a tensor, `x[:, 0]` or the like."""
-    key = operation._inbound_nodes[0].arguments.args[1]
+    key = calls_of(operation)[0].arguments.args[1]
     key = [key] if isinstance(key, int) else list(key)
     rank = len(given[0].shape)
     if Ellipsis in key:

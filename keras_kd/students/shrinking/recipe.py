@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from keras_kd.core.keras_internals import flatten_layers
 from keras_kd.students.scaling import rounded
 from keras_kd.students.shrinking.composite import from_config
 from keras_kd.students.shrinking.composite import inner_changes
@@ -244,7 +245,7 @@ def _is_quantized(operation: Any) -> bool:
     """Tell whether a layer, or one inside it, is."""
     if not isinstance(operation, layers.Layer):
         return False
-    policies = [layer.dtype_policy for layer in operation._flatten_layers()]
+    policies = [layer.dtype_policy for layer in flatten_layers(operation)]
     return any(getattr(p, "quantization_mode", None) for p in policies)
 
 

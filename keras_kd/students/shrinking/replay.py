@@ -7,6 +7,7 @@ import keras
 from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.graphs import view
+from keras_kd.core.keras_internals import maker
 from keras_kd.students.shrinking.composite import is_composite
 from keras_kd.students.shrinking.inherit import inherit
 from keras_kd.students.shrinking.recipe import Plan
@@ -40,7 +41,7 @@ class Replay:
         replayed = view(source, name)
         inputs = []
         for index, tensor in enumerate(replayed.inputs):
-            config = tensor._keras_history.operation.get_config()
+            config = maker(tensor).get_config()
             if shapes is not None:
                 config["batch_shape"] = shapes[index]
             inputs.append(keras.layers.InputLayer.from_config(config).output)

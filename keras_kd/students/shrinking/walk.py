@@ -8,6 +8,8 @@ import keras
 from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.graphs import view
+from keras_kd.core.keras_internals import calls_of
+from keras_kd.core.keras_internals import origin
 from keras_kd.students.shrinking.layer_kinds import width_key
 
 # Activations whose result is a probability or its logarithm.
@@ -67,8 +69,8 @@ def live_calls(
         if id(tensor) in ready:
             waiting.pop()
             continue
-        operation, node_index, _ = tensor._keras_history
-        node = operation._inbound_nodes[node_index]
+        operation, node_index, _ = origin(tensor)
+        node = calls_of(operation)[node_index]
         inputs = node.input_tensors
         if id(operation) in passed_over:
             inputs = [inputs[passed_over[id(operation)]]]
@@ -100,7 +102,7 @@ def head_path(tensor: keras.KerasTensor) -> list[Any]:
     while True:
         operation, inputs = producer(tensor)
         if is_graph(operation):
-            index = tensor._keras_history.tensor_index
+            index = origin(tensor)[2]
             return head_path(operation.outputs[index]) + path
         path.insert(0, operation)
         name = activation_name(operation)
@@ -117,8 +119,8 @@ def head_path(tensor: keras.KerasTensor) -> list[Any]:
 
 def producer(tensor: keras.KerasTensor) -> tuple[Any, list]:
     """Return the operation that made a tensor, and what it made it from."""
-    operation, node_index, _ = tensor._keras_history
-    return operation, operation._inbound_nodes[node_index].input_tensors
+    operation, node_index, _ = origin(tensor)
+    return operation, calls_of(operation)[node_index].input_tensors
 
 
 def _no_head(operation: Any, found: str) -> ValueError:

@@ -1,9 +1,11 @@
 """The private names of KerasTuner that a search leans on.
 
-They stand here and nowhere else, each under a name of ours;
-`tests/search/test_keras_tuner.py` says what breaks when one is gone.
+They stand here and nowhere else, but for the methods and attributes of its
+oracles, which ours inherit. `tests/search/test_keras_tuner_internals.py` lists
+both, and says what breaks when one is gone.
 """
 
+import threading
 from contextlib import AbstractContextManager
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,7 +13,32 @@ from typing import Any
 
 import keras
 import keras_tuner
+from keras_tuner.src import protos
+from keras_tuner.src.distribute import utils as environment
+from keras_tuner.src.distribute.oracle_chief import OracleServicer
+from keras_tuner.src.distribute.oracle_client import OracleClient
+from keras_tuner.src.engine import oracle as library
 from keras_tuner.src.engine import tuner_utils
+from keras_tuner.src.engine.metrics_tracking import MetricsTracker
+from keras_tuner.src.engine.objective import DefaultObjective
+from keras_tuner.src.engine.objective import create_objective
+from keras_tuner.src.engine.trial import Trial
+from keras_tuner.src.tuners.gridsearch import LinkedList
+
+__all__ = [
+    "DefaultObjective",
+    "LinkedList",
+    "MetricsTracker",
+    "OracleClient",
+    "OracleServicer",
+    "Trial",
+    "Tuner",
+    "create_objective",
+    "environment",
+    "metrics_of",
+    "protos",
+    "unlock",
+]
 
 
 class Tuner(keras_tuner.Tuner):
@@ -66,3 +93,10 @@ def metrics_of(result: Any, objective: Any) -> dict[str, float]:
     tuner_utils.validate_trial_results(result, objective, "HyperModel.fit()")
     found = tuner_utils.convert_to_metrics_dict(result, objective)
     return {name: float(value) for name, value in found.items()}
+
+
+def unlock(oracle: Any) -> None:
+    """Let go of the lock that KerasTuner keeps when a call raises."""
+    if library.THREADS[oracle] == threading.current_thread().name:
+        library.THREADS[oracle] = None
+        library.LOCKS[oracle].release()

@@ -1,0 +1,135 @@
+"""The private names of Keras that this package leans on.
+
+They stand here and nowhere else, each under a name of ours;
+`tests/core/test_keras_internals.py` says what breaks when one is gone.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+# The layers of a model.
+
+
+def flatten_layers(layer: Any, *, include_self: bool = True) -> Iterator[Any]:
+    """Yield a layer and all layers below it, however deep."""
+    yield from layer._flatten_layers(include_self=include_self)
+
+
+def held_layers(layer: Any) -> list[Any]:
+    """Return the layers that a layer holds as attributes.
+
+    Only models have the public `layers`.
+    """
+    return list(getattr(layer, "_layers", []))
+
+
+def own_trainable_variables(layer: Any) -> list[Any]:
+    """Return a layer's trainable variables, those of inner layers left out."""
+    return list(layer._trainable_variables)
+
+
+def causal_padding(convolution: Any) -> Any:
+    """Return what a causal one-dimensional convolution pads its input by."""
+    return convolution._compute_causal_padding()
+
+
+# The graph of a Functional model.
+
+
+def origin(tensor: Any) -> tuple[Any, int, int]:
+    """Return what made a symbolic tensor.
+
+    Returns:
+        The operation, which of its calls, and which output of that call.
+    """
+    operation, node_index, tensor_index = tensor._keras_history
+    return operation, node_index, tensor_index
+
+
+def maker(tensor: Any) -> Any:
+    """Return the operation that made a symbolic tensor."""
+    return tensor._keras_history.operation
+
+
+def calls_of(operation: Any) -> list[Any]:
+    """Return the nodes in which an operation is called, in that order."""
+    return operation._inbound_nodes
+
+
+def consumers(operation: Any) -> list[Any]:
+    """Return the nodes that are fed what an operation returned."""
+    return operation._outbound_nodes
+
+
+def run_order(model: Any) -> list[Any]:
+    """Return the nodes of a Functional model in the order Keras runs them."""
+    depths = model._nodes_by_depth
+    return [n for depth in sorted(depths, reverse=True) for n in depths[depth]]
+
+
+def inputs_structure(model: Any) -> Any:
+    """Return a model's symbolic inputs, nested as its call takes them."""
+    structure = getattr(model, "_inputs_struct", None)
+    return model.inputs[0] if structure is None else structure
+
+
+def outputs_structure(model: Any) -> Any:
+    """Return a model's symbolic outputs, nested as its call returns them."""
+    return model._outputs_struct
+
+
+def mask_of(tensor: Any) -> Any:
+    """Return the mask that a tensor carries, or `None`.
+
+    Taken from the tensor itself: any arithmetic on it drops the mask.
+    """
+    return getattr(tensor, "_keras_mask", None)
+
+
+# What `compile` leaves on a model.
+
+
+def compiled_loss(model: keras.Model) -> Any:
+    """Return the function of labels, predictions and weights, or `None`."""
+    return model._compile_loss
+
+
+def compiled_metrics(model: keras.Model) -> Any:
+    """Return the container of the metrics given to `compile`, or `None`."""
+    return model._compile_metrics
+
+
+def loss_tracker(model: keras.Model) -> Any:
+    """Return the mean that is logged as `loss`; `None` before `compile`."""
+    return getattr(model, "_loss_tracker", None)
+
+
+def total_loss(
+    model: keras.Model, x: Any, y: Any, predictions: Any, sample_weight: Any
+) -> Any:
+    """Return the compiled loss with all penalties, outside of training.
+
+    `_compute_loss`, because it takes a `compute_loss` that a user overrides,
+    with or without `training`.
+    """
+    return model._compute_loss(x, y, predictions, sample_weight, training=False)
+
+
+def flatten_labels(compiled: Any, structure: Any) -> list[Any]:
+    """Flatten labels or predictions in the order of the compiled metrics."""
+    return list(compiled._flatten_y(structure))
+
+
+def flat_metrics(compiled: Any) -> list[tuple[Any, Any]]:
+    """Return the metrics and the weighted metrics of each output."""
+    flat = zip(
+        compiled._flat_metrics, compiled._flat_weighted_metrics, strict=True
+    )
+    return list(flat)
+
+
+def held_variables(archive: keras.export.ExportArchive) -> Any:
+    """Return the object whose attributes an archive saves with its graph."""
+    return archive._tf_trackable
