@@ -2,7 +2,7 @@
 
 from keras_kd.data.arrays import from_arrays
 from keras_kd.data.bundled import digits
-from keras_kd.data.numbering import number_examples
+from keras_kd.data.example_ids import number_examples
 from keras_kd.data.splits import Splits
 from keras_kd.data.splits import load
 

@@ -10,11 +10,11 @@ import keras
 from keras_kd.core.bound import Bound
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
-from keras_kd.core.joined import unpack
 from keras_kd.core.keras_internals import compiled_loss
 from keras_kd.core.keras_internals import compiled_metrics
 from keras_kd.core.keras_internals import flatten_layers
 from keras_kd.core.keras_internals import loss_tracker
+from keras_kd.core.packed_inputs import unpack
 from keras_kd.core.schedules import Number
 from keras_kd.core.schedules import to_config
 from keras_kd.core.taps import Tap

@@ -16,12 +16,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_kd.core.joined import unpack
 from keras_kd.core.keras_internals import compiled_loss
 from keras_kd.core.keras_internals import compiled_metrics
 from keras_kd.core.keras_internals import loss_tracker
 from keras_kd.core.keras_internals import mask_of
 from keras_kd.core.keras_internals import total_loss
+from keras_kd.core.packed_inputs import unpack
 from keras_kd.core.replicas import all_sum
 from keras_kd.core.replicas import num_replicas
 from keras_kd.core.taps import Tapped

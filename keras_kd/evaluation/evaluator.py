@@ -7,7 +7,7 @@ import keras
 
 from keras_kd.core.batches import batches
 from keras_kd.core.checks import check_integer
-from keras_kd.evaluation.metrics import Tally
+from keras_kd.evaluation.classification_metrics import Tally
 from keras_kd.evaluation.results import Evaluation
 from keras_kd.evaluation.runners import Runner
 from keras_kd.evaluation.runners import open_runner

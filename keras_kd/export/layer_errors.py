@@ -80,7 +80,7 @@ def worst_layers(
         key: _error(found[key], expected[key])
         for key in expected.keys() & found.keys()
     }
-    return _ranked(path, errors, _Names(context.model))
+    return _ranked(path, errors, _LayerNames(context.model))
 
 
 def worded(layers: list[LayerError]) -> str:
@@ -136,7 +136,7 @@ def _error(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _ranked(
-    path: Path, errors: Mapping[str, float], names: "_Names"
+    path: Path, errors: Mapping[str, float], names: "_LayerNames"
 ) -> list[LayerError]:
     """Follow the file's operators; sort by what each adds."""
     file = read_file(path.read_bytes())
@@ -165,7 +165,7 @@ def _ranked(
     return sorted(worst, key=lambda layer: -layer.added)[:_NUM_LAYERS]
 
 
-class _Names:
+class _LayerNames:
     """The Keras layers behind the names of tensors."""
 
     def __init__(self, student: keras.Model) -> None:

@@ -130,7 +130,7 @@ def _rename(path: Path, outputs: list[str]) -> None:
     model = package.load(path)
     graph = model.graph
     graph.doc_string = ""  # the number of a trace
-    names = _Names(
+    names = _OnnxNames(
         [node.name for node in graph.output],
         outputs,
         {item.name for item in graph.initializer},
@@ -151,7 +151,7 @@ def _rename(path: Path, outputs: list[str]) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-class _Names:
+class _OnnxNames:
     """The names in a file, by what tf2onnx called things.
 
     tf2onnx numbers what it inserts, `name__7`, from wherever its last file

@@ -9,7 +9,7 @@ import filelock
 from keras_kd.core.checks import requirement
 from keras_kd.search.cluster import AnyOracle
 from keras_kd.search.trials.hypermodel import StudentHyperModel
-from keras_kd.search.trials.task import Head
+from keras_kd.search.trials.task import StudentOutputs
 from keras_kd.search.trials.task import is_joined
 from keras_kd.search.trials.task import labels_of
 from keras_kd.search.trials.task import task_loss
@@ -57,7 +57,9 @@ def tell_loss(
     Raises:
         ValueError: If head and labels do not tell it.
     """
-    head = hypermodel.head or Head.of(hypermodel.build(oracle.get_space()))
+    head = hypermodel.head or StudentOutputs.of(
+        hypermodel.build(oracle.get_space())
+    )
     if hypermodel.loss is not None or not hypermodel.needs_task:
         return False
     labels = labels_of(data if len(data) > 1 else data[0])

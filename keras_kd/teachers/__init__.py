@@ -3,9 +3,9 @@
 from keras_kd.teachers.cache import TeacherCache
 from keras_kd.teachers.callables import HostTeacher
 from keras_kd.teachers.ensemble import Ensemble
-from keras_kd.teachers.files import load
 from keras_kd.teachers.joined import JoinedTeacher
 from keras_kd.teachers.live import LiveTeacher
+from keras_kd.teachers.loading import load
 
 __all__ = [
     "Ensemble",

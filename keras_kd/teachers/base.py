@@ -41,7 +41,7 @@ class BoundTeacher:
 
         Args:
             x: A batch of inputs.
-            joined: What `keras_kd.core.joined.unpack` gave.
+            joined: What `keras_kd.core.packed_inputs.unpack` gave.
 
         Raises:
             ValueError: If outputs are joined to the data already.

@@ -8,7 +8,7 @@ import keras
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
-from keras_kd.core.joined import TopK
+from keras_kd.core.packed_inputs import TopK
 from keras_kd.core.taps import Tapped
 from keras_kd.teachers.base import BoundTeacher
 

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 import keras_kd
-from keras_kd.core.joined import pack
+from keras_kd.core.packed_inputs import pack
 from keras_kd.core.taps import Tapped
 
 FROM_LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_kd.core.checks import nearest
 from keras_kd.search.trials import snapshots
-from keras_kd.search.trials.snapshots import Progress
+from keras_kd.search.trials.snapshots import Snapshot
 
 _EPOCH = "epoch"
 
@@ -47,9 +47,9 @@ class TrialCheckpoint(keras.callbacks.Callback):
         self.objective = objective
         self._others = others
         self._strict = strict
-        saved = Progress.load(path)
+        saved = Snapshot.load(path)
         if saved is None or saved.identity != identity:
-            saved = Progress(identity=identity)
+            saved = Snapshot(identity=identity)
         self.progress = saved
 
     def begin(self, model: keras.Model, initial_epoch: int) -> None:

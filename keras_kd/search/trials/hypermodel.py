@@ -11,7 +11,7 @@ from keras_kd.core.checks import requirement
 from keras_kd.distiller import Distiller
 from keras_kd.distiller.objective import layer_names
 from keras_kd.search.trials import space
-from keras_kd.search.trials.task import Head
+from keras_kd.search.trials.task import StudentOutputs
 from keras_kd.search.trials.task import fitting_metrics
 
 _ADVICE = (
@@ -80,7 +80,7 @@ class StudentHyperModel(keras_tuner.HyperModel):
         self.optimizer = optimizer
         self.loss = loss
         self.metrics = metrics
-        self.head: Head | None = None
+        self.head: StudentOutputs | None = None
         self.needs_task = True
         self.teacher_layers: dict[str, None] = {}
         self._inner = (
@@ -140,7 +140,7 @@ class StudentHyperModel(keras_tuner.HyperModel):
         distiller = Distiller(
             self.teacher, student, losses, alpha=space.alpha(hp)
         )
-        self.head = Head.of(distiller)
+        self.head = StudentOutputs.of(distiller)
         self.needs_task = distiller.objective.needs_task
         if self.loss is not None or not self.needs_task:
             distiller.compile(

@@ -23,7 +23,7 @@ from keras_kd.search.oracles.scoring import SPREAD
 from keras_kd.search.trials import snapshots
 from keras_kd.search.trials.checkpoint import TrialCheckpoint
 from keras_kd.search.trials.hypermodel import StudentHyperModel
-from keras_kd.search.trials.snapshots import Progress
+from keras_kd.search.trials.snapshots import Snapshot
 
 # JSON has no infinity.
 LARGEST_VIOLATION = 1e9
@@ -268,10 +268,10 @@ class TrialRunner:
                 history.history[name] = [value] * epochs
         return histories
 
-    def _former(self, trial_id: str, execution: int) -> Progress:
+    def _former(self, trial_id: str, execution: int) -> Snapshot:
         """Return where the trial ended that a trial of Hyperband continues."""
         path = self.progress_file(trial_id, execution)
-        progress = Progress.load(path)
+        progress = Snapshot.load(path)
         if progress is None:
             raise FileNotFoundError(
                 f"No state of trial {trial_id} at `{path}`, which this trial "

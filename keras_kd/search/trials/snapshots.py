@@ -18,7 +18,7 @@ Arrays = list[np.ndarray]
 
 
 @dataclasses.dataclass
-class Progress:
+class Snapshot:
     """How far an execution of a trial has come.
 
     Attributes:
@@ -68,7 +68,7 @@ class Progress:
             np.savez(file, **content)
 
     @classmethod
-    def load(cls, path: Path) -> "Progress | None":
+    def load(cls, path: Path) -> "Snapshot | None":
         """Read a file; `None` when there is none, or it is damaged.
 
         A damaged one is kept as `*.corrupt` and named in a warning.

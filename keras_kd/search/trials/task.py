@@ -7,14 +7,14 @@ import keras
 import tensorflow as tf
 
 from keras_kd.core.checks import requirement
-from keras_kd.core.joined import unpack
+from keras_kd.core.packed_inputs import unpack
 
 _SPARSE = keras.losses.SparseCategoricalCrossentropy
 _DENSE = keras.losses.CategoricalCrossentropy
 _BINARY = keras.losses.BinaryCrossentropy
 
 
-class Head(NamedTuple):
+class StudentOutputs(NamedTuple):
     """What a student returns.
 
     Attributes:
@@ -26,7 +26,7 @@ class Head(NamedTuple):
     shape: tuple[int | None, ...]
 
     @classmethod
-    def of(cls, distiller: Any) -> "Head":
+    def of(cls, distiller: Any) -> "StudentOutputs":
         """Read the head of a Distiller's student."""
         tap = distiller.student_tap
         first = keras.tree.flatten(tap.spec.predictions)[0]
@@ -81,7 +81,7 @@ def labels_of(data: Any) -> Labels:
     return Labels(tuple(shape[1:]))
 
 
-def task_loss(head: Head, labels: Labels) -> Any:
+def task_loss(head: StudentOutputs, labels: Labels) -> Any:
     """Decide the cross-entropy of a search.
 
     Args:
@@ -116,7 +116,7 @@ def task_loss(head: Head, labels: Labels) -> Any:
     )
 
 
-def fitting_metrics(metrics: Any, head: Head) -> Any:
+def fitting_metrics(metrics: Any, head: StudentOutputs) -> Any:
     """Return metrics of a trial's own, `"accuracy"` at the right threshold.
 
     Keras' `"accuracy"` of one unit counts outputs above 0.5, which is the

@@ -9,6 +9,15 @@ import numpy as np
 
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.graphs import view
+from keras_kd.students.shrinking.channel_numbers import WHOLE
+from keras_kd.students.shrinking.channel_numbers import ChannelSets
+from keras_kd.students.shrinking.channel_numbers import Numbering
+from keras_kd.students.shrinking.channel_numbers import along
+from keras_kd.students.shrinking.channel_numbers import known_sizes
+from keras_kd.students.shrinking.channel_numbers import permuted
+from keras_kd.students.shrinking.channel_numbers import reduced
+from keras_kd.students.shrinking.channel_numbers import sliced
+from keras_kd.students.shrinking.channel_numbers import whole
 from keras_kd.students.shrinking.composite import is_composite
 from keras_kd.students.shrinking.composite import keeps_width
 from keras_kd.students.shrinking.layer_kinds import ELEMENTWISE
@@ -21,15 +30,6 @@ from keras_kd.students.shrinking.layer_kinds import halves
 from keras_kd.students.shrinking.layer_kinds import is_depthwise
 from keras_kd.students.shrinking.layer_kinds import is_kind
 from keras_kd.students.shrinking.layer_kinds import made_width
-from keras_kd.students.shrinking.numbering import WHOLE
-from keras_kd.students.shrinking.numbering import ChannelSets
-from keras_kd.students.shrinking.numbering import Numbering
-from keras_kd.students.shrinking.numbering import along
-from keras_kd.students.shrinking.numbering import known_sizes
-from keras_kd.students.shrinking.numbering import permuted
-from keras_kd.students.shrinking.numbering import reduced
-from keras_kd.students.shrinking.numbering import sliced
-from keras_kd.students.shrinking.numbering import whole
 from keras_kd.students.shrinking.walk import live_calls
 
 

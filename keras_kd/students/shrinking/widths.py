@@ -8,9 +8,9 @@ from math import lcm
 import numpy as np
 
 from keras_kd.students.scaling import rounded
+from keras_kd.students.shrinking.channel_numbers import WHOLE
+from keras_kd.students.shrinking.channel_numbers import Numbering
 from keras_kd.students.shrinking.channels import Channels
-from keras_kd.students.shrinking.numbering import WHOLE
-from keras_kd.students.shrinking.numbering import Numbering
 
 # Channels that are made by the same layers, by the numbers they have.
 Cell = list[int]

@@ -15,8 +15,8 @@ from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
 from keras_kd.core.imports import optional
 from keras_kd.teachers.cache import hashing
-from keras_kd.teachers.cache import runner
 from keras_kd.teachers.cache import structure
+from keras_kd.teachers.cache import teacher_runner
 from keras_kd.teachers.cache import views
 from keras_kd.teachers.cache.builder import inputs_of
 from keras_kd.teachers.cache.manifest import Identity
@@ -238,8 +238,8 @@ class _WritePart(DoFn):
             yield number, len(writer)
 
 
-def _runner(teacher: Any, settings: Settings) -> runner.Run:
-    return runner.make(
+def _runner(teacher: Any, settings: Settings) -> teacher_runner.Run:
+    return teacher_runner.make(
         teacher,
         settings.layers,
         settings.teacher_output,

@@ -15,7 +15,7 @@ from keras_kd.core.batches import batches
 from keras_kd.core.progress import Progress
 from keras_kd.core.progress import Stage
 from keras_kd.teachers.cache import hashing
-from keras_kd.teachers.cache import runner
+from keras_kd.teachers.cache import teacher_runner
 from keras_kd.teachers.cache import views
 from keras_kd.teachers.cache.settings import Settings
 from keras_kd.teachers.cache.structure import Leaf
@@ -63,7 +63,7 @@ class Builder:
 
     Args:
         writer: An open `PartWriter`.
-        run: From `runner.make`.
+        run: From `teacher_runner.make`.
         augment: `augment(x, seed)`, or `None`.
         num_views: Views of each example.
         seed: Seed of the augmentation.
@@ -72,7 +72,7 @@ class Builder:
     def __init__(
         self,
         writer: PartWriter,
-        run: runner.Run,
+        run: teacher_runner.Run,
         augment: views.Augment | None = None,
         num_views: int = 1,
         seed: int = 0,
@@ -126,7 +126,7 @@ def build(
     verbose: str | int = "auto",
 ) -> None:
     """Build one part of a cache; see `TeacherCache.build`."""
-    run = runner.make(
+    run = teacher_runner.make(
         teacher,
         settings.layers,
         settings.teacher_output,
@@ -184,7 +184,7 @@ def batched(
     if not isinstance(dataset, tf.data.Dataset):
         return dataset
     x_spec = inputs_of(dataset.element_spec)
-    if runner.missing_axes(teacher, teacher_input, x_spec) == 1:
+    if teacher_runner.missing_axes(teacher, teacher_input, x_spec) == 1:
         dataset = dataset.batch(batch_size or 64)
     return dataset.prefetch(2)
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_kd.core.checks import requirement
-from keras_kd.core.joined import TopK
+from keras_kd.core.packed_inputs import TopK
 from keras_kd.teachers.cache.structure import Leaf
 from keras_kd.teachers.cache.structure import describe
 

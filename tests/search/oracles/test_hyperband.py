@@ -13,7 +13,7 @@ from small_searches import make_tuner
 
 import keras_kd
 from keras_kd.search.trials.running import trial_seed
-from keras_kd.search.trials.snapshots import Progress
+from keras_kd.search.trials.snapshots import Snapshot
 
 X, Y = data()
 VALUES = {"alpha": 0.5, "temperature": 3.0, "width": 0.5}
@@ -50,7 +50,7 @@ def test_a_second_round_goes_on_where_the_first_ended(tmp_path):
     assert [c.status for c in tuner.results] == ["feasible", "feasible"]
     folder = Path(tuner.project_dir)
     first, second = (
-        Progress.load(folder / f"trial_{number}" / "execution_0.npz")
+        Snapshot.load(folder / f"trial_{number}" / "execution_0.npz")
         for number in (0, 1)
     )
     assert [epoch["epoch"] for epoch in first.logs] == [0, 1]

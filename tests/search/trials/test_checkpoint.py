@@ -10,7 +10,7 @@ from small_searches import dense
 import keras_kd
 from keras_kd.search.trials import snapshots
 from keras_kd.search.trials.checkpoint import TrialCheckpoint
-from keras_kd.search.trials.snapshots import Progress
+from keras_kd.search.trials.snapshots import Snapshot
 
 X, Y = data()
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -75,7 +75,7 @@ def test_the_best_epoch_is_that_of_the_logs(runs):
 
 def test_a_file_holds_all_of_it(runs):
     (_, progress), _, folder = runs
-    read = Progress.load(folder / "whole.npz")
+    read = Snapshot.load(folder / "whole.npz")
     for name in ("now", "best"):
         arrays = zip(getattr(read, name), getattr(progress, name), strict=True)
         for mine, other in arrays:
@@ -88,15 +88,15 @@ def test_a_damaged_file_is_set_aside_and_named(runs, tmp_path):
     path = tmp_path / "execution_0.npz"
     path.write_bytes((runs[2] / "whole.npz").read_bytes()[:-500])
     with pytest.warns(UserWarning, match=r"execution_0.npz` is damaged"):
-        assert Progress.load(path) is None
+        assert Snapshot.load(path) is None
     assert path.with_name("execution_0.npz.corrupt").exists()
-    assert Progress.load(path) is None
+    assert Snapshot.load(path) is None
 
 
 def test_a_file_of_another_training_is_not_read(runs):
     path = runs[2] / "whole.npz"
     other = TrialCheckpoint(path, LOWEST, [], identity="another seed")
-    assert other.progress == Progress(identity="another seed")
+    assert other.progress == Snapshot(identity="another seed")
 
 
 def test_other_callbacks_know_what_they_knew(tmp_path):
@@ -171,10 +171,10 @@ def test_bfloat16_survives_a_file(tmp_path):
     )
     model.compile("sgd", loss=LOSS)
     before = snapshots.take(model)
-    progress = Progress(now=before, best=before)
+    progress = Snapshot(now=before, best=before)
     progress.save(tmp_path / "progress.npz")
     model.set_weights([np.zeros((3, 2)), np.zeros(2)])
-    read = Progress.load(tmp_path / "progress.npz")
+    read = Snapshot.load(tmp_path / "progress.npz")
     snapshots.restore(model, read.now)
     for left, right in zip(snapshots.take(model), before, strict=True):
         np.testing.assert_array_equal(left, right)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_kd.search.trials.task import Head
 from keras_kd.search.trials.task import Labels
+from keras_kd.search.trials.task import StudentOutputs
 from keras_kd.search.trials.task import fitting_metrics
 from keras_kd.search.trials.task import is_joined
 from keras_kd.search.trials.task import labels_of
@@ -34,7 +34,7 @@ BINARY = "binary_crossentropy"
 def test_the_loss_fits_head_and_labels(
     kind, outputs, labels, name, from_logits
 ):
-    loss = task_loss(Head((kind,), outputs), Labels(labels))
+    loss = task_loss(StudentOutputs((kind,), outputs), Labels(labels))
     assert loss.name == name
     assert loss.get_config()["from_logits"] is from_logits
 
@@ -42,11 +42,19 @@ def test_the_loss_fits_head_and_labels(
 @pytest.mark.parametrize(
     ("head", "labels", "text"),
     [
-        (Head(("logits",), (5,)), Labels(known=False), "fix `alpha`"),
-        (Head(("logits",), (5,)), Labels((4,)), r"batch, 4.*batch, 5"),
-        (Head(("logits",), (5,)), Labels(None), "labels of unknown shape"),
-        (Head((None,), (5,)), Labels(()), "tells no logits"),
-        (Head(("logits",) * 2, (5,)), Labels(()), "several outputs"),
+        (StudentOutputs(("logits",), (5,)), Labels(known=False), "fix `alpha`"),
+        (
+            StudentOutputs(("logits",), (5,)),
+            Labels((4,)),
+            r"batch, 4.*batch, 5",
+        ),
+        (
+            StudentOutputs(("logits",), (5,)),
+            Labels(None),
+            "labels of unknown shape",
+        ),
+        (StudentOutputs((None,), (5,)), Labels(()), "tells no logits"),
+        (StudentOutputs(("logits",) * 2, (5,)), Labels(()), "several outputs"),
     ],
     ids=["no labels", "other count", "unknown", "no head", "two outputs"],
 )
@@ -81,7 +89,9 @@ def test_joined_data_is_told():
 
 
 def test_accuracy_of_one_logit_has_its_threshold_at_zero():
-    (metric,) = fitting_metrics(["accuracy"], Head(("binary_logits",), (1,)))
+    (metric,) = fitting_metrics(
+        ["accuracy"], StudentOutputs(("binary_logits",), (1,))
+    )
     # 0.2 is the second class: its probability is 0.55.
     metric.update_state([[1.0], [0.0]], [[0.2], [-0.2]])
     assert float(metric.result()) == 1.0
@@ -89,7 +99,9 @@ def test_accuracy_of_one_logit_has_its_threshold_at_zero():
 
 def test_metrics_are_made_anew():
     given = keras.metrics.TopKCategoricalAccuracy(k=2, name="top2")
-    made = fitting_metrics(("accuracy", given), Head(("logits",), (5,)))
+    made = fitting_metrics(
+        ("accuracy", given), StudentOutputs(("logits",), (5,))
+    )
     assert made[0] == "accuracy"
     assert made[1] is not given
     assert made[1].get_config() == given.get_config()

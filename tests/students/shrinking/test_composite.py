@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from keras_kd.students import shrink
-from keras_kd.students.shrinking.numbering import sliced
+from keras_kd.students.shrinking.channel_numbers import sliced
 
 TOKENS, LENGTH = 40, 12
 

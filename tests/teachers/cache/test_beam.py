@@ -8,7 +8,7 @@ import pytest
 
 import keras_kd
 from keras_kd.core.errors import StaleCacheError
-from keras_kd.core.joined import unpack
+from keras_kd.core.packed_inputs import unpack
 from keras_kd.teachers.cache.beam import BuildTeacherCache
 
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_kd
-from keras_kd.core.joined import unpack
+from keras_kd.core.packed_inputs import unpack
 
 
 def stored(cache, x):

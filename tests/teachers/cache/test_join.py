@@ -7,7 +7,7 @@ import tensorflow as tf
 from processes import run_python
 
 import keras_kd
-from keras_kd.core.joined import unpack
+from keras_kd.core.packed_inputs import unpack
 from keras_kd.teachers.cache import store
 from keras_kd.teachers.cache.hashing import keys
 from keras_kd.teachers.cache.hashing import show_key

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_kd.core.joined import TopK
-from keras_kd.core.joined import pack
-from keras_kd.core.joined import unpack
+from keras_kd.core.packed_inputs import TopK
+from keras_kd.core.packed_inputs import pack
+from keras_kd.core.packed_inputs import unpack
 
 MAKERS = {
     "numpy": lambda: np.zeros((2, 3), "float32"),

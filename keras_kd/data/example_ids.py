@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_kd.core.checks import requirement
-from keras_kd.core.joined import pack
+from keras_kd.core.packed_inputs import pack
 
 
 def number_examples(dataset: Any, *, batched: bool = True) -> Any:

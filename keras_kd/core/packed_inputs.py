@@ -28,7 +28,7 @@ class TopK(NamedTuple):
 
     Example:
     >>> import numpy as np
-    >>> from keras_kd.core.joined import TopK
+    >>> from keras_kd.core.packed_inputs import TopK
     >>> top = TopK(
     ...     np.array([[2]]), np.log([[0.5]]), np.log([0.25]), np.ones((1, 3, 0))
     ... )
@@ -71,7 +71,7 @@ def pack(x: Any, outputs: dict[str, Any]) -> dict[str, Any]:
         A dict that `unpack` takes apart.
 
     Example:
-    >>> from keras_kd.core.joined import pack, unpack
+    >>> from keras_kd.core.packed_inputs import pack, unpack
     >>> unpack(pack(5, {"logits": 7}))
     (5, {'logits': 7})
     >>> unpack(5)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from keras_kd.evaluation.metrics import Tally
+from keras_kd.evaluation.classification_metrics import Tally
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(40, 7), scale=3)

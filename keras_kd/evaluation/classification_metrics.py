@@ -28,7 +28,7 @@ class Tally:
 
     Example:
     >>> import numpy as np
-    >>> from keras_kd.evaluation.metrics import Tally
+    >>> from keras_kd.evaluation.classification_metrics import Tally
     >>> tally = Tally()
     >>> tally.update(np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([0, 0]))
     >>> tally.result()["accuracy"]
