@@ -25,6 +25,32 @@ def seed():
     keras.utils.set_random_seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_converter():
+    """One converter's process for all exports of a worker.
+
+    Starting one takes 3 seconds of TensorFlow's imports, a conversion half a
+    second. `tests/export/test_process.py` tests the process itself.
+    """
+    from keras_kd.export import layer_errors
+    from keras_kd.export.conversion import parent
+    from keras_kd.export.conversion.process import Converter
+    from keras_kd.search.cost import ledger
+
+    class Shared(Converter):
+        """Outlives the exports that it does."""
+
+        def close(self):
+            pass
+
+    shared = Shared()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (parent, layer_errors, ledger):
+            patch.setattr(module, "Converter", lambda: shared)
+        yield
+    Converter.close(shared)
+
+
 @pytest.fixture(scope="session")
 def images():
     """48 images whose brightest column tells the class, float32 in [0, 1]."""

@@ -11,7 +11,7 @@ from keras_kd.export.examples import Examples
 from keras_kd.export.layer_errors import INPUT
 from keras_kd.export.layer_errors import LayerError
 from keras_kd.export.layer_errors import _error
-from keras_kd.export.layer_errors import _Names
+from keras_kd.export.layer_errors import _LayerNames
 from keras_kd.export.layer_errors import worded
 from keras_kd.export.layer_errors import worst_layers
 
@@ -118,7 +118,7 @@ def test_names_of_tensors():
         ],
         name="net",
     )
-    names = _Names(student)
+    names = _LayerNames(student)
     assert names.layer("net_1/norm_1/add;net_1/conv2d_1/conv") == "conv2d"
     assert names.layer("net_1/conv2d_1_2/Relu") == "conv2d_1"
     assert names.layer("net/conv2d_1/Relu") == "conv2d_1"
