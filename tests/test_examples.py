@@ -120,6 +120,7 @@ def test_an_example_has_the_form_of_keras_io(path):
     assert not any(isinstance(node, ast.ClassDef) for node in nodes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DATASETS)
 def test_an_example_says_what_it_misses(name, tmp_path):
     (tmp_path / "tensorflow_datasets.py").write_text("raise ImportError('no')")

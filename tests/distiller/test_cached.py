@@ -57,7 +57,11 @@ def build(folder, teacher, **settings):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"jit_compile": True}, {"steps_per_execution": 2}],
+    [
+        {},
+        pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
+        pytest.param({"steps_per_execution": 2}, marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_float32_gives_the_same_student(tmp_path, settings):
@@ -119,7 +123,9 @@ def test_probability_heads(tmp_path, head):
     assert_same(*results)
 
 
-@pytest.mark.parametrize("combine", ["logits", "probabilities"])
+@pytest.mark.parametrize(
+    "combine", ["logits", pytest.param("probabilities", marks=pytest.mark.slow)]
+)
 def test_an_ensemble(tmp_path, combine):
     ensemble = keras_kd.teachers.Ensemble(
         [model(), model(4, "softmax")], [1, 2], combine

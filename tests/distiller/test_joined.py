@@ -69,7 +69,11 @@ def trained(teacher, x, **settings):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"jit_compile": True}, {"steps_per_execution": 2}],
+    [
+        {},
+        pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
+        pytest.param({"steps_per_execution": 2}, marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("kind", ["none", "cache"])

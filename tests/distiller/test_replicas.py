@@ -24,7 +24,8 @@ def runs(tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 4])
 @pytest.mark.parametrize(
     "case", ["uneven", "single", "masked", "unlabelled", "outputs", "gathered"]
 )

@@ -106,7 +106,13 @@ def test_an_epoch_is_a_mean_over_all_that_is_labelled():
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"jit_compile": True}, {"run_eagerly": True}], ids=str
+    "settings",
+    [
+        {},
+        pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
+        {"run_eagerly": True},
+    ],
+    ids=str,
 )
 @pytest.mark.parametrize("kind", ["integers", "one_hot"])
 def test_without_any_label_it_is_distillation_alone(kind, settings):

@@ -111,6 +111,7 @@ def test_the_same_student_gives_the_same_bytes(made, student, data, kind):
     )
 
 
+@pytest.mark.slow
 def test_a_loaded_student_gives_the_same_bytes_in_another_process(
     made, student, tmp_path
 ):

@@ -50,6 +50,7 @@ def test_everything_in_it_is_int8(made):
     assert result.size_bytes < 0.4 * larger
 
 
+@pytest.mark.slow
 def test_a_file_that_is_a_little_off_does_not_pass(made, aware, digits):
     """What calibrated files may differ by is too much for these."""
     other = keras.models.clone_model(aware)
@@ -64,6 +65,7 @@ def test_a_file_that_is_a_little_off_does_not_pass(made, aware, digits):
     assert export.verify(made[0], aware, digits[1]).tolerance == 0.05
 
 
+@pytest.mark.slow
 def test_exported_twice_or_after_loading_it_is_the_same(made, aware, tmp_path):
     aware.save(tmp_path / "aware.keras")
     loaded = keras.models.load_model(tmp_path / "aware.keras")
@@ -82,6 +84,7 @@ def test_refusals(aware, convnet, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [{}, {"weights": "per_tensor"}, {"activations": "learned_step"}],
@@ -98,6 +101,7 @@ def test_residual_student(arguments, digits, tmp_path):
     assert not {"QUANTIZE", "DEQUANTIZE"} & set(file.operators)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1 / 127.5, 1 / 255])
 def test_bytes_scaled_to_minus_1_to_1(scale, tmp_path):
     """Every pixel is half a step: who rounds otherwise is a step away."""
@@ -159,6 +163,7 @@ def zoo():
     return keras.Model(inputs, layers.Dense(4, "softmax", name="classes")(x))
 
 
+@pytest.mark.slow
 def test_every_operator_of_int8(tmp_path):
     generator = np.random.default_rng(0)
     student = zoo()

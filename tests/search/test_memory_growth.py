@@ -30,6 +30,7 @@ class Watch(keras.callbacks.Callback):
         Watch.sizes.append(resident_mib())
 
 
+@pytest.mark.slow
 def test_no_model_of_a_trial_outlives_the_search(tmp_path):
     Watch.models.clear()
     tuner = make_tuner(tmp_path, max_trials=2)

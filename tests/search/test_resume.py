@@ -92,6 +92,7 @@ def test_a_killed_search_ends_as_if_it_had_not_been(whole, tmp_path, moment):
         np.testing.assert_array_equal(array, other[name], err_msg=str(name))
 
 
+@pytest.mark.slow
 @pytest.mark.multi_worker
 def test_a_chief_and_two_workers_find_what_one_process_finds(whole, tmp_path):
     with socket.socket() as free:

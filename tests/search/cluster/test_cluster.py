@@ -10,7 +10,7 @@ import cheap_search
 import pytest
 from processes import PATIENCE
 
-pytestmark = pytest.mark.multi_worker
+pytestmark = [pytest.mark.multi_worker, pytest.mark.slow]
 
 
 class Cluster:
@@ -141,9 +141,10 @@ def test_failures_end_chief_and_workers(cluster):
 
 
 def test_a_budget_nothing_can_meet_ends_chief_and_workers(cluster):
-    cluster.start("chief", "random", 20, 0, 50)
+    # Workers wait for their chief: one that came after its end would wait long.
     cluster.start("a", "random", 20, 0, 50)
     cluster.start("b", "random", 20, 0, 50)
+    cluster.start("chief", "random", 20, 0, 50)
     for tuner_id in ("a", "b", "chief"):
         assert cluster.wait(tuner_id) == 1
     why = "No student fits the budget"

@@ -55,6 +55,7 @@ def trained(tmp_path_factory):
     return {key: path.stat().st_size for key, path in files.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
 def test_the_file_is_as_large_as_that_of_the_trained_student(
     quantization, trained, converter

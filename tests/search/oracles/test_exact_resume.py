@@ -74,7 +74,9 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("name", ["random", "grid"])
+@pytest.mark.parametrize(
+    "name", ["random", pytest.param("grid", marks=pytest.mark.slow)]
+)
 def test_killed_before_every_single_rename(name, tmp_path, monkeypatch):
     tuner = cheap_search.tuner(name, tmp_path / "whole", max_trials=4)
     tuner.search(verbose=0)

@@ -22,6 +22,7 @@ def tapped(model, *names):
     return {name: model.get_layer(name).output.shape[1:] for name in names}
 
 
+@pytest.mark.slow
 @STRIDED
 @pytest.mark.parametrize(
     ("pixels", "left"), [(28, 4), (32, 4), (64, 4), (96, 3)]
@@ -31,6 +32,7 @@ def test_small_images_keep_three_pixels_or_more(family, pixels, left):
     assert tapped(model, "head")["head"][:2] == (left, left)
 
 
+@pytest.mark.slow
 @STRIDED
 @pytest.mark.parametrize("stride", [1, 8, 32])
 def test_the_stride_can_be_chosen(family, stride):

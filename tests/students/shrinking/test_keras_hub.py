@@ -90,6 +90,12 @@ IMAGES = {
 }
 
 
+def slow_but(first, names):
+    """Mark all of the names slow but one."""
+    slow = pytest.mark.slow
+    return [n if n == first else pytest.param(n, marks=slow) for n in names]
+
+
 def reader(name, **arguments):
     """A classifier of texts, which gives logits."""
     given = TEXT | RENAMED.get(name, {}) | arguments
@@ -141,13 +147,13 @@ def check(teacher, data):
     np.testing.assert_allclose(same(data), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", slow_but("BertBackbone", TEXTS))
 def test_a_reader(name):
     teacher = reader(name)
     check(teacher, texts(teacher))
 
 
-@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("name", slow_but("ViTBackbone", IMAGES))
 def test_a_viewer(name):
     draw = np.random.default_rng(0)
     check(viewer(name), draw.uniform(size=(2, *IMAGE)).astype("float32"))
