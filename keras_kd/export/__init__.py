@@ -1,4 +1,4 @@
-"""Exports students to files and proves that the files behave alike."""
+"""Exports students to files and proves that the files behave like them."""
 
 from keras_kd.core.errors import ExportMismatchError
 from keras_kd.export.card import read_card

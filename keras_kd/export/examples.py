@@ -227,9 +227,9 @@ def _fitting(
 def _check_values(
     context: Context, spec: InputSpec, value: np.ndarray, argument: str
 ) -> None:
-    """Refuse values that are no finite numbers.
+    """Refuse values that are not finite numbers.
 
-    The converter does not notice NaN, and makes a float model of it.
+    The converter does not notice NaN: calibrated on it, it makes a float model.
     """
     if value.dtype.kind not in "fiub":
         expected = f"numbers for `{spec.key}`"

@@ -57,14 +57,13 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
 
     - `"float16"` halves the file.
     - `"dynamic_range"` quarters it: 8-bit weights, float arithmetic.
-    - `"int4_weights"` cuts it to some 17 %. Depthwise kernels and the
-      smallest layers, up to 15 % of the weights, keep 8 bits; embeddings stay
-      float.
+    - `"int4_weights"` cuts it to some 17 %. Depthwise kernels and the smallest
+      layers, up to 15 % of the weights, keep 8 bits; embeddings stay float.
     - `"int8"` quarters it and computes in integers, as microcontrollers and
       NPUs require, with 8-bit inputs and outputs.
-    - `"int16x8"` keeps 16 bits between the layers, for students that lose too
-      much accuracy in `"int8"`. LiteRT has no fast CPU kernels for it: it
-      takes some 20 times as long as `"float32"`.
+    - `"int16x8"` has 16 bits between the layers, if `"int8"` loses too much.
+      On CPUs it takes some 20 times as long as `"float32"`, because LiteRT
+      has no fast kernels for it.
 
     A description (labels, preprocessing, scales, hashes, versions) is written
     into the file and beside it, as `student.tflite.json` (see `read_card`).
@@ -227,7 +226,7 @@ def _named(
     context: Context, made: Path, path: Path, compared: Any, demands: Demands
 ) -> Verification:
     """Check a converted file and move it and its card into place."""
-    # The inner one, the file, is renamed first: no card without its file.
+    # The inner context, the file's, ends first: no card without its file.
     with staged(card_path(path)) as card, staged(path) as scratch:
         shutil.copyfile(made, scratch)
         result = check_file(context, scratch, compared, demands)
@@ -240,8 +239,7 @@ def _check_file_name(context: Context, quantization: str, path: Path) -> None:
 
     Raises:
         OSError: If the folder cannot be written to.
-        ValueError: If the kind is unknown, or the name does not end in
-            `.tflite`.
+        ValueError: If the kind or the end of the name is unknown.
     """
     check_choice(context.subject, "quantization", quantization, QUANTIZATIONS)
     if path.suffix != ".tflite" or path.is_dir():
@@ -283,10 +281,7 @@ def _check_ranges(
 def _of_aware(
     context: Context, quantization: str
 ) -> tuple[str, str, Any, str] | None:
-    """Return what is wrong with the export of a quantize-aware student.
-
-    Its ranges hold for `"int8"` only, and for the inputs it was trained on.
-    """
+    """Return what is wrong with the export of a quantize-aware student."""
     if quantization != "int8":
         return (
             "quantization",

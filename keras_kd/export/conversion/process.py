@@ -135,7 +135,7 @@ def _environment() -> dict[str, str]:
 def _ask(
     process: "subprocess.Popen[str]", line: str, timeout: float
 ) -> str | None:
-    """Send a line; return the answer, "" if the child ended, `None` in time."""
+    """Send a line; return the answer, "" if it ended, `None` on timeout."""
     answers: list[str] = []
     thread = threading.Thread(
         target=_exchange, args=(process, line, answers), daemon=True

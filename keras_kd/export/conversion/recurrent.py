@@ -64,7 +64,7 @@ def unrolled(student: keras.Model) -> Iterator[None]:
 
 
 def _steps(layer: Any) -> int | None:
-    """Return the number of steps a layer was built for, `None` if any."""
+    """Return the number of steps of a layer, `None` if it is not fixed."""
     shape = (layer.get_build_config() or {}).get("input_shape")
     while shape and isinstance(shape[0], list | tuple):
         shape = shape[0]  # the others belong to initial states

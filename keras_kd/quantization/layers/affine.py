@@ -1,4 +1,4 @@
-"""Layers that multiply by a constant and add one, as the device does it."""
+"""Layers that multiply by and add constants, as the device computes them."""
 
 from typing import Any
 

@@ -108,7 +108,7 @@ class FakeQuantize(keras.layers.Identity):
         return ops.where(self.steps > 0, step, ops.zeros_like(step))
 
     def divisor(self, dtype: str = "float32") -> Any:
-        """Return the step of the grid, 1 if it is 0, to divide by."""
+        """Return the step of the grid, or 1 if it is 0, as a divisor."""
         step = self.grid_step(dtype)
         return ops.where(step > 0, step, ops.ones_like(step))
 

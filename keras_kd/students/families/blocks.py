@@ -185,7 +185,7 @@ def depthwise_norm(
     relu: str | None = None,
     activation: str = "relu",
 ) -> keras.KerasTensor:
-    """Do as `conv_norm`, with a depthwise convolution: one kernel a channel."""
+    """Do the same with a depthwise convolution: one kernel per channel."""
     x = layers.DepthwiseConv2D(
         kernel_size,
         strides=strides,

@@ -39,12 +39,10 @@ class Plan:
         width: Multiplier of the widths.
         heads: Layers that make the logits.
         head_units: Units of the head, None for the teacher's.
-        to_logits: The heads and the operations after them, which become
-            linear.
+        to_logits: The heads and what follows them, which become linear.
         multiple: See `rounded`.
         rules: The caller's rules, by layer class.
-        passed_over: Operations of removed blocks, each with the index of the
-            input that replaces its result.
+        passed_over: See `live_calls`.
         widths: Widths of the layers, None until they are decided.
     """
 
@@ -58,10 +56,7 @@ class Plan:
     widths: Widths | None = None
 
     def rule(self, operation: Any) -> Rule | None:
-        """Return the caller's rule for a layer, None if there is none.
-
-        If several base classes have a rule, that of the nearest one counts.
-        """
+        """Return the caller's rule for a layer's nearest class, if any."""
         kinds = type(operation).__mro__
         return next((self.rules[x] for x in kinds if x in self.rules), None)
 
@@ -257,10 +252,7 @@ def _is_quantized(operation: Any) -> bool:
 
 
 def _check_partners(operation: Any, old: list[Shape], new: list[Shape]) -> None:
-    """Refuse inputs of equal size that would get different sizes.
-
-    Keras might broadcast them instead of raising an error.
-    """
+    """Refuse inputs whose sizes differ now, which Keras might broadcast."""
     first, first_new = old[0][::-1], new[0][::-1]
     for other, other_new in zip(old[1:], new[1:], strict=True):
         pairs = zip(
