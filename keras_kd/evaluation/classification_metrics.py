@@ -1,4 +1,4 @@
-"""Accuracy, calibration and agreement, counted batch by batch."""
+"""Accumulates accuracy, calibration and agreement batch by batch."""
 
 from typing import Any
 
@@ -10,18 +10,19 @@ NUM_BINS = 15
 
 
 class Tally:
-    """Counts metrics of class logits, in float64 and bounded memory.
+    """Accumulates metrics of class logits, in float64 and bounded memory.
 
     Outputs with more axes than `(batch, classes)` are counted at each
-    position. A weighted metric is `sum(weight * value) / sum(weight)`, as
-    Keras' weighted metrics are.
+    position. A weighted metric is `sum(weight * value) / sum(weight)`, as in
+    Keras' weighted metrics.
 
     Formula:
         nll = mean of -log_softmax(logits)[label];
-        teacher_kl = mean of sum_c p_c * (log p_c - log q_c), p the
+        teacher_kl = mean of sum_c p_c * (log p_c - log q_c), where p is the
         teacher's and q the model's softmax at temperature 1;
-        calibration_error = sum over 15 bins ((m-1)/15, m/15] of the largest
-        probability: share of the bin * |its accuracy - its mean confidence|.
+        calibration_error = sum over bins of (share of the bin) * |accuracy in
+        the bin - mean confidence in the bin|, where confidence is the largest
+        probability and the 15 bins are ((m-1)/15, m/15].
 
     Reference:
         Guo et al., 2017, arXiv:1706.04599, eq. 3 (calibration error).
@@ -54,7 +55,7 @@ class Tally:
         Args:
             logits: The model's class logits.
             labels: Class numbers, or rows of class probabilities.
-            weights: One an example or one a position.
+            weights: One per example or one per position.
             teacher_logits: The teacher's class logits.
 
         Shapes:
@@ -94,7 +95,7 @@ class Tally:
             self._add("kl", w * kl_divergence(log_p, log_q))
 
     def result(self) -> dict[str, Any]:
-        """Return every metric; `None` where there was nothing to count.
+        """Return every metric; `None` for those with nothing to count.
 
         Raises:
             ValueError: If the weights add up to 0.
@@ -172,7 +173,7 @@ class Tally:
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Return float64 log-probabilities, one row a position."""
+    """Return float64 log-probabilities, one row per position."""
     rows = logits.reshape(-1, logits.shape[-1]).astype(np.float64)
     rows = rows - rows.max(-1, keepdims=True)
     return rows - np.log(np.exp(rows).sum(-1, keepdims=True))
@@ -195,7 +196,7 @@ def _score(
     classes = shape[-1]
     if labels.shape == shape:
         rows = labels.reshape(-1, classes).astype(np.float64)
-        # 0 * -inf is NaN: a class that the label gives nothing adds nothing.
+        # Skips 0 * -inf, which is NaN: classes with label 0 add nothing.
         terms = np.multiply(rows, log_q, out=0 * rows, where=rows != 0)
         nll = np.multiply(w, -terms.sum(-1), out=0 * w, where=w != 0)
         return rows.argmax(-1), nll
@@ -210,7 +211,7 @@ def _score(
     inside = numeric and (
         (label == np.floor(label)) & (label >= 0) & (label < classes)
     )
-    # Where the weight is 0 stands padding, whatever its label.
+    # Weight 0 marks padding, whose label does not matter.
     if not np.all(inside | (w == 0)):
         outside = label[~inside & (w != 0)] if numeric else label
         raise _bad(
@@ -239,7 +240,7 @@ def _weights(weights: np.ndarray | None, places: tuple[int, ...]) -> np.ndarray:
 
 
 def _finite(logits: np.ndarray, role: str) -> np.ndarray:
-    """Refuse NaN and +inf; -inf is how a class is masked out."""
+    """Refuse NaN and +inf; -inf is allowed, to mask a class out."""
     if not (logits < np.inf).all():
         raise _bad(
             role, "a model with finite outputs on the dataset", "NaN or inf"

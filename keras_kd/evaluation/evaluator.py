@@ -1,4 +1,4 @@
-"""Measure a model on a dataset."""
+"""Measures a model on a dataset."""
 
 import os
 from typing import Any
@@ -26,10 +26,10 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
 ) -> Evaluation:
     """Measure a Keras model, a SavedModel folder or a `.tflite` file.
 
-    All are measured by the same code on the same batches, so that the rows
-    of a table compare. Runs the model and the teacher once a batch, in
-    inference mode, and holds one batch in memory; `latency` adds
-    `latency_runs` runs of one example and ten to warm up.
+    All are measured by the same code, so that results can be compared. The
+    model and the teacher run once per batch, in inference mode, with one
+    batch in memory at a time. `latency` adds ten warm-up runs and
+    `latency_runs` timed runs of one example.
 
     Args:
         model_or_path: A built `keras.Model`, a SavedModel folder, a
@@ -37,30 +37,32 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
             `HostTeacher`, or any function from a batch to one output.
         dataset: Batched `tf.data.Dataset`, `keras.utils.PyDataset`, or
             arrays as `x`, `(x, y)` or `(x, y, sample_weight)`. Without
-            labels there is no accuracy, but agreement with a teacher.
+            labels, only the agreement with a teacher is measured.
         teacher: Like `model_or_path`; adds `agreement` and `teacher_kl`.
         num_threads: Threads of the LiteRT runtime for latency, at least 1.
-            Defaults to 1. Keras models and SavedModels use TensorFlow's own;
-            `latency_source` says how many.
-        latency: Whether to take times. Defaults to `True`.
+            Defaults to 1. Keras models and SavedModels use TensorFlow's
+            threads; `latency_source` says how many.
+        latency: Whether to measure latency. Defaults to `True`.
         latency_runs: Timed runs of one example. Defaults to 100.
-        teacher_output: `"logits"`, `"probabilities"`, `"binary_logits"` or
-            `"binary_probabilities"`, where the teacher does not tell.
+        teacher_output: Kind of the teacher's output, needed only if it
+            cannot be told from the teacher: `"logits"`, `"probabilities"`,
+            `"binary_logits"` or `"binary_probabilities"`.
         model_output: The same for the model.
 
     Shapes:
-        x: `(batch, ...)`, what the model takes.
+        x: `(batch, ...)`, inputs of the model.
         y: class numbers `(batch, ...)` or rows `(batch, ..., classes)`.
         sample_weight: `(batch,)` or `(batch, ...)`.
 
     Returns:
-        An `Evaluation`; what does not apply is `None`.
+        An `Evaluation`; metrics that do not apply are `None`.
 
     Raises:
-        TypeError: If the model or the dataset is none of these.
-        ValueError: If a path holds no whole model, logits and probabilities
-            cannot be told apart, classes of model, teacher and labels do
-            not fit, or the dataset is empty, endless or not batched.
+        TypeError: If the model or the dataset has another type.
+        ValueError: If there is no complete model at a path, logits and
+            probabilities cannot be told apart, the classes of model, teacher
+            and labels do not match, or the dataset is empty, endless or not
+            batched.
 
     Example:
     >>> import keras, keras_kd
@@ -105,7 +107,7 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
 def _count(
     model: Runner, teacher: Runner | None, steps: Any
 ) -> tuple[Tally, Any]:
-    """Count every batch; return the counts and the first example."""
+    """Run both models on every batch; return the tally and one example."""
     tally = Tally()
     example = None
     for x, y, weights in steps:

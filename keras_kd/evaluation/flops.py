@@ -1,4 +1,4 @@
-"""Floating-point operations, as TensorFlow's own profiler counts them."""
+"""Counts floating-point operations with TensorFlow's profiler."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ from keras_kd.core.tensorflow_internals import freeze
 def count_flops(function: Any, example: Any) -> int | None:
     """Count the operations of a `tf.function` on one example.
 
-    A multiplication and an addition are two operations; operators the
-    profiler has no figure for (activations, batch normalization) count 0.
+    A multiplication and an addition are two operations. Operators that the
+    profiler does not know (activations, batch normalization) count 0.
 
     Args:
         function: A `tf.function` of one argument.
         example: A batch of one example.
 
     Returns:
-        The count, or `None` where the graph cannot be frozen or nothing in
-        it has a figure.
+        The count, or `None` if the graph cannot be frozen or the profiler
+        knows none of its operators.
     """
     specs = keras.tree.map_structure(
         lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), example
@@ -33,8 +33,8 @@ def count_flops(function: Any, example: Any) -> int | None:
     level = logger.level
     logger.setLevel("ERROR")
     try:
-        # The profiler does not look into function calls: frozen, they are
-        # inlined.
+        # The profiler does not look into function calls; freezing inlines
+        # them.
         frozen = freeze(concrete)
         profile = tf.compat.v1.profiler.profile(frozen.graph, options=options)
     except (ValueError, NotImplementedError, tf.errors.OpError):

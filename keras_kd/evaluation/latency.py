@@ -1,4 +1,4 @@
-"""Time of one example: by the LiteRT runtime's own tool, or by hand."""
+"""Measures the time of one example, with LiteRT's own tool if possible."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# The tool writes milliseconds with two decimals.
+# Below this, the two decimals of the tool's milliseconds are too few.
 _RESOLUTION_MS = 0.1
 _WARM_UP_RUNS = 10
 _LIMIT_SECONDS = 60.0
@@ -19,7 +19,7 @@ _BENCHMARK = "ai_edge_litert.tools.benchmark_litert_model"
 
 
 class Latency(NamedTuple):
-    """Median and 95th percentile in milliseconds, and what took them."""
+    """Median and 95th percentile in milliseconds, and how they were taken."""
 
     p50_ms: float
     p95_ms: float
@@ -29,8 +29,8 @@ class Latency(NamedTuple):
 def file_latency(path: Path, num_runs: int, num_threads: int) -> Latency:
     """Time one example of a `.tflite` file.
 
-    By `litert-benchmark` where it serves, else by the interpreter's
-    `invoke`; the source says which.
+    Uses `litert-benchmark` if that works, otherwise the interpreter's
+    `invoke`; the `source` of the result says which.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -52,9 +52,9 @@ def litert_benchmark(
     """Run the runtime's `litert-benchmark` on a `.tflite` file.
 
     Returns:
-        `None` where it does not serve: it is not installed, fails, takes
-        more than a minute, or the model is faster than 0.1 ms, which the
-        tool's two decimals cannot show.
+        The latency; `None` if the tool is not installed, fails or takes more
+        than a minute, or if the model takes less than 0.1 ms, for which the
+        tool's two decimals are too coarse.
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
@@ -86,7 +86,7 @@ def litert_benchmark(
 
 
 def timed(run: Callable[[], object], num_runs: int, source: str) -> Latency:
-    """Time a call: ten to warm up, then `num_runs`, or a minute of them."""
+    """Time a call: ten warm-up runs, then `num_runs` or those of a minute."""
     for _ in range(_WARM_UP_RUNS):
         run()
     seconds: list[float] = []
@@ -100,5 +100,5 @@ def timed(run: Callable[[], object], num_runs: int, source: str) -> Latency:
 
 
 def threads(count: int) -> str:
-    """Word a number of threads."""
+    """Return a number of threads in words."""
     return f"{count} thread" if count == 1 else f"{count} threads"

@@ -1,4 +1,4 @@
-"""A `.tflite` file, run and inspected through the LiteRT runtime."""
+"""Runs and inspects a `.tflite` file through the LiteRT runtime."""
 
 import os
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ class TensorDetails:
     """One input or output of a `.tflite` file.
 
     Args:
-        name: Its name in the file's signature.
-        shape: Its shape; `None` where the file leaves a size open.
-        dtype: NumPy name of what the file takes or gives.
-        scale: Step of a quantized tensor; 0.0 where it is not quantized.
-        zero_point: The integer that stands for 0.0.
-        index: The runtime's number of the tensor.
+        name: Name in the file's signature.
+        shape: Shape, with `None` for sizes that the file leaves open.
+        dtype: NumPy name of the type in the file.
+        scale: Quantization step; 0.0 if the tensor is not quantized.
+        zero_point: Integer that stands for 0.0.
+        index: The runtime's index of the tensor.
     """
 
     name: str
@@ -39,11 +39,11 @@ class TensorDetails:
     index: int
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """Return real values as what the file takes.
+        """Convert values to the type in the file, quantized if needed.
 
         Raises:
-            ValueError: If they are not finite, or storing them as indices
-                would change them.
+            ValueError: If values to quantize are not finite, or if converting
+                values to an integer type would change them.
         """
         if self.scale:
             if not np.isfinite(values).all():
@@ -63,7 +63,7 @@ class TensorDetails:
         return encoded
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
-        """Return what the file gave as real values."""
+        """Convert outputs of the file to float32, unless they are integers."""
         if self.scale:
             steps = stored.astype(np.float32) - np.float32(self.zero_point)
             return steps * np.float32(self.scale)
@@ -89,28 +89,29 @@ def _details(name: str, detail: dict[str, Any]) -> TensorDetails:
 class LiteRTModel:
     """A `.tflite` file that predicts like a Keras model.
 
-    Values go in and come out as the real numbers that the Keras model takes
-    and gives: integer inputs are quantized and integer outputs dequantized
-    here. A file with an open batch size is resized to each batch; one with a
-    fixed batch size is looped over.
+    It takes and returns the same values as the Keras model: inputs of a
+    quantized file are quantized here, and its outputs dequantized. A file with
+    an open batch size is resized to each batch; a file with a fixed batch
+    size runs in a loop.
 
     Args:
         path: The file.
-        num_threads: Threads of the runtime. Defaults to 1, which is what
-            latencies are compared at.
+        num_threads: Threads of the runtime. Defaults to 1, the usual number
+            for comparing latencies.
 
     Attributes:
-        input_details: One `TensorDetails` an input.
-        output_details: One `TensorDetails` an output.
-        operators: Operator names in the order they run.
-        weight_dtypes: Number of stored weights by type, as
+        input_details: One `TensorDetails` per input.
+        output_details: One `TensorDetails` per output.
+        operators: Operator names in execution order.
+        weight_dtypes: Number of stored weights by type, such as
             `{"int8": 1000, "int32": 10}`.
-        num_params: Number of stored weights. Smaller than the Keras model's
-            where the converter folded batch normalization away.
+        num_params: Number of stored weights. This is less than in the Keras
+            model if the converter folded batch normalization.
 
     Raises:
-        ValueError: If the file is missing, is not whole, is no LiteRT model
-            or needs TensorFlow operators that the runtime does not have.
+        ValueError: If the file is missing or incomplete, is not a LiteRT
+            model or needs TensorFlow operators that the runtime does not
+            have.
 
     Example:
     >>> import tempfile, keras_kd
@@ -139,7 +140,7 @@ class LiteRTModel:
         self.input_details = [_details(*item) for item in inputs]
         self.output_details = [_details(*item) for item in outputs]
         self._shapes: dict[int, tuple[int, ...]] = {}
-        # A file with open sizes stands at size 1, which may be impossible.
+        # Open sizes are 1 at first, which the graph may not allow.
         if not any(None in detail.shape[1:] for detail in self.input_details):
             try:
                 runtime.allocate_tensors()
@@ -157,19 +158,19 @@ class LiteRTModel:
         Args:
             x: One array, a dict by input name, or a list in the order of
                 `input_details`.
-            batch_size: Examples a run, where the file leaves it open.
+            batch_size: Examples per run, if the file leaves the size open.
 
         Shapes:
-            x: `(batch, ...)`, in the real numbers of the Keras model.
+            x: `(batch, ...)`, the values that the Keras model takes.
 
         Returns:
-            One array `(batch, ...)`, or a dict by output name when there are
-            several; float32, except for outputs that are whole numbers and
+            One array `(batch, ...)`, or a dict by output name if there are
+            several. The type is float32, except for integer outputs that are
             not quantized.
 
         Raises:
-            ValueError: If names, shapes or lengths do not fit the file, or
-                after `close`.
+            ValueError: If names, shapes or lengths do not fit the file, or if
+                it was closed.
         """
         if self._runtime is None:
             raise ValueError(f"`{self.path}` was closed. Open it again.")
@@ -197,7 +198,7 @@ class LiteRTModel:
         return Interpreter(model_content=content, num_threads=num_threads)
 
     def _check(self, x: Inputs) -> dict[str, np.ndarray]:
-        """Return the inputs by name."""
+        """Check the inputs and return them by name."""
         names = [detail.name for detail in self.input_details]
         if isinstance(x, Mapping):
             arrays = {name: np.asarray(value) for name, value in x.items()}
@@ -224,7 +225,7 @@ class LiteRTModel:
     def _run(
         self, arrays: dict[str, np.ndarray], fixed: int | None
     ) -> dict[str, np.ndarray]:
-        """Run one batch; one that is too short is filled with its last row."""
+        """Run one batch; pad a batch that is too short with its last row."""
         runtime = self._runtime
         length = len(next(iter(arrays.values())))
         missing = (fixed or length) - length
@@ -242,7 +243,7 @@ class LiteRTModel:
         for index, value in encoded.items():
             runtime.set_tensor(index, value)
         runtime.invoke()
-        # get_tensor copies: nothing returned changes with the next invoke.
+        # get_tensor copies, so the next invoke does not change the results.
         return {
             detail.name: detail.decode(runtime.get_tensor(detail.index))[
                 :length
@@ -254,8 +255,8 @@ class LiteRTModel:
 class OpenTensors(LiteRTModel):
     """A `.tflite` file whose intermediate results can be read.
 
-    Slower and larger in memory than `LiteRTModel`: the runtime reuses no
-    memory, and its fast kernels, which join operators, are off.
+    It is slower than `LiteRTModel` and needs more memory: the runtime reuses
+    no memory, and its fast kernels, which fuse operators, are off.
 
     Args:
         path: The file.
@@ -263,16 +264,16 @@ class OpenTensors(LiteRTModel):
     """
 
     def tensors(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """Return all tensors as real numbers, by name.
+        """Run the file and return the values of all tensors, dequantized.
 
         Args:
             arrays: Inputs by name.
 
         Shapes:
-            arrays: `(batch, ...)` each, in the real numbers of the model.
+            arrays: `(batch, ...)` each, the values that the model takes.
 
         Returns:
-            One array `(values,)` a tensor, of all examples.
+            One array `(values,)` per tensor name, with all examples.
 
         Raises:
             ValueError: See `predict`.
@@ -289,11 +290,11 @@ class OpenTensors(LiteRTModel):
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
     def _values(self) -> list[tuple[str, np.ndarray]]:
-        """Return what the tensors hold after a run."""
+        """Return names and values of the tensors after a run."""
         values = []
         for detail in self._runtime.get_tensor_details():
-            # Weights have a scale a channel, and are no results; what a
-            # kernel keeps for itself has no name.
+            # Skips per-channel weights, which are no results, and scratch
+            # tensors of kernels, which have no name.
             scales = detail["quantization_parameters"]["scales"]
             kept = not detail["name"] or len(scales) > 1
             if kept or detail["dtype"].__name__ == "object_":
@@ -301,7 +302,7 @@ class OpenTensors(LiteRTModel):
             try:
                 stored = self._runtime.get_tensor(detail["index"])
             except ValueError:
-                continue  # the runtime folded it away
+                continue  # the runtime has removed it
             described = _details(
                 detail["name"], {"shape_signature": [], **detail}
             )
@@ -323,7 +324,7 @@ class OpenTensors(LiteRTModel):
 
 
 def _read(path: Path) -> bytes:
-    """Return a file's bytes when they can be a LiteRT model."""
+    """Return a file's bytes if they begin like a LiteRT model."""
     if not path.is_file():
         raise ValueError(
             requirement("LiteRTModel", "path", "an existing file", str(path))
@@ -337,7 +338,7 @@ def _read(path: Path) -> bytes:
 
 
 def _unusable(path: Path, reason: str) -> str:
-    """Word the error for a file that the runtime refuses."""
+    """Return the error message for a file that the runtime refuses."""
     lines = reason.strip().splitlines()
     return requirement(
         "LiteRTModel",
@@ -350,7 +351,7 @@ def _unusable(path: Path, reason: str) -> str:
 
 
 def _refuse_flex(path: Path, operators: list[str]) -> None:
-    """Refuse a file that needs TensorFlow on the device."""
+    """Refuse a file that needs TensorFlow operators on the device."""
     flex = sorted({name for name in operators if name.startswith("Flex")})
     if flex:
         raise ValueError(
@@ -366,7 +367,7 @@ def _refuse_flex(path: Path, operators: list[str]) -> None:
 
 
 def _signature(runtime: Any) -> tuple[list[Any], list[Any]]:
-    """Return inputs and outputs as (name, the runtime's details)."""
+    """Return inputs and outputs as pairs (name, the runtime's details)."""
     if runtime.get_signature_list():
         runner = runtime.get_signature_runner()
         inputs, outputs = (
@@ -381,7 +382,7 @@ def _signature(runtime: Any) -> tuple[list[Any], list[Any]]:
 
 
 def _check_shape(detail: TensorDetails, shape: tuple[int, ...]) -> None:
-    """Check an array's shape, the batch size aside."""
+    """Check an array's shape, apart from the batch size."""
     fits = len(shape) == len(detail.shape) and all(
         want is None or want == size
         for want, size in zip(detail.shape[1:], shape[1:], strict=True)

@@ -1,7 +1,8 @@
-"""Logits or probabilities, told from the operators of a file.
+"""Tells from the operators of a file whether it gives logits or probabilities.
 
-Both a SavedModel and a `.tflite` file are walked backwards from their output,
-through what only moves, converts or averages values, to what made them.
+The graph of a SavedModel or `.tflite` file is walked backwards from its output,
+past operators that only move, convert or average values, to the operator that
+made the values.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from keras_kd.evaluation.tflite_file import read_file
 
 CONSTANT = "constant"
 
-# A TensorFlow operator or its LiteRT name, whichever the file has.
+# Names of LiteRT operators (in capitals) and of TensorFlow operators.
 _PROBABILITIES = {
     "SOFTMAX": "probabilities",
     "Softmax": "probabilities",
@@ -39,7 +40,7 @@ _LOGITS = {
     "LogSoftmax",
     "MatMul",
 }
-# What they give is what their first input is.
+# Operators whose output is of the same kind as their first input.
 _KEEPING = {
     "AVERAGE_POOL_2D",
     "CAST",
@@ -61,7 +62,8 @@ _KEEPING = {
     "StridedSlice",
     "Transpose",
 }
-# They shift and scale: logits stay logits, probabilities do not stay any.
+# Operators that shift and scale: logits stay logits, but probabilities do not
+# stay probabilities.
 _AFFINE = {
     "ADD",
     "MUL",
@@ -76,14 +78,14 @@ _AFFINE = {
 
 
 class Producer(NamedTuple):
-    """The operator that made a tensor, and what made its inputs."""
+    """The operator that made a tensor, and the producers of its inputs."""
 
     op: str
     inputs: Callable[[], list["Producer"]]
 
 
 def kind_of(producer: Producer) -> str | None:
-    """Tell what an operator gives; `None` where its kind does not say."""
+    """Return the kind of an operator's output, `None` if it is unknown."""
     op = producer.op
     if op in _PROBABILITIES:
         return _PROBABILITIES[op]
@@ -100,10 +102,10 @@ def kind_of(producer: Producer) -> str | None:
 def decided_kind(
     told: str | None, seen: str | None, units: int | None, role: str, path: Path
 ) -> str:
-    """Return what a file's output is: as told, or as seen in its graph.
+    """Return the kind of a file's output: the user's, or that of its graph.
 
     Raises:
-        ValueError: If it was not told and could not be seen.
+        ValueError: If the user did not say it and the graph does not tell.
     """
     argument = f"{role}_output"
     if told is not None:
@@ -119,7 +121,7 @@ def decided_kind(
 
 
 def litert_producer(content: bytes) -> Producer:
-    """Return what made the first output of a verified `.tflite` file."""
+    """Return the producer of the first output of a verified `.tflite` file."""
     graph = read_file(content).graphs[0]
     makers = {
         output: operator
@@ -142,7 +144,7 @@ def litert_producer(content: bytes) -> Producer:
 
 
 class _Frame(NamedTuple):
-    """A function body, and the call that entered it."""
+    """A function body, and the call that it was entered from."""
 
     nodes: dict[str, Any]
     arguments: list[str]
@@ -151,11 +153,11 @@ class _Frame(NamedTuple):
 
 
 def graph_producer(graph_def: Any, output: str) -> Producer:
-    """Return what made a tensor of a TensorFlow graph.
+    """Return the producer of a tensor of a TensorFlow graph.
 
     Args:
         graph_def: A `GraphDef` with its library of functions.
-        output: The tensor's name, as `"Identity:0"`.
+        output: The tensor's name, such as `"Identity:0"`.
     """
     library = {f.signature.name: f for f in graph_def.library.function}
 

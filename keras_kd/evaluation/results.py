@@ -1,4 +1,4 @@
-"""What `evaluate` returns."""
+"""The result of `evaluate`."""
 
 import dataclasses
 import json
@@ -8,14 +8,14 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Measurements of one model; `None` where one does not apply.
+    """Measurements of one model; those that do not apply are `None`.
 
     Args:
         name: The model's name, or that of its file.
-        num_examples: Examples it was measured on.
+        num_examples: Number of examples that were measured.
         accuracy: Share of the labels that are the model's first choice.
-        top5_accuracy: Share that are among its first five; `None` for fewer
-            than six classes.
+        top5_accuracy: Share of the labels that are among the model's first
+            five choices; `None` for fewer than six classes.
         nll: Mean negative log-likelihood of the labels, in nats.
         calibration_error: Expected calibration error over 15 bins.
         agreement: Share of examples on which model and teacher choose the
@@ -23,16 +23,16 @@ class Evaluation:
         teacher_kl: Mean divergence KL(teacher to model) at temperature 1.
         per_class_recall: Accuracy on each class; `None` for a class that
             has no examples.
-        num_params: All weights of a Keras model or SavedModel, trainable or
-            not; the weights stored in a `.tflite` file.
+        num_params: Number of all weights of a Keras model or SavedModel,
+            trainable or not; of the weights stored in a `.tflite` file.
         flops: Floating-point operations of one example, as TensorFlow's
             profiler counts them (a multiplication and an addition are two);
             `None` for `.tflite` files.
-        size_bytes: Bytes of the file or folder; of the weights for a Keras
-            model in memory.
+        size_bytes: Size of the file or folder in bytes; of the weights for a
+            Keras model in memory.
         latency_ms_p50: Median time of one example, in milliseconds.
-        latency_ms_p95: Time that 95 % of the runs stayed below.
-        latency_source: What took the times, and on how many threads.
+        latency_ms_p95: 95th percentile of the time, in milliseconds.
+        latency_source: How latency was measured, and on how many threads.
 
     Example:
     >>> import keras_kd
@@ -63,8 +63,8 @@ class Evaluation:
     def to_json(self, indent: int | None = None) -> str:
         """Return the attributes as a JSON object.
 
-        JSON has no infinity: a `nll` or `teacher_kl` that is infinite
-        becomes null.
+        JSON has no infinity, so an infinite `nll` or `teacher_kl` becomes
+        null.
         """
         values = {
             name: None

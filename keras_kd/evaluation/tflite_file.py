@@ -1,9 +1,9 @@
-"""What a `.tflite` file holds, read and written without running it.
+"""Reads and writes the contents of a `.tflite` file without running it.
 
-The only module that knows the format's schema. It is read through LiteRT's
-generated classes alone: `ai_edge_litert.tools.flatbuffer_utils` is missing
-from LiteRT 2.0, and its reader drops empty buffers, so that a file read and
-written again would have other bytes, and another hash than its card says.
+This is the only module that knows the format's schema. It uses LiteRT's
+generated classes and not `ai_edge_litert.tools.flatbuffer_utils`, which is
+missing from LiteRT 2.0. That reader also drops empty buffers, so that a file
+that is read and written again would have another hash than its card says.
 """
 
 import functools
@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-# What a LiteRT file has at its bytes 4 to 8.
+# Bytes 4 to 7 of a LiteRT file.
 _IDENTIFIER = b"TFL3"
-# Where an operator that runs other graphs of the file names them.
+# Options with which an operator refers to other graphs that it runs.
 _CALLS = (
     "condSubgraphIndex",
     "bodySubgraphIndex",
@@ -28,15 +28,15 @@ class FileTensor:
     """One tensor of a `.tflite` file.
 
     Args:
-        name: Its name in the graph.
-        dtype: Its type, as `"float32"` or `"int4"`.
-        shape: Its shape for a batch of one.
-        open_shape: Its shape; `None` where the file leaves a size open.
-        scales: Quantization steps, one or one a channel; empty where it is
-            not quantized.
-        zero_points: The integers that stand for 0.0, one a scale.
-        buffer: Number of the buffer that holds its values.
-        stored: Whether the file holds its values.
+        name: Name in the graph.
+        dtype: Type, such as `"float32"` or `"int4"`.
+        shape: Shape for a batch of one.
+        open_shape: Shape with `None` for sizes that the file leaves open.
+        scales: Quantization steps, one or one per channel; empty if the
+            tensor is not quantized.
+        zero_points: Integers that stand for 0.0, one per scale.
+        buffer: Index of the buffer with the values.
+        stored: Whether the values are stored in the file.
     """
 
     name: str
@@ -50,15 +50,15 @@ class FileTensor:
 
     @property
     def elements(self) -> int:
-        """Number of its values, for a batch of one."""
+        """Number of values, for a batch of one."""
         return int(np.prod(self.shape, dtype=np.int64))
 
     @property
     def is_weight(self) -> bool:
-        """Whether it is a stored value that training may have made.
+        """Whether the tensor is a weight.
 
-        A stored tensor is a weight when it is floating point, or when it is
-        quantized; sizes, axes and other whole numbers are not weights.
+        A stored tensor is a weight if it is floating point or quantized;
+        sizes, axes and other integers are not weights.
         """
         real = self.dtype.startswith(("float", "bfloat"))
         return self.stored and (real or bool(self.scales))
@@ -69,12 +69,12 @@ class FileOperator:
     """One operator of a `.tflite` file.
 
     Args:
-        name: Its name in the schema; a custom operator's own.
-        inputs: Numbers of the tensors it takes, optional ones that are not
-            given left out.
-        outputs: Numbers of the tensors it makes.
-        activation: Whether an activation function is fused into it.
-        graphs: Numbers of the graphs it runs, as a loop does.
+        name: Name in the schema, or a custom operator's own name.
+        inputs: Indices of the input tensors, without omitted optional ones.
+        outputs: Indices of the output tensors.
+        activation: Whether an activation function is fused into the operator.
+        graphs: Indices of the graphs that the operator runs, such as the body
+            of a loop.
     """
 
     name: str
@@ -86,7 +86,7 @@ class FileOperator:
 
 @dataclass(frozen=True)
 class FileGraph:
-    """One graph of a `.tflite` file, its operators in the order they run."""
+    """One graph of a `.tflite` file, with operators in execution order."""
 
     tensors: tuple[FileTensor, ...]
     operators: tuple[FileOperator, ...]
@@ -96,13 +96,13 @@ class FileGraph:
 
 @dataclass(frozen=True)
 class TFLiteFile:
-    """What a `.tflite` file holds.
+    """The contents of a `.tflite` file.
 
     Args:
-        graphs: Its graphs; the first is the model.
-        inputs: Number of the tensor by the name of the input; empty where
-            the file has no signature.
-        outputs: The same for outputs.
+        graphs: The graphs; the first is the model.
+        inputs: Tensor index by input name; empty if the file has no
+            signature.
+        outputs: Tensor index by output name; empty without a signature.
     """
 
     graphs: tuple[FileGraph, ...]
@@ -111,12 +111,12 @@ class TFLiteFile:
 
     @property
     def operators(self) -> list[str]:
-        """Operator names of all graphs, in the order they run."""
+        """Operator names of all graphs, in execution order."""
         return [op.name for graph in self.graphs for op in graph.operators]
 
     @property
     def weight_dtypes(self) -> dict[str, int]:
-        """Number of stored weights by type; shared ones count once."""
+        """Number of stored weights by type; shared weights count once."""
         weights = {
             tensor.buffer: tensor
             for graph in self.graphs
@@ -131,15 +131,14 @@ class TFLiteFile:
 
 
 def looks_whole(content: bytes) -> bool:
-    """Whether bytes begin as a LiteRT file does."""
+    """Tell whether bytes begin like a LiteRT file."""
     return content[4:8] == _IDENTIFIER
 
 
 def read_file(content: bytes) -> TFLiteFile:
     """Read the bytes of a `.tflite` file.
 
-    A damaged one raises whatever its first bad byte leads to: let the
-    runtime load it first.
+    A damaged file may raise any error, so let the runtime load it first.
     """
     model = _unpack(content)
     names = [_operator_name(code) for code in model.operatorCodes]
@@ -162,15 +161,15 @@ def read_file(content: bytes) -> TFLiteFile:
 def inlined(content: bytes) -> bytes:
     """Return a file's bytes with every buffer inside the flatbuffer.
 
-    ai-edge-quantizer puts the weights of larger files, from 256 kB, behind
-    it, at places that do not hold once something is added.
+    In files of 256 kB or more, ai-edge-quantizer stores the weights behind the
+    flatbuffer, at offsets that are wrong once something is added to it.
 
     Args:
-        content: The bytes of a `.tflite` file; returned as they are where
-            nothing is outside.
+        content: The bytes of a `.tflite` file. They are returned unchanged if
+            all buffers are inside already.
     """
     model = _unpack(content)
-    # A buffer that is inside has offset 0.
+    # A buffer inside the flatbuffer has offset 0.
     outside = [buffer for buffer in model.buffers if buffer.offset > 1]
     for buffer in outside:
         end = buffer.offset + buffer.size
@@ -180,15 +179,15 @@ def inlined(content: bytes) -> bytes:
 
 
 def embed(content: bytes, name: str, text: str) -> bytes:
-    """Return a file's bytes with a text in it.
+    """Return a file's bytes with a text added.
 
-    The format has a list of named buffers that runtimes skip. Packing what
-    was unpacked gives the same bytes again, so that `split` takes the text
-    out and leaves, byte for byte, the file from before.
+    The text goes into the metadata, a list of named buffers that runtimes
+    ignore. Unpacking and packing a file gives the same bytes again, so `split`
+    can remove the text and restore the original file byte for byte.
 
     Args:
         content: The bytes of a `.tflite` file.
-        name: Name of the text; one of that name is replaced.
+        name: Name of the text. An existing text of that name is replaced.
         text: Any text.
     """
     from ai_edge_litert import schema_py_generated as schema
@@ -209,11 +208,11 @@ def split(content: bytes, name: str) -> tuple[bytes, str | None]:
 
     Args:
         content: The bytes of a `.tflite` file.
-        name: Name of the text; `None` is returned where there is none.
+        name: Name of the text. If there is none, `None` is returned for it.
     """
     model = _unpack(content)
     entries = _listed(model.metadata)
-    # `embed` puts it last; one put elsewhere by others is not ours.
+    # `embed` puts its text last; a text elsewhere comes from other tools.
     last = len(model.buffers) - 1
     ours = entries and entries[-1].buffer == last
     if not ours or entries[-1].name != name.encode("utf-8"):
@@ -251,7 +250,7 @@ def _names(enumeration: str) -> dict[int, str]:
 def _operator_name(code: Any) -> str:
     if code.customCode:
         return str(code.customCode.decode())
-    # Files from before 2020 have the number in the deprecated field alone.
+    # Files from before 2020 have the number only in the deprecated field.
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     return _names("BuiltinOperator").get(number, f"OPERATOR_{number}")
 
@@ -283,8 +282,8 @@ def _tensor(model: Any, tensor: Any) -> FileTensor:
         scales=tuple(map(float, _listed(quantized and quantized.scale))),
         zero_points=tuple(map(int, _listed(quantized and quantized.zeroPoint))),
         buffer=tensor.buffer,
-        # Above 2 GB the bytes lie behind the flatbuffer, and only the size
-        # is set.
+        # Above 2 GB the values are stored behind the flatbuffer, and only
+        # the size is set.
         stored=bool(len(_listed(buffer.data)) or buffer.size > 1),
     )
 
@@ -295,10 +294,10 @@ def _ends(entries: Any) -> dict[str, int]:
 
 
 def _numbers(tensors: Any) -> tuple[int, ...]:
-    """Return tensor numbers; those of optional inputs are -1."""
+    """Return tensor indices without those of omitted inputs, which are -1."""
     return tuple(int(number) for number in _listed(tensors) if number >= 0)
 
 
 def _listed(vector: Any) -> Any:
-    """Return a vector of the schema, which has `None` for an empty one."""
+    """Return a vector of the schema, with a list for an empty one (`None`)."""
     return [] if vector is None else vector

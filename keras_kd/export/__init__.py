@@ -1,4 +1,4 @@
-"""Files for devices, made from a student and proved to behave like it."""
+"""Exports students to files and proves that the files behave like them."""
 
 from keras_kd.core.errors import ExportMismatchError
 from keras_kd.export.card import read_card

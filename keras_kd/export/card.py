@@ -1,4 +1,4 @@
-"""The card of a `.tflite` file: what it is, in JSON, in it and beside it."""
+"""The card of a `.tflite` file: a JSON description in it and beside it."""
 
 import hashlib
 import importlib.metadata
@@ -23,17 +23,18 @@ from keras_kd.export.context import Context
 _NAME = "keras_kd"
 _FORMAT = 1
 _SUBJECT = "export.read_card"
-# A layer with more numbers than this (a mean image) keeps them in the file.
+# The values of a layer with more than this (a mean image) are left out.
 _MOST_VALUES = 100
 
 
 def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read what a `.tflite` file that this package made says about itself.
+    """Read the card of a `.tflite` file that this package made.
 
-    The card stands in the flatbuffer's metadata under the name `keras_kd`,
-    where runtimes do not look, and the same text beside the file, as
-    `student.tflite.json`; the one in the file is read. What is around it is
-    compared with the hash that it holds.
+    The card is a JSON description of the file. It is stored in the
+    flatbuffer's metadata under the name `keras_kd`, which runtimes ignore,
+    and once more beside the file, as `student.tflite.json`. This function
+    reads the one in the file, and compares the rest of the file with the hash
+    in the card.
 
     Args:
         path: The file.
@@ -42,13 +43,13 @@ def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
         `format` (1), `quantization`, `student` (`name`, `num_params`,
         `weights_sha256`), `inputs` and `outputs` (`name`, `shape`, `dtype`,
         `scale`, `zero_point`; a scale of 0 means not quantized), `labels`,
-        `preprocessing` (one dict a layer, in order; its numbers under
-        `values` where there are few), `content_sha256` (of the file without
-        the card) and `versions`.
+        `preprocessing` (one dict per layer, in order, with up to 100 numbers
+        under `values`), `content_sha256` (of the file without the card) and
+        `versions`.
 
     Raises:
-        ValueError: If the file is missing, is no LiteRT file, has no card or
-            was changed after it had been exported.
+        ValueError: If the file is missing, is not a LiteRT file, has no card
+            or was changed after the export.
 
     Example:
     >>> import keras, keras_kd, tempfile
@@ -63,7 +64,7 @@ def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         rest, text = split(content, _NAME)
         card = None if text is None else json.loads(text)
-    # A damaged flatbuffer raises whatever its first bad byte leads to.
+    # A damaged flatbuffer may raise any error.
     except Exception as error:
         raise ValueError(_refusal(path, "It is damaged.")) from error
     if card is None:
@@ -79,9 +80,9 @@ def add_card(context: Context, path: Path, quantization: str) -> None:
     """Put a card into a file, in place.
 
     Args:
-        context: What the file is about.
-        path: What the converter made.
-        quantization: What was asked for.
+        context: The student, and what else went into the file.
+        path: The converted file.
+        quantization: Kind of the file.
     """
     content = inlined(path.read_bytes())
     student = context.student
@@ -108,12 +109,12 @@ def add_card(context: Context, path: Path, quantization: str) -> None:
 
 
 def card_text(path: Path) -> str:
-    """Return the card of a file as the text that goes beside it."""
+    """Return the card of a file as the text to write beside it."""
     return json.dumps(read_card(path), indent=2, ensure_ascii=False) + "\n"
 
 
 def card_path(path: Path) -> Path:
-    """Return where the card of a file goes."""
+    """Return the path of the card beside a file."""
     return path.with_name(f"{path.name}.json")
 
 
@@ -134,7 +135,7 @@ def _refusal(path: str | os.PathLike[str], advice: str) -> str:
 
 
 def _ends(content: bytes) -> dict[str, list[dict[str, Any]]]:
-    """Return inputs and outputs, under the names of the signature."""
+    """Describe inputs and outputs, with their names in the signature."""
     file = read_file(content)
     tensors = file.graphs[0].tensors
     return {
@@ -154,7 +155,7 @@ def _end(name: str, tensor: FileTensor) -> dict[str, Any]:
 
 
 def _described(layer: keras.Layer) -> dict[str, Any]:
-    """Describe a layer: its configuration, and its numbers if they are few."""
+    """Describe a layer by its config, and its weights if they are few."""
     described = keras.saving.serialize_keras_object(layer)
     values = [np.asarray(weight).tolist() for weight in layer.get_weights()]
     fits = sum(np.size(value) for value in values) <= _MOST_VALUES
@@ -166,7 +167,7 @@ def _described(layer: keras.Layer) -> dict[str, Any]:
 
 
 def _weights_sha256(student: keras.Model) -> str:
-    """Hash types, shapes and values of all weights, in their order."""
+    """Hash the types, shapes and values of all weights, in order."""
     digest = hashlib.sha256()
     for weight in student.get_weights():
         value = np.ascontiguousarray(weight)

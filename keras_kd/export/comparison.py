@@ -1,4 +1,4 @@
-"""A student's outputs and a file's outputs, compared as they come."""
+"""Compares a student's outputs with a file's outputs, batch by batch."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -20,20 +20,24 @@ _BATCH = 64
 
 @dataclass
 class Comparison:
-    """What is known about one output after the batches seen so far.
+    """Statistics of one output over the batches seen so far.
 
     Attributes:
         low: Smallest finite value of the student.
         high: Largest finite value of the student.
-        worst: Largest difference; infinite where either is not finite.
-        worst_example: Its example, and the two values there.
+        worst: Largest difference; infinite if one of the values is not
+            finite and they differ.
+        worst_example: Number of the example with the largest difference, and
+            the values of student and file there.
         total: Sum of the differences.
-        count: Values compared.
-        same: Positions where both pick the same class.
-        picks: Positions where a class is picked; 0 for single units.
-        labelled: Positions whose class is known.
-        student_right: Those of them where the student picks it.
-        file_right: Those of them where the file picks it.
+        count: Number of values compared.
+        same: Number of positions where both pick the same class.
+        picks: Number of positions where a class is picked; 0 for outputs of
+            one unit.
+        labelled: Number of positions whose class is known.
+        student_right: Number of labelled positions where the student is
+            right.
+        file_right: Number of labelled positions where the file is right.
     """
 
     low: float = np.inf
@@ -50,13 +54,13 @@ class Comparison:
 
     @property
     def span(self) -> float:
-        """The range of the student's values; their size if they are equal."""
+        """Range of the student's values; if all are equal, their size."""
         if not self.high >= self.low:
             return 1.0
         return (self.high - self.low) or abs(self.high) or 1.0
 
     def add(self, student: np.ndarray, file: np.ndarray, first: int) -> None:
-        """Compare one batch, whose first example has the number `first`."""
+        """Add one batch, whose first example has the number `first`."""
         student = np.asarray(student, "float64")
         file = np.asarray(file, "float64")
         finite = np.isfinite(student) & np.isfinite(file)
@@ -84,7 +88,7 @@ class Comparison:
     def add_labels(
         self, student: np.ndarray, file: np.ndarray, labels: np.ndarray
     ) -> None:
-        """Count who picks the right class, where labels are classes."""
+        """Count right classes of one batch, if its labels are classes."""
         classes = _classes(labels, student.shape)
         if classes is not None:
             self.labelled += classes.size
@@ -96,8 +100,8 @@ def _classes(labels: np.ndarray, shape: tuple[int, ...]) -> Any:
     """Return labels as class numbers; `None` if they are something else.
 
     Args:
-        labels: Class numbers, `shape[:-1]` or with one more axis of size 1,
-            or one-hot, `shape`.
+        labels: Class numbers of shape `shape[:-1]`, maybe with one more axis
+            of size 1; or one-hot labels of shape `shape`.
         shape: Shape of the outputs.
     """
     if len(shape) < 2 or shape[-1] < 2:
@@ -119,11 +123,12 @@ def compare(
 
     Args:
         context: The student.
-        predict: The file: outputs by name from inputs by name.
-        examples: Inputs and, where there are any, labels.
+        predict: Runs the file: function from inputs by name to outputs by
+            name.
+        examples: Inputs and, if there are any, labels.
 
     Returns:
-        One `Comparison` an output, by its name in the file.
+        One `Comparison` per output, by its name in the file.
 
     Raises:
         ValueError: If the file's outputs have other names or shapes.
@@ -163,7 +168,7 @@ def _compare(
 
 @contextmanager
 def _full_precision() -> Iterator[None]:
-    """Switch TensorFloat-32 off: on GPUs it keeps 10 bits of a float32."""
+    """Switch TensorFloat-32 off, which keeps 10 bits of a float32 on GPUs."""
     import tensorflow as tf
 
     settings = tf.config.experimental
@@ -178,7 +183,7 @@ def _full_precision() -> Iterator[None]:
 def _paired(found: Arrays, expected: Arrays) -> dict[str, Any]:
     """Return a file's outputs under the student's names."""
     if len(found) == len(expected) == 1:
-        # Files from elsewhere name a single output as they like.
+        # Files made by other tools may give a single output any name.
         return dict(zip(expected, found.values(), strict=True))
     if sorted(found) != sorted(expected):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What one call of this room is about: made once, and carried along."""
+"""The checked arguments of one export, made once and passed along."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,14 +17,15 @@ from keras_kd.export.signature import read_signature
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """Who asked, for which student, and what else goes into its file.
+    """The student of an export, and what else goes into its file.
 
     Args:
-        subject: What the user called, as `"export.tflite"`, for the errors.
+        subject: Public function that the user called, such as
+            `"export.tflite"`, for error messages.
         student: A built model.
-        preprocess: The layers in front of the student; none if it is empty.
-        input_dtype: What the file takes where that is not what the layers
-            take: `"uint8"`.
+        preprocess: The layers in front of the student, possibly none.
+        input_dtype: `"uint8"` if the file takes bytes and the layers do not;
+            None if the file takes what the layers take.
         labels: Names of the classes.
     """
 
@@ -36,7 +37,7 @@ class Context:
 
     @cached_property
     def model(self) -> keras.Model:
-        """What the file computes: the student with what is in front of it."""
+        """The model in the file: the student with the layers in front of it."""
         if not self.preprocess and self.input_dtype is None:
             return self.student
         spec = read_signature(self.student, self.subject).specs[0]
@@ -56,13 +57,13 @@ class Context:
 
     @cached_property
     def signature(self) -> Signature:
-        """The inputs of `model`."""
+        """The signature of `model`."""
         return read_signature(self.model, self.subject)
 
     def with_real_inputs(self) -> "Context":
-        """Return the context of a file whose inputs are quantized later.
+        """Return the context for an integer file, with float32 inputs.
 
-        The converter puts a step from bytes to real numbers in by itself.
+        The converter itself adds the conversion from bytes.
         """
         if self.model is self.student:
             return self
@@ -85,20 +86,20 @@ def read_context(
     input_dtype: str | None = None,
     labels: Iterable[str] | None = None,
 ) -> Context:
-    """Check what the user gave, and put it together.
+    """Check the arguments of an export and put them together.
 
     Args:
-        subject: What the user called, for the errors.
+        subject: Public function that the user called, for error messages.
         student: A built model, or a Distiller, whose student is taken.
         preprocess: A layer, a list of layers, a model, or `None`.
         input_dtype: `"uint8"` or `None`.
         labels: Names of the classes.
 
     Raises:
-        TypeError: If the student is no Keras model, or `preprocess` is made
-            of anything else than layers.
+        TypeError: If the student is not a Keras model, or `preprocess`
+            contains anything but layers.
         ValueError: If the student is not built, the layers do not fit in
-            front of it, or the labels are not one a class.
+            front of it, or there is not one label per class.
     """
     student = exportable(student)
     inputs = read_signature(student, subject).specs
@@ -113,7 +114,7 @@ def read_context(
             preprocess if layers else input_dtype,
         )
     if _raw_dtype(layers, inputs[0].dtype) == "uint8":
-        context = replace(context, input_dtype=None)  # it takes bytes as it is
+        context = replace(context, input_dtype=None)  # takes bytes already
     _check_fits(context)
     _check_labels(context)
     return context
@@ -158,7 +159,7 @@ def _check_labels(context: Context) -> None:
     outputs = getattr(context.student, "outputs", None) or []
     classes = outputs[0].shape[-1] if len(outputs) == 1 else None
     count = len(context.labels)
-    # One unit is two classes.
+    # An output of one unit distinguishes two classes.
     if classes is not None and count not in (classes, 2 * (classes == 1)):
         expected = f"{classes} names, one a class"
         raise context.refusal("labels", expected, f"{count} names")
@@ -169,7 +170,7 @@ def _is_input(layer: Any) -> bool:
 
 
 def _first(preprocess: tuple[Any, ...]) -> Any:
-    """Return the symbolic input that the layers begin with, if one does."""
+    """Return the symbolic input that the layers begin with, if any."""
     if not preprocess:
         return None
     first = preprocess[0]

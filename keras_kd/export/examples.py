@@ -1,4 +1,4 @@
-"""Examples that a conversion is calibrated on and compared with."""
+"""Reads the examples for calibrating and comparing a file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from keras_kd.export.signature import InputSpec
 # is 100 to 500.
 MIN_CALIBRATION = 10
 NUM_CALIBRATION = 200
-# What an open size (text length, image size) is set to in random inputs.
+# Size of open axes (text length, image size) in random inputs.
 _OPEN_SIZE = 32
-# Enough that a changed share of 2 % of the classes shows.
+# Enough to notice that 2 % of the classes change.
 NUM_EXAMPLES = 256
 
 
@@ -28,7 +28,7 @@ class Examples:
 
     Args:
         inputs: Arrays by input name.
-        labels: What came with them, one array; `None` for nothing.
+        labels: The labels of the dataset as one array, `None` without.
     """
 
     inputs: dict[str, np.ndarray]
@@ -46,21 +46,21 @@ def collect(
     *,
     raw: bool = False,
 ) -> Examples:
-    """Return the first examples of a dataset, as the student's files take them.
+    """Return the first examples of a dataset in the types of the file.
 
     Args:
-        context: What the file takes.
-        dataset: Any form that `keras_kd.core.batches` takes.
-        limit: Most examples to read; `None` for all.
-        argument: The user's name of `dataset`, for the errors.
+        context: Describes the file's inputs.
+        dataset: Data in any form that `keras_kd.core.batches` takes.
+        limit: Largest number of examples to read; `None` for all.
+        argument: Name of the user's argument, for error messages.
         raw: Whether to keep the dataset's own types.
 
     Returns:
         The `Examples`.
 
     Raises:
-        ValueError: If shapes are not the student's, if values are not finite
-            or are no numbers, or if there are no examples.
+        ValueError: If shapes do not fit the student, if values are not finite
+            numbers, or if there are no examples.
     """
     parts: list[dict[str, np.ndarray]] = []
     labels: list[Any] = []
@@ -91,13 +91,13 @@ def calibration_examples(
     """Return calibration examples as the converter takes them.
 
     Args:
-        context: What the file takes.
-        dataset: What the user gave as `calibration`.
+        context: Describes the file's inputs.
+        dataset: The user's `calibration`.
 
     Raises:
-        ValueError: As `collect`, and if whole numbers come where the student
-            takes real ones, if all values are equal, or if there are fewer
-            than `MIN_CALIBRATION` examples.
+        ValueError: See `collect`; also if the student takes floats and the
+            data holds integers, if all values are equal, or if there are
+            fewer than `MIN_CALIBRATION` examples.
     """
     arrays = collect(
         context, dataset, NUM_CALIBRATION, "calibration", raw=True
@@ -127,12 +127,12 @@ def calibration_examples(
 
 
 def verification_examples(context: Context, dataset: Any) -> Any:
-    """Read what the user gave as `verify` before anything is converted.
+    """Read the user's `verify` before anything is converted.
 
-    `None` and `False` are returned as they are: random inputs, and none.
+    `None` (random inputs) and `False` (no comparison) are returned unchanged.
 
     Raises:
-        ValueError: As `collect`.
+        ValueError: See `collect`.
     """
     if dataset is None or dataset is False:
         return dataset
@@ -142,12 +142,12 @@ def verification_examples(context: Context, dataset: Any) -> Any:
 def random_examples(context: Context, count: int) -> dict[str, np.ndarray]:
     """Make inputs of a file's shapes and types from a fixed seed.
 
-    Real inputs are uniform in [0, 1), bytes over all of theirs; other whole
-    numbers are below the smallest vocabulary of the student's `Embedding`
-    layers, or 0 and 1.
+    Floats are uniform in [0, 1). Bytes are uniform in 0 to 255, unless the
+    student has `Embedding` layers: then all integers are below the smallest
+    vocabulary. Other integers are 0 or 1.
 
     Raises:
-        ValueError: If an input takes neither real nor whole numbers.
+        ValueError: If an input takes strings.
     """
     generator = np.random.default_rng(0)
     sizes = [
@@ -156,7 +156,7 @@ def random_examples(context: Context, count: int) -> dict[str, np.ndarray]:
         if isinstance(layer, keras.layers.Embedding)
     ]
     specs = context.signature.specs
-    # A subclassed model takes indices as float32, for want of an Input.
+    # A subclassed model has no Input, so its indices count as float32.
     indices = sizes and all("float" in spec.dtype for spec in specs)
     arrays: dict[str, np.ndarray] = {}
     for spec in specs:
@@ -176,7 +176,7 @@ def random_examples(context: Context, count: int) -> dict[str, np.ndarray]:
 def cast(
     context: Context, arrays: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Return inputs in the types that the student's files take."""
+    """Cast inputs to the types that the student's files take."""
     return {
         spec.name: arrays[spec.name].astype(
             "float32" if "float" in spec.dtype else spec.dtype
@@ -186,7 +186,7 @@ def cast(
 
 
 def _named(context: Context, x: Any, argument: str) -> dict[str, Any]:
-    """Return one batch of inputs by name, with shapes checked."""
+    """Check one batch of inputs and return it by name."""
     specs = context.signature.specs
     if isinstance(x, Mapping):
         values = [x.get(spec.key, x.get(spec.name)) for spec in specs]
@@ -209,7 +209,7 @@ def _named(context: Context, x: Any, argument: str) -> dict[str, Any]:
 def _fitting(
     context: Context, spec: InputSpec, value: np.ndarray, argument: str
 ) -> np.ndarray:
-    """Return `value` when it has the shape of `spec`, batch size aside."""
+    """Return `value` if its shape fits `spec`, apart from the batch size."""
     fits = value.ndim == len(spec.shape) and all(
         want is None or want == size
         for want, size in zip(spec.shape[1:], value.shape[1:], strict=True)
@@ -227,7 +227,10 @@ def _fitting(
 def _check_values(
     context: Context, spec: InputSpec, value: np.ndarray, argument: str
 ) -> None:
-    """Refuse what no converter notices: NaN calibrates to a float model."""
+    """Refuse values that are not finite numbers.
+
+    The converter does not notice NaN: calibrated on it, it makes a float model.
+    """
     if value.dtype.kind not in "fiub":
         expected = f"numbers for `{spec.key}`"
         raise context.refusal(argument, expected, value.dtype.name)

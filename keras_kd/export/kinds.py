@@ -1,4 +1,4 @@
-"""The kinds of exported files, and what is demanded of each."""
+"""The kinds of exported files, with the requirements on each."""
 
 from dataclasses import dataclass
 
@@ -13,21 +13,23 @@ _INTEGER_ADVICE = (
 _REAL_ADVICE = "Look for layers that depend on the batch or on chance."
 
 
-# Not one to ask for: what "int8" means for some students, see `made_kind`.
+# Users cannot ask for this kind: it replaces "int8" for some students, see
+# `made_kind`.
 MIXED = "mixed_int8"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What is demanded of one kind of file.
+    """Requirements on one kind of file.
 
     Args:
         tolerance: Largest difference, as a share of the range of the
             student's outputs.
-        advice: What to try where a file does not pass.
+        advice: What to try if a file does not pass.
         rounds: Whether weights or activations are rounded to so few bits
             that classes may change.
-        ends: Type that real inputs and outputs must have, if it matters.
+        ends: Type that floating-point inputs and all outputs must have in the
+            file, None for any.
     """
 
     tolerance: float
@@ -36,9 +38,10 @@ class Kind:
     ends: str | None = None
 
 
-# float32: the same arithmetic in another order. float16: weights carry 11
-# bits. 8-bit weights carry 1/254 of their channel's largest, 4-bit ones
-# 1/14, 8-bit activations 1/510 of their range, and each layer adds its own.
+# Sources of error. float32: the order of operations. float16: 11 significant
+# bits of the weights. An 8-bit weight is off by up to 1/254 of the largest one
+# in its channel, a 4-bit weight by 1/14, an 8-bit activation by 1/510 of its
+# range, and the errors of the layers add up.
 KINDS = {
     "saved_model": Kind(1e-4, _REAL_ADVICE),
     "onnx": Kind(1e-4, _REAL_ADVICE),
@@ -70,7 +73,7 @@ KINDS = {
         0.4, "Use 'dynamic_range', which has 8-bit weights.", rounds=True
     ),
 }
-# What `tflite` makes.
+# The kinds that `tflite` makes.
 QUANTIZATIONS = (
     "float32",
     "float16",
@@ -79,20 +82,20 @@ QUANTIZATIONS = (
     "int16x8",
     "int4_weights",
 )
-# Those that compute in whole numbers, with ranges from calibration data.
+# The kinds that compute in integers, with ranges from calibration data.
 CALIBRATED = tuple(name for name in QUANTIZATIONS if KINDS[name].ends)
-# Least share of equal classes where a file that rounds meets real data.
+# Smallest share of equal classes for a file that rounds, on real data.
 MIN_AGREEMENT = 0.8
 
 
 @dataclass(frozen=True)
 class Demands:
-    """What one file has to fulfil.
+    """Requirements on one file.
 
     Args:
-        tolerance: See `keras_kd.export.verify`; `None` for the kind's own.
+        tolerance: See `keras_kd.export.verify`; `None` for the default.
         max_accuracy_loss: See `keras_kd.export.verify`.
-        quantization: What the file must turn out to be; `None` for any.
+        quantization: Kind that the file must have; `None` for any.
     """
 
     tolerance: float | None = None
@@ -101,15 +104,15 @@ class Demands:
 
 
 def made_kind(student: keras.Model, quantization: str) -> str:
-    """Return the kind of file that a student becomes.
+    """Return the kind of file that a request leads to.
 
     Args:
         student: The model.
-        quantization: What was asked for.
+        quantization: Requested kind.
 
     Returns:
-        `quantization`, but `MIXED` instead of `"int8"` for a student whose
-        first and last layers were asked to stay in float32.
+        `quantization`; but `MIXED` instead of `"int8"` for a quantize-aware
+        student whose first and last layers stay in float32.
     """
     mixed = quantization == "int8" and has_float_ends(student)
     return MIXED if mixed else quantization

@@ -1,4 +1,7 @@
-"""Which layers of a file lose the most: its tensors beside a float file's."""
+"""Finds the layers of a file with the largest rounding errors.
+
+The tensors of the file are compared with those of a float32 file.
+"""
 
 import contextlib
 import re
@@ -25,24 +28,24 @@ from keras_kd.export.examples import Examples
 _NUM_EXAMPLES = 32
 _NUM_LAYERS = 3
 _TIMEOUT = 600.0
-# What stands for the operator of a file's inputs.
+# Stands in for the operator of a file's inputs.
 INPUT = "input"
-# A byte over the data's own range errs by 1/510 of it, some 1 % of its
-# spread, and a few percent where outliers widen the range.
+# An input rounded to a byte over its own range is off by up to 1/510 of the
+# range, about 1 % of the spread, and a few percent if outliers widen the range.
+# A larger error means that the calibration data had another range.
 _OTHER_RANGE = 0.1
 
 
 @dataclass(frozen=True)
 class LayerError:
-    """What one operator of a file loses.
+    """Rounding error of one operator of a file.
 
     Args:
-        layer: Name of the Keras layer, or of the tensor where none is known.
-        operator: The operator that computes it; `INPUT` for the file's
-            inputs.
+        layer: Name of the Keras layer, or of the tensor if no layer is known.
+        operator: Name of the operator; `INPUT` for the file's inputs.
         error: Root mean square difference from the float file, as a share of
             the spread (standard deviation) of the float file's values.
-        added: The part of `error` that its inputs did not have.
+        added: `error` minus the largest error of the operator's inputs.
     """
 
     layer: str
@@ -57,13 +60,13 @@ def worst_layers(
     """Return the layers of a `.tflite` file that lose most, worst first.
 
     The student is converted once more, to float32, and both files are run
-    with all their tensors kept; the converter gives a tensor one name in
-    both.
+    with all their tensors kept. The converter gives a tensor the same name in
+    both files.
 
     Args:
-        context: The student, and what is in front of it in the file.
+        context: The student, and the layers in front of it in the file.
         path: The file.
-        examples: What both are run on; the first 32 are used.
+        examples: Examples to run both files on; the first 32 are used.
 
     Raises:
         RuntimeError: If the converter fails.
@@ -84,7 +87,7 @@ def worst_layers(
 
 
 def worded(layers: list[LayerError]) -> str:
-    """Word the layers that lose most; nothing where none is known."""
+    """Describe the layers that lose most; empty if there are none."""
     if not layers:
         return ""
     listed = ", ".join(
@@ -105,7 +108,7 @@ def worded(layers: list[LayerError]) -> str:
 
 
 def _float_twin(context: Context, folder: Path, file: OpenTensors) -> Path:
-    """Convert the student as the file was, without any rounding."""
+    """Convert the student like the file, but to float32."""
     twin = folder / "float32.tflite"
     loops = "WHILE" in file.operators
     with Converter() as converter:
@@ -138,7 +141,7 @@ def _error(found: np.ndarray, expected: np.ndarray) -> float:
 def _ranked(
     path: Path, errors: Mapping[str, float], names: "_LayerNames"
 ) -> list[LayerError]:
-    """Follow the file's operators; sort by what each adds."""
+    """Return the operators that add most to the error, worst first."""
     file = read_file(path.read_bytes())
     graph = file.graphs[0]
     tensors = [tensor.name for tensor in graph.tensors]
@@ -160,13 +163,13 @@ def _ranked(
             default = called.get(index, tensors[index])
             layer = names.layer(tensors[index]) or default
             layers.append(LayerError(layer, operator.name, error, added))
-    # QUANTIZE and its like only store a value anew.
+    # QUANTIZE and the like only store a value again, and add nothing.
     worst = [layer for layer in layers if layer.added > 0]
     return sorted(worst, key=lambda layer: -layer.added)[:_NUM_LAYERS]
 
 
 class _LayerNames:
-    """The Keras layers behind the names of tensors."""
+    """Maps names of tensors to names of Keras layers."""
 
     def __init__(self, student: keras.Model) -> None:
         self._root = student.name
@@ -177,9 +180,10 @@ class _LayerNames:
         }
 
     def layer(self, tensor: str) -> str | None:
-        """Return the layer of `model/layer/op;model/layer_2/op`, if known.
+        """Return the layer of a name like `model/layer/op;model/layer_2/op`.
 
-        Of several that became one operator, the one with most weights.
+        If several layers became one operator, it is the one with most weights.
+        If no layer is known, it is `None`.
         """
         found = [
             name
@@ -190,7 +194,7 @@ class _LayerNames:
         return max(found, key=lambda name: self._sizes[name], default=None)
 
     def _components(self, part: str) -> list[str]:
-        """Split a name; the second trace of a model has numbered it all."""
+        """Split a name, without the numbers that a second trace appends."""
         components = part.split("/")
         if components[0] == self._root:
             return components

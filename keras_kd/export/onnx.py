@@ -37,34 +37,35 @@ def onnx(
 ) -> Verification:
     """Export a student as an ONNX file that is proved to behave alike.
 
-    For ONNX Runtime and for servers and tools that read ONNX; `tflite` is
-    for devices. Keras converts, through tf2onnx. The file gets its name only
-    after ONNX Runtime loaded it and its outputs were compared with the
-    student's; until then an older file of that name stays as it is. Needs
-    the extra `onnx`.
+    For ONNX Runtime, and for servers and tools that read ONNX; use `tflite`
+    for devices. Keras converts the student with tf2onnx. An older file at
+    `path` is replaced only after ONNX Runtime has loaded the new one and its
+    outputs were compared with the student's. Needs the extra `onnx`.
 
     Args:
         student: A built `keras.Model`, or a `keras_kd.Distiller`, whose
-            student is exported. One that computes in float16 or bfloat16 is
-            exported in float32.
+            student is exported. A student that computes in float16 or
+            bfloat16 is exported in float32.
         path: The file to write, ending in `.onnx`.
         verify: Data to compare on, in any form that `fit` takes. Defaults to
-            256 random inputs from a fixed seed. `False` compares nothing,
-            which the result says: `passed` is False.
+            256 random inputs from a fixed seed. With `False` nothing is
+            compared, and `passed` is False in the result.
         tolerance: Largest difference, as a share of the range of the
             student's outputs. Defaults to 1e-4 (see `verify`).
-        preprocess: What the file does to its inputs before the student (see
-            `tflite`).
+        preprocess: Layers that the file applies to its inputs before the
+            student (see `tflite`).
 
     Returns:
         The `Verification` of the file.
 
     Raises:
         TypeError: If `student` is not a Keras model.
-        ValueError: If it is not built, or if `path` does not end in `.onnx`.
+        ValueError: If `student` is not built, or if `path` does not end in
+            `.onnx`.
         ImportError: If a package of the extra `onnx` is missing.
         OSError: If `path` cannot be written to.
-        RuntimeError: If the student has parts that ONNX does not.
+        RuntimeError: If the student has operations that tf2onnx cannot
+            convert.
         ExportMismatchError: If the file does not behave like the student.
 
     Example:
@@ -93,23 +94,24 @@ def onnx(
 
 
 def _write(context: Context, path: Path) -> None:
-    """Write the file with the signature's names, unchecked."""
+    """Write the file with the signature's names, without checking it."""
     specs = context.signature.in_float32().tensor_specs(None)
-    # Numbers what it inserts from wherever its last file ended, and sorts
-    # nodes by their names: `a__10` comes before `a__9`.
+    # tf2onnx numbers the nodes that it inserts, starting where its last file
+    # ended, and sorts nodes by name: `a__10` comes before `a__9`. Resetting
+    # the counter gives the same order each time.
     tf2onnx_utils: Any = importlib.import_module("tf2onnx.utils")
     tf2onnx_utils.INTERNAL_NAME = 1
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning)
-            # Keras refuses a student that was built and never called.
+            # Keras refuses to export a student that was built but never called.
             outputs = context.model(_symbolic(specs[0]))
             context.model.export(
                 path, format="onnx", verbose=False, input_signature=specs
             )
     except OSError:
         raise
-    # tf2onnx raises what its first unknown operator leads to.
+    # tf2onnx may raise any error at an unknown operator.
     except Exception as error:
         raise RuntimeError(
             f"`{_SUBJECT}` failed: the converter refused the student. It "
@@ -125,11 +127,11 @@ def _symbolic(specs: Any) -> Any:
 
 
 def _rename(path: Path, outputs: list[str]) -> None:
-    """Give a file names that say what things are, the same each time."""
+    """Give a file's tensors and nodes names that are the same each time."""
     package: Any = optional("onnx", "onnx", _PURPOSE)
     model = package.load(path)
     graph = model.graph
-    graph.doc_string = ""  # the number of a trace
+    graph.doc_string = ""  # contains a trace counter
     names = _OnnxNames(
         [node.name for node in graph.output],
         outputs,
@@ -152,11 +154,12 @@ def _rename(path: Path, outputs: list[str]) -> None:
 
 
 class _OnnxNames:
-    """The names in a file, by what tf2onnx called things.
+    """Maps tf2onnx's names to names that are the same each time.
 
-    tf2onnx numbers what it inserts, `name__7`, from wherever its last file
-    ended: here from 1, in the order of the file. Of equal constants it keeps
-    one, now under this name and now under that: here all are `constant__7`.
+    tf2onnx numbers the nodes that it inserts, `name__7`, starting where its
+    last file ended; here numbers start at 1, in the order of the file. Of
+    several equal constants it keeps one, under the name of any of them; here
+    all constants are called `constant__7` and so on.
     """
 
     def __init__(
@@ -164,7 +167,7 @@ class _OnnxNames:
     ) -> None:
         self._outputs = {name: name.split(":")[0] for name in found}
         if len(found) == len(outputs) == 1:
-            # It keeps names of several outputs, and not that of one.
+            # tf2onnx keeps the names of several outputs, not of a single one.
             self._outputs = {found[0]: outputs[0]}
         self._stored = stored
         self._numbers: dict[str, str] = {}

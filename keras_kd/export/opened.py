@@ -1,4 +1,4 @@
-"""An exported file of either format, opened for comparison."""
+"""Opens exported files of any format for comparison."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from keras_kd.export.kinds import MIXED
 
 Arrays = Mapping[str, np.ndarray]
 
-# What a `.tflite` file of real inputs and outputs is, by a type of weights.
+# Kind of a `.tflite` file with float inputs and outputs, by weight type.
 _BY_WEIGHTS = {
     "int4": "int4_weights",
     "int8": "dynamic_range",
@@ -29,11 +29,12 @@ class OpenedFile:
     """A file that can be run.
 
     Args:
-        kind: `"saved_model"`, or the quantization found in a `.tflite` file.
-        predict: Outputs by name from inputs by name.
+        kind: `"saved_model"`, `"onnx"`, or the quantization found in a
+            `.tflite` file.
+        predict: Function from inputs by name to outputs by name.
         inputs: Type by input name.
         outputs: Type by output name.
-        steps: Quantization step by output name; 0.0 for real numbers.
+        steps: Quantization step by output name; 0.0 for floats.
         weight_dtypes: Number of stored weights by type; empty for a
             SavedModel.
         operators: Number of operators by name; empty for a SavedModel.
@@ -53,7 +54,7 @@ def open_file(path: Path, subject: str) -> OpenedFile:
 
     Raises:
         ImportError: If a package of an extra is missing.
-        ValueError: If it is missing, damaged, or none of these.
+        ValueError: If the file is missing, damaged, or of another format.
     """
     if path.is_dir():
         return _open_saved_model(path, subject)
@@ -86,12 +87,12 @@ def _open_tflite(path: Path) -> OpenedFile:
 
 
 def _kind(model: LiteRTModel) -> str:
-    """Tell how a file was quantized from what it holds."""
+    """Tell how a file was quantized from its types and operators."""
     ends = [*model.input_details, *model.output_details]
     if any(detail.scale for detail in ends):
         wide = any(detail.dtype == "int16" for detail in ends)
         return "int16x8" if wide else "int8"
-    # Real numbers become whole ones on the way, or biases are such.
+    # Floats become integers inside, or biases are integers.
     if "QUANTIZE" in model.operators or "int32" in model.weight_dtypes:
         return MIXED
     for dtype, kind in _BY_WEIGHTS.items():
@@ -108,7 +109,7 @@ def _open_onnx(path: Path, subject: str) -> OpenedFile:
         session = runtime.InferenceSession(
             path, providers=["CPUExecutionProvider"]
         )
-    # The runtime's errors have no class of their own in common.
+    # The runtime's errors have no common base class.
     except Exception as error:
         raise ValueError(
             requirement(
@@ -145,7 +146,7 @@ def _open_onnx(path: Path, subject: str) -> OpenedFile:
 
 
 def _onnx_type(node: Any) -> str:
-    """Return the NumPy name of a type that reads `tensor(float)`."""
+    """Return the NumPy name of a type such as `tensor(float)`."""
     name = node.type.removeprefix("tensor(").removesuffix(")")
     return {"float": "float32", "double": "float64"}.get(name, name)
 
@@ -156,7 +157,7 @@ def _open_saved_model(path: Path, subject: str) -> OpenedFile:
     try:
         loaded = tf.saved_model.load(str(path))
         run = loaded.signatures["serving_default"]
-    # A damaged folder raises whatever its first bad byte leads to.
+    # A damaged folder may raise any error.
     except Exception as error:
         raise ValueError(
             requirement(
@@ -173,7 +174,7 @@ def _open_saved_model(path: Path, subject: str) -> OpenedFile:
     def predict(arrays: Arrays) -> Arrays:
         if len(specs) == 1:
             arrays = dict(zip(specs, arrays.values(), strict=True))
-        # Not `run`: the folder's object must live as long as its variables.
+        # Not `run`: this keeps `loaded`, and so the variables, alive.
         found = loaded.signatures["serving_default"](
             **{k: tf.constant(v, specs[k].dtype) for k, v in arrays.items()}
         )

@@ -27,18 +27,18 @@ def saved_model(
 ) -> Verification:
     """Export a student as a SavedModel folder that is proved to behave alike.
 
-    For servers and for TensorFlow's other tools; `tflite` is for devices.
-    The folder gets its name only after it was loaded back and its outputs
-    were compared with the student's; until then an older folder of that name
-    stays as it is.
+    For servers and for TensorFlow's other tools; use `tflite` for devices.
+    An older folder at `path` is replaced only after the new one was loaded
+    back and its outputs were compared with the student's.
 
     Args:
         student: A built `keras.Model`, or a `keras_kd.Distiller`, whose
             student is exported.
-        path: The folder to write. One that exists must be a SavedModel.
+        path: The folder to write. An existing folder must be empty or a
+            SavedModel.
         verify: Data to compare on, in any form that `fit` takes. Defaults to
-            256 random inputs from a fixed seed. `False` compares nothing,
-            which the result says: `passed` is False.
+            256 random inputs from a fixed seed. With `False` nothing is
+            compared, and `passed` is False in the result.
         tolerance: Largest difference, as a share of the range of the
             student's outputs. Defaults to 1e-4 (see `verify`).
 
@@ -47,8 +47,8 @@ def saved_model(
 
     Raises:
         TypeError: If `student` is not a Keras model.
-        ValueError: If it is not built, cannot be traced, or if `path` is
-            something else than a SavedModel.
+        ValueError: If `student` is not built or cannot be traced, or if
+            `path` exists and is not a SavedModel.
         OSError: If `path` cannot be written to.
         ExportMismatchError: If the folder does not behave like the student.
 
@@ -70,7 +70,7 @@ def saved_model(
 
 
 def _check_target(context: Context, path: Path) -> None:
-    """Refuse to replace what is not a SavedModel."""
+    """Refuse to replace anything but a SavedModel or an empty folder."""
     replaceable = not path.exists() or (
         path.is_dir()
         and ((path / "saved_model.pb").exists() or not any(path.iterdir()))

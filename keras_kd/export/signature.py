@@ -1,4 +1,4 @@
-"""The named inputs and outputs that a student's files have."""
+"""Names, shapes and types of the inputs and outputs of a student's files."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from keras_kd.core.checks import requirement
 
 @dataclass(frozen=True)
 class InputSpec:
-    """One input: its name in files, its key in a dict of inputs."""
+    """One input: its name in files and its key in a dict of inputs."""
 
     name: str
     key: str
@@ -23,10 +23,10 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Signature:
-    """A student's inputs, and how the student wants them put together.
+    """A student's inputs, and the structure in which the student takes them.
 
     Args:
-        specs: One `InputSpec` an input.
+        specs: One `InputSpec` per input.
         form: `"one"`, `"list"` or `"dict"`.
     """
 
@@ -34,14 +34,14 @@ class Signature:
     form: str
 
     def build(self, values: Mapping[str, Any]) -> Any:
-        """Return inputs by name as the structure the student takes."""
+        """Arrange inputs, given by name, in the structure the student takes."""
         if self.form == "dict":
             return {spec.key: values[spec.name] for spec in self.specs}
         listed = [values[spec.name] for spec in self.specs]
         return listed if self.form == "list" else listed[0]
 
     def tensor_specs(self, batch_size: int | None) -> list[Any]:
-        """Return what Keras' export takes as `input_signature`."""
+        """Return the `input_signature` for Keras' export."""
         import tensorflow as tf
 
         specs = {
@@ -53,7 +53,7 @@ class Signature:
         return [self.build(specs)]
 
     def in_float32(self) -> "Signature":
-        """Return the same inputs, with float32 for all real ones."""
+        """Return the signature with float32 for all floating-point inputs."""
         specs = [
             replace(spec, dtype="float32") if "float" in spec.dtype else spec
             for spec in self.specs
@@ -62,7 +62,7 @@ class Signature:
 
 
 def exportable(student: Any) -> Any:
-    """Return the student of a Distiller, anything else as it is."""
+    """Return the student of a Distiller; return anything else unchanged."""
     inner = getattr(student, "student", None)
     is_distiller = hasattr(student, "teacher") and inner is not None
     return inner if is_distiller else student
@@ -73,11 +73,11 @@ def read_signature(student: Any, subject: str) -> Signature:
 
     Args:
         student: A built Keras model.
-        subject: Who asks, for the error messages.
+        subject: Public function that the user called, for error messages.
 
     Raises:
         TypeError: If `student` is not a Keras model.
-        ValueError: If it is not built.
+        ValueError: If `student` is not built.
     """
     if not isinstance(student, keras.Model):
         expected = "a keras.Model"
@@ -112,7 +112,7 @@ def read_signature(student: Any, subject: str) -> Signature:
 
 
 def named_outputs(outputs: Any) -> dict[str, Any]:
-    """Return a student's outputs under the names that files give them."""
+    """Return a student's outputs by their names in files."""
     if isinstance(outputs, Mapping):
         return dict(outputs)
     listed = outputs if isinstance(outputs, (list, tuple)) else [outputs]
@@ -132,7 +132,7 @@ def _inputs(student: Any) -> Any:
 
 
 def _tensors(shape: Any, dtype: str) -> Any:
-    """Make symbolic inputs from the shapes a subclassed model was built on."""
+    """Make symbolic inputs from the build shapes of a subclassed model."""
     if isinstance(shape, Mapping):
         return {key: _tensors(value, dtype) for key, value in shape.items()}
     if all(size is None or isinstance(size, int) for size in shape):
@@ -141,10 +141,10 @@ def _tensors(shape: Any, dtype: str) -> Any:
 
 
 def _spec(key: str | None, tensor: Any, default: str) -> InputSpec:
-    """Name an input: its dict key, the name it was given, or the default."""
+    """Describe an input, named by its dict key, its own name or the default."""
     named = not tensor.name.startswith("keras_tensor")
     key = key or (tensor.name if named else default)
-    # TensorFlow takes no other characters in the names of a signature.
+    # TensorFlow allows no other characters in the names of a signature.
     name = re.sub(r"[^A-Za-z0-9_]", "_", key)
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     return InputSpec(name, key, (None, *tensor.shape[1:]), dtype)

@@ -48,56 +48,56 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
 ) -> Verification:
     """Export a student as a `.tflite` file that is proved to behave alike.
 
-    The file gets its name only after the LiteRT runtime loaded it, its types
-    were found to be the ones asked for, and its outputs were compared with
-    the student's; until then an older file of that name stays as it is. The
-    conversion runs in a process of its own, so that a converter that crashes
-    takes nothing with it; starting it costs some 4 seconds
-    (`tflite_files` shares them among several files). The same student gives
-    the same bytes again.
+    An older file at `path` is replaced only after the LiteRT runtime has
+    loaded the new one, its types were found to be those asked for, and its
+    outputs were compared with the student's. The conversion runs in a child
+    process, so that a crash of the converter does no harm. The start of the
+    child takes some 4 seconds, which `tflite_files` spends once for several
+    files. Exporting the same student again gives the same bytes.
 
-    `"float16"` halves the file; `"dynamic_range"` quarters it (8-bit weights,
-    float arithmetic), and `"int4_weights"` cuts it to some 17 % (the smallest
-    layers, which hold up to 15 % of the weights, and depthwise kernels keep 8
-    bits; embeddings stay float); `"int8"` quarters it and computes in whole
-    numbers, as microcontrollers and NPUs need, with 8-bit inputs and outputs;
-    `"int16x8"` keeps 16 bits between the layers, for students that lose too
-    much in `"int8"`: on CPUs, where LiteRT has no fast kernels for it, it
-    takes some 20 times as long as `"float32"`.
+    - `"float16"` halves the file.
+    - `"dynamic_range"` quarters it: 8-bit weights, float arithmetic.
+    - `"int4_weights"` cuts it to some 17 %. Depthwise kernels and the smallest
+      layers, up to 15 % of the weights, keep 8 bits; embeddings stay float.
+    - `"int8"` quarters it and computes in integers, as microcontrollers and
+      NPUs require, with 8-bit inputs and outputs.
+    - `"int16x8"` has 16 bits between the layers, if `"int8"` loses too much.
+      On CPUs it takes some 20 times as long as `"float32"`, because LiteRT
+      has no fast kernels for it.
 
-    What the file is (labels, preprocessing, scales, hashes, versions) is
-    written into it and, as `student.tflite.json`, beside it (see
-    `read_card`).
+    A description (labels, preprocessing, scales, hashes, versions) is written
+    into the file and beside it, as `student.tflite.json` (see `read_card`).
 
     Args:
         student: A built `keras.Model`, or a `keras_kd.Distiller`, whose
-            student is exported. One that computes in float16 or bfloat16 is
-            exported in float32. One with recurrent layers that are not
-            unrolled gets a batch size of 1; for `"int8"` and `"int16x8"` its
-            loops, of at most 128 steps, are unrolled in the file.
+            student is exported. A student that computes in float16 or
+            bfloat16 is exported in float32. With recurrent layers that are
+            not unrolled, the file has a batch size of 1; in `"int8"` and
+            `"int16x8"` files their loops are unrolled and may have at most
+            128 steps.
         path: The file to write, ending in `.tflite`.
         quantization: `None` or `"float32"`, `"float16"`, `"dynamic_range"`,
             `"int8"`, `"int16x8"`, or, with the extra `quantizer`,
             `"int4_weights"`.
-        calibration: Data that `"int8"` and `"int16x8"` take their ranges
-            from, in any form that `fit` takes: what the file will be given,
-            at least 10 examples; the first 200 are used. A quantize-aware
-            student brings its ranges, and is only compared on it.
+        calibration: Inputs of the file, in any form that `fit` takes, from
+            which `"int8"` and `"int16x8"` take their ranges. At least 10
+            examples; the first 200 are used. A quantize-aware student has
+            its own ranges, and the data is only used to compare.
         verify: Data to compare on, in the same forms; with labels, the
-            accuracies are compared, too. Defaults to `calibration`, then to
-            256 random inputs from a fixed seed. `False` compares nothing,
-            which the result says: `passed` is False. Types and operators are
-            checked all the same.
+            accuracies are reported, too. Defaults to `calibration`, or
+            without it to 256 random inputs from a fixed seed. With `False`
+            nothing is compared, and `passed` is False in the result; types
+            and operators are checked all the same.
         tolerance: Largest difference, as a share of the range of the
             student's outputs. Defaults to a value for each quantization
             (see `verify`).
-        preprocess: What the file does to its inputs before the student: a
-            layer, a list of layers or a `keras.Sequential`, as
-            `keras.layers.Rescaling(1 / 255)`. Begin it with `keras.Input`
-            where raw inputs have another shape. `calibration` and `verify`
-            are raw then.
-        input_dtype: `"uint8"` for a file that takes bytes, as cameras give
-            them. Not for `"int16x8"`.
+        preprocess: Layers that the file applies to its inputs before the
+            student: a layer such as `keras.layers.Rescaling(1 / 255)`, a list
+            of layers or a `keras.Sequential`. Begin with a `keras.Input` if
+            raw inputs have another shape. `calibration` and `verify` then
+            hold raw inputs.
+        input_dtype: `"uint8"` for a file that takes bytes, such as a camera
+            delivers. Not for `"int16x8"`.
         labels: Names of the classes, for the card.
         timeout: Seconds that the conversion may take. Defaults to 600.
 
@@ -106,14 +106,14 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
 
     Raises:
         TypeError: If `student` is not a Keras model.
-        ValueError: If an argument is wrong: an unbuilt student, no or bad
-            calibration data, loops that integer files cannot have.
+        ValueError: If an argument is wrong: an unbuilt student, missing or
+            bad calibration data, or loops that cannot be unrolled.
         ImportError: If a package of an extra is missing.
         OSError: If `path` cannot be written to.
         RuntimeError: If the converter refuses, crashes or takes too long.
         ExportMismatchError: If the file is not what was asked for or does
-            not behave like the student; where rounding is the cause, the
-            error names the layers that lose most.
+            not behave like the student. If the file is quantized, the error
+            names the layers that lose most.
 
     Example:
     >>> import keras, keras_kd
@@ -152,16 +152,16 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
 ) -> dict[str, Verification]:
     """Export a student as several `.tflite` files in one child process.
 
-    Each file is what `tflite` makes; the process starts once, which saves
-    some 4 seconds a file. Files are checked and named one after the other,
-    so that those before a failing one stay.
+    Each file is the same as from `tflite`. The child process starts only
+    once, which saves some 4 seconds per file. Files are checked and written
+    one after the other: if one fails, those before it remain.
 
     Args:
         student: See `tflite`.
-        paths: The file to write by quantization.
+        paths: Paths to write, by quantization.
         calibration: See `tflite`.
         verify: See `tflite`.
-        tolerance: See `tflite`; by quantization.
+        tolerance: Tolerances by quantization, see `tflite`.
         preprocess: See `tflite`.
         input_dtype: See `tflite`.
         labels: See `tflite`.
@@ -169,7 +169,7 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
             600.
 
     Returns:
-        One `Verification` a file, by quantization.
+        One `Verification` per file, by quantization.
 
     Raises:
         TypeError: See `tflite`.
@@ -225,8 +225,8 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
 def _named(
     context: Context, made: Path, path: Path, compared: Any, demands: Demands
 ) -> Verification:
-    """Give a file that passes its name, and its card the name beside it."""
-    # The inner one is renamed first: there is no card without its file.
+    """Check a converted file and move it and its card into place."""
+    # The inner context, the file's, ends first: no card without its file.
     with staged(card_path(path)) as card, staged(path) as scratch:
         shutil.copyfile(made, scratch)
         result = check_file(context, scratch, compared, demands)
@@ -238,8 +238,8 @@ def _check_file_name(context: Context, quantization: str, path: Path) -> None:
     """Check that a file of a kind can be written.
 
     Raises:
-        OSError: If its folder cannot be written to.
-        ValueError: If the kind is unknown, or the name is another's.
+        OSError: If the folder cannot be written to.
+        ValueError: If the kind or the end of the name is unknown.
     """
     check_choice(context.subject, "quantization", quantization, QUANTIZATIONS)
     if path.suffix != ".tflite" or path.is_dir():
@@ -251,11 +251,11 @@ def _check_file_name(context: Context, quantization: str, path: Path) -> None:
 def _check_ranges(
     context: Context, quantization: str, calibration: Any
 ) -> None:
-    """Check that the ranges of an integer file come from somewhere.
+    """Check that an integer file has a source for its ranges.
 
     Raises:
-        ValueError: If they do not, or if what is in front of the student does
-            not go with them.
+        ValueError: If it has none, or if `preprocess`, `input_dtype` or the
+            kind of file does not go with the ranges.
     """
     wrong = None
     if is_quantize_aware(context.student):
@@ -281,7 +281,7 @@ def _check_ranges(
 def _of_aware(
     context: Context, quantization: str
 ) -> tuple[str, str, Any, str] | None:
-    """Refuse to drop or to go round what a student was trained with."""
+    """Return what is wrong with the export of a quantize-aware student."""
     if quantization != "int8":
         return (
             "quantization",

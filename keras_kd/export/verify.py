@@ -1,4 +1,4 @@
-"""Proof that an exported file behaves like the student it was made from."""
+"""Proves that an exported file behaves like the student it was made from."""
 
 import json
 import os
@@ -36,12 +36,12 @@ from keras_kd.export.opened import open_file
 from keras_kd.quantization import is_quantize_aware
 
 _SUBJECT = "export.verify"
-# A student that computes in bfloat16 (8 bits) rounds as much by itself.
+# A student that computes in bfloat16 (8 bits) rounds this much by itself.
 _MIXED_TOLERANCE = 5e-2
-# A quantize-aware student computes as its file does, to a step of 1/255 of the
-# range; what stays float in it may round otherwise, and add up.
+# A quantize-aware student agrees with its file to a step of 1/255 of the range.
+# Layers that stay in float32 may round differently, and the errors add up.
 _AWARE_TOLERANCE = 5e-2
-# Most of the range that one step of an integer output may be.
+# Largest step of an integer output that is tolerated, as a share of the range.
 _COARSEST = 1 / 8
 
 
@@ -54,19 +54,20 @@ class Verification:
         kind: `"saved_model"`, `"onnx"`, `"float32"`, `"float16"`,
             `"dynamic_range"`, `"int8"`, `"int16x8"`, `"int4_weights"` or
             `"mixed_int8"` (int8 between first and last layers in float32),
-            found in the file.
-        num_examples: Examples compared; 0 where nothing was.
+            as found in the file.
+        num_examples: Number of examples compared; 0 if none were.
         max_abs_difference: Largest difference between an output of the file
-            and the student's. With several outputs, of the worst one.
-        mean_abs_difference: Mean difference, over the same output.
-        output_range: Largest minus smallest of the student's values there.
+            and the student's; with several outputs, that of the worst one.
+        mean_abs_difference: Mean difference of the same output.
+        output_range: Largest minus smallest value of the student for the same
+            output.
         tolerance: Largest `max_abs_difference` allowed, as a share of
             `output_range`; a quantized output may differ by one step more.
         agreement: Share of examples (or positions) on which both pick the
             same class; `None` for outputs of one unit.
         size_bytes: Size of the file, or of all files of the folder.
-        input_dtype: What the file takes.
-        output_dtype: What the file gives.
+        input_dtype: Type of the file's inputs.
+        output_dtype: Type of the file's outputs.
         passed: Whether outputs were compared and are within tolerance.
         accuracy: Share of labelled examples on which the file picks the
             right class; `None` without labels.
@@ -116,36 +117,38 @@ def verify(
 
         max |file - student| <= tolerance * range + step
 
-    over all examples and outputs, with the range of the student's values
-    and the quantization step of an integer output (0 for real numbers; at
-    most an eighth of the range). By
-    default the tolerance is 1e-4 for SavedModel, ONNX and float32, 1e-2 for
-    float16, 0.1 for dynamic_range and int16x8, 0.2 for int8 and 0.4 for
-    int4_weights; 0.05 for the int8 file of a quantize-aware student, which
-    computes the same; at least 0.05 for a student that computes in float16 or
-    bfloat16. With these defaults, files that round to so few bits must also
-    pick the student's class on 80 % of the data. Where such a file does not
-    pass, the student is converted once more, to float32, and the error names
-    the layers that lose most; that takes some seconds.
+    over all examples and outputs. `range` is that of the student's values;
+    `step` is the quantization step of an integer output (0 for floats, and at
+    most an eighth of the range). The default tolerance is 1e-4 for
+    SavedModel, ONNX and float32, 1e-2 for float16, 0.1 for dynamic_range and
+    int16x8, 0.2 for int8 and 0.4 for int4_weights. It is 0.05 for the int8
+    file of a quantize-aware student, which computes the same, and at least
+    0.05 for a student that computes in float16 or bfloat16.
+
+    All kinds but SavedModel, ONNX, float32 and float16 round to so few bits
+    that classes may change. With the default tolerance, such a file must also
+    pick the student's class on 80 % of the data. If it does not pass, the
+    student is converted once more, to float32, and the error names the layers
+    with the largest errors; that takes some seconds.
 
     Args:
         path: A SavedModel folder, a `.tflite` or an `.onnx` file.
-        student: The model that it was made from.
-        dataset: Data in any form that `fit` takes: what the file takes.
-            Where there are labels (class numbers or one-hot), the accuracies
-            of both are reported.
-        tolerance: Share of the range, above 0. Replaces the default, and
-            the share of equal classes is then only reported.
-        max_accuracy_loss: Most accuracy that the file may lose on the
-            labelled data, as 0.01 for one point. `None`, the default, only
-            reports it.
-        num_examples: Most examples to compare; `None` for all. Defaults to
-            256.
+        student: The model that the file was made from.
+        dataset: Inputs of the file, in any form that `fit` takes. If the
+            data has labels (class numbers or one-hot), the accuracies of
+            file and student are reported.
+        tolerance: Share of the range, above 0. Replaces the default; the
+            share of equal classes is then reported but not checked.
+        max_accuracy_loss: Largest loss of accuracy allowed on the labelled
+            data, such as 0.01 for one percentage point. With `None`, the
+            default, the loss is reported but not checked.
+        num_examples: Largest number of examples to compare; `None` for all.
+            Defaults to 256.
         preprocess: The layers that were put in front of the student (see
             `tflite`).
 
     Returns:
-        The `Verification`, passed.
+        The `Verification`, with `passed` True.
 
     Raises:
         ValueError: If the file is missing or damaged, or the data does not
@@ -186,14 +189,14 @@ def check_file(
     *,
     num_examples: int | None = NUM_EXAMPLES,
 ) -> Verification:
-    """Check a file's types where a quantization is demanded, then its outputs.
+    """Check a file's types if a quantization is demanded, then its outputs.
 
     Args:
-        context: The student, and what is in front of it in the file.
+        context: The student, and the layers in front of it in the file.
         path: The file or folder.
-        dataset: See `keras_kd.export.verify`; `Examples` that were read from
-            one, `None` for random inputs, `False` to compare nothing.
-        demands: What the file has to fulfil.
+        dataset: See `keras_kd.export.verify`; or `Examples` read from a
+            dataset, `None` for random inputs, `False` to compare nothing.
+        demands: Requirements on the file.
         num_examples: See `keras_kd.export.verify`.
 
     Raises:
@@ -235,15 +238,15 @@ def check_tolerance(context: Context, tolerance: float | None) -> None:
     """Check a tolerance, before anything is converted.
 
     Raises:
-        TypeError: If it is not a number.
-        ValueError: If it is not above 0.
+        TypeError: If the tolerance is not a number.
+        ValueError: If the tolerance is not above 0.
     """
     if tolerance is not None:
         check_number(context.subject, "tolerance", tolerance, above=0)
 
 
 def _default(context: Context, file: OpenedFile) -> float:
-    """Return the tolerance of a kind of file."""
+    """Return the default tolerance for a file."""
     share = KINDS[file.kind].tolerance
     if file.kind in ("int8", MIXED) and is_quantize_aware(context.student):
         return _AWARE_TOLERANCE
@@ -251,7 +254,7 @@ def _default(context: Context, file: OpenedFile) -> float:
 
 
 def _examples(context: Context, dataset: Any, count: int | None) -> Examples:
-    """Return what to compare on: the data given, or random inputs."""
+    """Return the examples to compare on: the given data or random inputs."""
     if isinstance(dataset, Examples):
         return dataset
     if dataset is None:
@@ -262,10 +265,10 @@ def _examples(context: Context, dataset: Any, count: int | None) -> Examples:
 def _too_different(
     file: OpenedFile, comparisons: dict[str, Comparison], share: float
 ) -> str:
-    """Word the worst difference that exceeds the tolerance, if any does."""
+    """Describe the worst difference, empty if it is within the tolerance."""
     excess = {}
     for name, comparison in comparisons.items():
-        # A file of few, coarse steps must not pass because they are coarse.
+        # A file with very coarse steps must not pass because they are coarse.
         step = min(file.steps.get(name, 0.0), _COARSEST * comparison.span)
         excess[name] = comparison.worst / (share * comparison.span + step)
     name = max(excess, key=lambda key: excess[key])
@@ -282,7 +285,7 @@ def _too_different(
 
 
 def _too_many_changed(result: Verification) -> str:
-    """Word an agreement that is too low, if it is."""
+    """Describe an agreement that is too low, empty if it is not."""
     share = result.agreement
     rounds = KINDS[result.kind].rounds
     if not rounds or share is None or share >= MIN_AGREEMENT:
@@ -296,7 +299,7 @@ def _too_many_changed(result: Verification) -> str:
 def _too_inaccurate(
     context: Context, result: Verification, most: float | None
 ) -> str:
-    """Word a loss of accuracy that is too large, if it is."""
+    """Describe a loss of accuracy that is too large, empty if it is not."""
     if most is None:
         return ""
     difference = result.accuracy_difference
@@ -306,7 +309,7 @@ def _too_inaccurate(
             "labelled with classes for `max_accuracy_loss`",
             "no labels that fit the student's one output",
         )
-    # The shares are counts over one count: a hair is no example.
+    # The margin is for float rounding: one example weighs far more.
     if -difference <= most + 1e-9:
         return ""
     return (
@@ -319,20 +322,20 @@ def _too_inaccurate(
 def _explanation(
     context: Context, path: Path, file: OpenedFile, examples: Examples
 ) -> str:
-    """Name the layers that lose most, where rounding is the likely cause."""
+    """Name the layers with the largest errors, if the kind of file rounds."""
     if not KINDS[file.kind].rounds:
         return ""
     try:
         return worded(worst_layers(context, path, examples))
     except (RuntimeError, ValueError) as error:
-        # What was found must not be lost to what only explains it.
+        # A failing explanation must not hide the mismatch itself.
         return f"Its layers could not be compared: {str(error)[:200]}"
 
 
 def _mismatch(
     context: Context, result: Verification, problem: str, why: str
 ) -> ExportMismatchError:
-    """Word a file that does not pass; the numbers go along."""
+    """Return the error for a file that does not pass, with its numbers."""
     sentences = [
         f"`{context.subject}`: the {result.kind} file does not behave like "
         f"the student: {problem}.",
@@ -352,7 +355,7 @@ def _summary(
     comparisons: dict[str, Comparison],
     share: float,
 ) -> Verification:
-    """Return the numbers, of the output that differs most."""
+    """Return the numbers, with the differences of the worst output."""
     each = comparisons.values()
     worst = max(each, key=lambda one: one.worst / one.span, default=None)
     picks = sum(one.picks for one in each)

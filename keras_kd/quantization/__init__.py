@@ -1,7 +1,8 @@
 """Quantization-aware distillation: students that train with int8 simulated.
 
-`quantize_aware` makes one of any Functional or Sequential student. The other
-names are for exporters: whether a student is one, and its file's numbers.
+`quantize_aware` converts any Functional or Sequential student. The other
+functions are for exporters: they tell whether a student is quantize-aware and
+what stays in float32, and fix its ranges for the conversion.
 """
 
 from keras_kd.quantization.fixed import fixed_ranges

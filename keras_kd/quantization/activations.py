@@ -1,14 +1,14 @@
-"""Activations, by the way the device computes them in int8."""
+"""Classifies activations by how the device computes them in int8."""
 
 from typing import Any
 
 from keras import layers
 
-# Computed by the operator before, at no cost.
+# Fused into the preceding operator, at no cost.
 FUSED = {"linear", "relu", "relu6"}
-# Operators of their own that take and give int8.
+# Separate operators with int8 inputs and outputs.
 SINGLE = {"gelu", "hard_silu", "leaky_relu"}
-# Operators whose int8 outputs have a range that the device prescribes.
+# Operators whose int8 outputs have a range prescribed by the device.
 ABOVE_0 = (0.0, 255 / 256)
 FIXED = {
     "hard_sigmoid": (0.0, 1.0),
@@ -33,7 +33,7 @@ _NAMES = {
 
 
 def activation_of(operation: Any) -> str | None:
-    """Name the activation that an operation is, `None` where it is none.
+    """Return the name of the activation that an operation is, or `None`.
 
     Args:
         operation: Layer or operation of a Functional model.
@@ -49,19 +49,19 @@ def activation_of(operation: Any) -> str | None:
 
 
 def function_name(activation: Any) -> str:
-    """Name an activation function, "linear" for `None`."""
+    """Return the name of an activation function, "linear" for `None`."""
     if activation is None:
         return "linear"
     return getattr(activation, "__name__", type(activation).__name__)
 
 
 def supported(name: str | None) -> bool:
-    """Tell whether int8 has an activation."""
+    """Tell whether an activation exists in int8."""
     return name in FUSED | SINGLE | set(FIXED) | {"silu"}
 
 
 def _relu(layer: layers.ReLU) -> str:
-    """Name what a `ReLU` layer computes."""
+    """Return the name of what a `ReLU` layer computes."""
     slope, top = float(layer.negative_slope), layer.max_value
     if float(layer.threshold):
         return "relu with a threshold"

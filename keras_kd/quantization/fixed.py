@@ -1,4 +1,4 @@
-"""A quantize-aware student with the numbers that its file will hold."""
+"""Inspects a quantize-aware student and fixes its ranges for an export."""
 
 import math
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def has_float_ends(student: keras.Model) -> bool:
 
 
 def num_float_weights(student: keras.Model) -> int:
-    """Count the weights, without biases, of layers that stay in float32.
+    """Count the weights of layers that stay in float32, without biases.
 
     Args:
         student: A model made by `quantize_aware`.
@@ -88,17 +88,17 @@ def num_float_weights(student: keras.Model) -> int:
 
 @contextmanager
 def fixed_ranges(student: keras.Model) -> Iterator[None]:
-    """Let every layer compute with constants, and undo it at the end.
+    """Make every layer compute with constants until the context exits.
 
-    The LiteRT converter reads the ranges of int8 from the fake quantization
-    in a graph, which have to be constants there, and folded kernels as well.
+    The LiteRT converter reads the int8 ranges from the fake quantization in
+    the graph. These ranges, and the folded kernels, have to be constants.
 
     Args:
-        student: A trained quantize-aware model, unchanged afterwards; any
-            other model stays as it is.
+        student: A trained quantize-aware model, unchanged afterwards. Other
+            models are left alone.
 
     Raises:
-        ValueError: If it has seen no data.
+        ValueError: If a range of the student has seen no data.
 
     Example:
     >>> import numpy as np, keras_kd

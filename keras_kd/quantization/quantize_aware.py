@@ -1,4 +1,4 @@
-"""A student that trains with the arithmetic of its int8 file."""
+"""Makes a student that trains with the arithmetic of its int8 file."""
 
 import sys
 import warnings
@@ -36,28 +36,28 @@ def quantize_aware(
 ) -> keras.Model:
     """Return a student that computes as its int8 file will, and can train.
 
-    For students that lose accuracy in int8: trained on, under the same
-    `Distiller`, the student learns weights that survive the rounding. Start
-    from a trained student and a tenth of its learning rate. A training step
-    takes longer than the float student's.
-    `keras_kd.export.tflite(student, path, "int8")` then needs no calibration
-    data, and the file gives what `predict` gives: for trained students of all
-    image families to within one step of the outputs, 1/255 of their range.
-    The inputs are rounded as who runs the file should round them, halves to
+    For students that lose accuracy in int8: continue their training with the
+    same `Distiller`, and the student learns weights that survive the
+    rounding. Start from a trained student and a tenth of its learning rate. A
+    training step takes longer than that of the float student. Afterwards,
+    `keras_kd.export.tflite(student, path, "int8")` needs no calibration data,
+    and the outputs of the file agree with `predict`: for trained students of
+    all image families to within one step, 1/255 of the outputs' range. The
+    student rounds its inputs as the caller of the file should, halves to
     even: `numpy.rint(x / scale) + zero_point`.
 
-    Kernels are rounded to 8 bits, one step a channel in convolutions;
-    activations to 8 bits where the file stores them: after each operator,
-    with ReLU and batch normalization inside the operator before. In training
-    the normalization goes on with the statistics of the batch; in inference
-    it is folded into the kernel, as the converter does.
+    Kernels are rounded to 8 bits, in convolutions with one step per channel.
+    Activations are rounded to 8 bits wherever the file stores them, which is
+    after each operator; ReLU and batch normalization are part of the operator
+    before them. In training the normalization uses the statistics of the
+    batch; in inference it is folded into the kernel, as the converter does.
 
-    Layers keep their names, so that feature losses find them, and give real
-    values; `<name>_quantized` gives them rounded. Of a convolution whose
-    normalization is folded the name gives the normalized output. A layer
-    with an activation that is an operator of its own, such as softmax, is
-    two, `<name>_linear` and `<name>`. Layers that int8 does not have stay in
-    float32, in the file too; one warning names them.
+    Layers keep their names, so that feature losses find them, and their
+    outputs are not rounded; those of `<name>_quantized` are. The output of a
+    convolution with a folded normalization is the normalized one. A layer
+    whose activation is a separate operator, such as softmax, becomes two
+    layers, `<name>_linear` and `<name>`. Layers that int8 does not have stay
+    in float32, in the file too; a warning names them.
 
     Reference:
         Jacob et al. 2018, arXiv:1712.05877, section 3, for the simulation;
@@ -68,27 +68,28 @@ def quantize_aware(
     Args:
         student: A built Functional or Sequential model in float32, nested
             ones included; unchanged. Usually trained.
-        weights: `"per_channel"`, or `"per_tensor"` for devices that have no
-            other. Dense layers and `Conv2DTranspose` always have one step
-            for all weights: the converter takes no other.
+        weights: `"per_channel"`, or `"per_tensor"` for devices that support
+            nothing else. Dense layers and `Conv2DTranspose` always have one
+            step for all weights, because the converter requires it.
         activations: `"moving_range"` follows the smallest and the largest
             value; `"learned_step"` trains the step of each activation with
             the weights, which clips rare large values. Inputs and outputs
             have moving ranges either way.
-        first_last: `"int8"` quantizes the first and the last layers as all
-            others. `"float"` keeps them in float32, in the file too, which
-            then takes and gives float32 (its `Verification` calls it
-            `"mixed_int8"`): the inputs and the logits are not rounded
-            either. For devices that compute both; integer-only ones cannot
-            run it. First are the layers with weights that no other one comes
-            before, with their normalization and activation; last are those
-            whose results reach an output without another one. Embeddings
-            stay in 8 bits, where rounding the rows is rounding the results.
-        delay: Training steps before anything is rounded in training; ranges
-            follow the data from the first. 0 suits a trained student.
-        momentum: How much of a moving range stays at each step, at least 0
-            and below 1. Defaults to 0.99: ranges settle in a few hundred
-            steps.
+        first_last: `"int8"` quantizes the first and last layers like all
+            others. `"float"` keeps them in float32, in the file too. The
+            inputs and outputs of the file are then float32 and not rounded,
+            and its `Verification` calls it `"mixed_int8"`. Devices that only
+            compute in integers cannot run it. The first layers are those
+            with weights that no other layer with weights precedes, together
+            with their normalization and activation; the last layers are
+            those with weights that no other one follows. Embeddings stay in
+            8 bits, because rounding their rows only rounds their results.
+        delay: Number of training steps before anything is rounded in
+            training. Ranges follow the data from the first step. 0 suits a
+            trained student.
+        momentum: Share of a moving range that stays at each step, at least 0
+            and below 1. Defaults to 0.99, with which ranges settle in a few
+            hundred steps.
 
     Returns:
         A new Functional model of the same name with the same weights, not
@@ -96,9 +97,9 @@ def quantize_aware(
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: If an argument is outside its range; if `first_last`
-            leaves no layer for int8; if the student is subclassed, not
-            built, of mixed precision, or quantize-aware already.
+        ValueError: If an argument is outside its range; if
+            `first_last="float"` leaves no layer for int8; if the student is
+            subclassed, not built, not in float32, or quantize-aware already.
 
     Example:
     >>> import keras_kd
@@ -137,10 +138,10 @@ def quantize_aware(
 
 
 def _allow_depth(student: keras.Model) -> None:
-    """Let Keras walk the new graph, which it does by recursion.
+    """Raise Python's recursion limit, because Keras walks graphs recursively.
 
-    Each layer becomes up to three, and Python's limit is 1000 calls. It stays
-    raised, as whatever walks the graph later needs it as well.
+    Each layer becomes up to three layers, and the default limit is 1000 calls.
+    The limit stays raised: whatever walks the graph later needs it as well.
     """
     needed = 1000 + 4 * sum(1 for _ in walk(student))
     sys.setrecursionlimit(max(sys.getrecursionlimit(), needed))
@@ -152,7 +153,7 @@ def _has_int8_weights(model: keras.Model) -> bool:
 
 
 def _check_student(student: Any) -> None:
-    """Refuse what has no known layers, or computes in other types."""
+    """Refuse models without a known graph, and types other than float32."""
     message = requirement(
         _SUBJECT,
         "student",

@@ -1,8 +1,9 @@
 """Student models, each ending in logits.
 
-`shrink` derives a smaller model from a teacher; the other functions are
-families, `family(input_shape, num_classes, width=1.0, ...)`, each in a file
-of its own. Any other `keras.Model` can be a student too.
+`shrink` derives a smaller model from a teacher. The other functions build
+published architectures, called families here, with the signature
+`family(input_shape, num_classes, width=1.0, ...)`. Any other `keras.Model` can
+be a student too.
 """
 
 from keras_kd.students.families.convnet import convnet

@@ -1,10 +1,10 @@
-"""Widths times a multiplier, as whole numbers of channels."""
+"""Scales widths by a multiplier and rounds them to whole channels."""
 
 from math import lcm
 
 
 def scaled(count: int, width: float, multiple: int = 1) -> int:
-    """Scale a width: the nearest multiple, and never less than one of it.
+    """Scale a width and round it to the nearest multiple, at least one.
 
     >>> scaled(64, 0.3), scaled(64, 0.3, multiple=8), scaled(3, 0.1)
     (19, 16, 1)
@@ -15,8 +15,8 @@ def scaled(count: int, width: float, multiple: int = 1) -> int:
 def divisible(count: float, multiple: int = 8) -> int:
     """Round a width as the MobileNets do.
 
-    To the nearest multiple, at least one of it, and one more where that
-    would take away more than a tenth.
+    The result is the nearest multiple, and at least one multiple. If that is
+    more than a tenth below `count`, it is one multiple more.
 
     >>> divisible(32 * 0.35), divisible(24 * 0.5), divisible(18)
     (16, 16, 24)
@@ -26,18 +26,17 @@ def divisible(count: float, multiple: int = 8) -> int:
 
 
 def rounded(count: int, width: float, multiple: int, even: int = 1) -> int:
-    """Scale a width, to a multiple where the teacher's width is one.
+    """Scale a teacher's width, to a multiple if the teacher's width is one.
 
-    As the MobileNets round: to the nearest multiple, and one more where that
-    would take away more than a tenth. A width that comes to less than twice
-    the multiple is rounded to an integer, at least 1: a step of 8 is too
-    coarse where it is half of what is there.
+    Rounds as `divisible` does. If the scaled width is less than twice the
+    multiple, it is rounded to an integer instead, at least 1: steps of 8 are
+    too coarse for a width below 16.
 
     Args:
         count: The teacher's width.
         width: Multiplier.
-        multiple: Number that hardware works best with.
-        even: Number that the width has to be a multiple of.
+        multiple: Preferred divisor of the result, for the hardware's sake.
+        even: Required divisor of the result, if it divides `count`.
 
     >>> [rounded(64, width, 8) for width in (1, 0.5, 0.3, 0.1)]
     [64, 32, 24, 6]

@@ -1,4 +1,4 @@
-"""Everything that can be measured, as one kind of object."""
+"""A common interface to everything that can be measured."""
 
 from keras_kd.evaluation.runners.runner import Runner
 from keras_kd.evaluation.runners.runner import open_runner

@@ -18,14 +18,14 @@ class FunctionRunner:
     """Runs a function from a batch of NumPy inputs to one output.
 
     Args:
-        function: The function. It has the attribute `output_kind` where it
-            tells what it returns, as `keras_kd.teachers.Ensemble` does, and
-            `models` where it is made of Keras models.
-        role: `"model"` or `"teacher"`, for the errors.
-        output: What it returns, where it does not tell.
+        function: The function. It may have the attributes `output_kind`, as
+            `keras_kd.teachers.Ensemble` does, and `models`, a list of the
+            Keras models that it uses.
+        role: `"model"` or `"teacher"`, for error messages.
+        output: Kind of the output, for a function without `output_kind`.
 
     Raises:
-        ValueError: If nobody tells what it returns.
+        ValueError: If the kind of the output is not given.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class FunctionRunner:
         self._kind = str(kind)
 
     def predict(self, x: Any) -> np.ndarray:
-        """Return what the function gives for a batch."""
+        """Return the function's output for a batch."""
         return np.asarray(keras.tree.flatten(self._function(x))[0])
 
     def logits(self, x: Any) -> np.ndarray:
@@ -68,7 +68,7 @@ class FunctionRunner:
         return np.asarray(logits).astype(np.float32)
 
     def flops(self, example: Any) -> int | None:
-        """Nobody knows: `None`."""
+        """Return `None`: the operations of a function are unknown."""
         return None
 
     def latency(self, example: Any, num_runs: int, num_threads: int) -> Latency:
@@ -76,4 +76,4 @@ class FunctionRunner:
         return timed(lambda: self.predict(example), num_runs, "function")
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to free."""

@@ -21,9 +21,9 @@ class KerasRunner:
 
     Args:
         model: A built model with one output.
-        role: `"model"` or `"teacher"`, for the errors.
-        output: What its output is, where the layers do not tell.
-        path: The file it came from; its bytes are the size then.
+        role: `"model"` or `"teacher"`, for error messages.
+        output: Kind of the output, if the layers do not tell.
+        path: The file that the model came from, whose size is reported.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class KerasRunner:
         self._compiled: dict[str, Any] = {}
 
     def predict(self, x: Any) -> np.ndarray:
-        """Return what the model gives for a batch."""
+        """Return the model's output for a batch."""
         outputs = self._model(x, training=False)
         return np.asarray(keras.tree.flatten(outputs)[0])
 
@@ -64,7 +64,7 @@ class KerasRunner:
             lambda leaf: tf.TensorSpec((None, *leaf.shape[1:]), leaf.dtype),
             tensors,
         )
-        # One function for all batch sizes, the last one's included.
+        # One function for all batch sizes, including that of the last batch.
         run = self._compiled.get(str(specs))
         if run is None:
             run = tf.function(self._class_logits).get_concrete_function(specs)
@@ -78,8 +78,8 @@ class KerasRunner:
     def latency(self, example: Any, num_runs: int, num_threads: int) -> Latency:
         """Time one example through a compiled function.
 
-        TensorFlow's threads are set for the whole process: `num_threads` is
-        not followed, and the source says how many there are.
+        TensorFlow's number of threads is a setting of the whole process, so
+        `num_threads` is ignored. The source of the result has the number.
         """
         return time_function(self._infer(), example, num_runs)
 

@@ -20,8 +20,8 @@ class LiteRTRunner:
 
     Args:
         path: The file.
-        role: `"model"` or `"teacher"`, for the errors.
-        output: What its output is, where its operators do not tell.
+        role: `"model"` or `"teacher"`, for error messages.
+        output: Kind of the output, if the operators do not tell.
     """
 
     def __init__(self, path: Path, role: str, output: str | None) -> None:
@@ -50,7 +50,7 @@ class LiteRTRunner:
         self.size_bytes: int | None = path.stat().st_size
 
     def predict(self, x: Any) -> np.ndarray:
-        """Return what the model gives for a batch, as real numbers."""
+        """Return the model's output for a batch, dequantized."""
         outputs = self._model.predict(x)
         if isinstance(outputs, dict):
             return next(iter(outputs.values()))
@@ -60,14 +60,14 @@ class LiteRTRunner:
         """Return class logits, `(batch, ..., classes)` in float32."""
         outputs = self.predict(x)
         if self._step and self._kind.endswith("probabilities"):
-            # A quantized probability is known to half a step: one stored as
-            # 0 is not impossible, and its logarithm must not say so.
+            # A quantized probability is off by up to half a step. If it is
+            # stored as 0, its logarithm must not become -inf.
             half = np.float32(self._step / 2)
             outputs = np.clip(outputs, half, 1 - half)
         return np.asarray(class_logits(outputs, self._kind))
 
     def flops(self, example: Any) -> int | None:
-        """Return `None`: a file's operators have no figures."""
+        """Return `None`: the profiler does not count LiteRT operators."""
         return None
 
     def latency(self, example: Any, num_runs: int, num_threads: int) -> Latency:

@@ -1,6 +1,6 @@
-"""Keras models, SavedModel folders and `.tflite` files as one kind of object.
+"""One interface for Keras models, SavedModel folders and `.tflite` files.
 
-The metrics see only what `Runner` promises.
+The metrics only use the methods and attributes of `Runner`.
 """
 
 import os
@@ -25,8 +25,8 @@ class Runner(Protocol):
 
     Attributes:
         name: The model's name, or that of its file.
-        num_params: Number of its weights, where they can be counted.
-        size_bytes: Its bytes, where they can be counted.
+        num_params: Number of weights, or None if unknown.
+        size_bytes: Size in bytes, or None if unknown.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Runner(Protocol):
     size_bytes: int | None
 
     def predict(self, x: Any) -> np.ndarray:
-        """Return what the model gives for a batch."""
+        """Return the model's output for a batch."""
 
     def logits(self, x: Any) -> np.ndarray:
         """Return class logits, `(batch, ..., classes)` in float32."""
@@ -46,7 +46,7 @@ class Runner(Protocol):
         """Time one example."""
 
     def close(self) -> None:
-        """Free what the model holds."""
+        """Free the model's resources."""
 
 
 def open_runner(
@@ -57,14 +57,15 @@ def open_runner(
     Args:
         model: A `keras.Model`, an ensemble or a function of a batch, or the
             path of one of these.
-        role: `"model"` or `"teacher"`, for the errors.
-        output: `"logits"`, `"probabilities"`, `"binary_logits"` or
-            `"binary_probabilities"`, where the model does not tell.
+        role: `"model"` or `"teacher"`, for error messages.
+        output: Kind of the output, if the model does not tell: `"logits"`,
+            `"probabilities"`, `"binary_logits"` or
+            `"binary_probabilities"`.
 
     Raises:
-        TypeError: If `model` is neither a model nor a path.
-        ValueError: If nothing is at the path, it is not whole, or what its
-            outputs are cannot be told.
+        TypeError: If `model` is neither a model, a function nor a path.
+        ValueError: If there is no complete model at the path, or the kind of
+            its outputs is unknown.
     """
     if isinstance(model, keras.Model):
         # A Distiller is measured as the student it trains.

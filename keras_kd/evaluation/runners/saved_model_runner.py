@@ -23,8 +23,8 @@ class SavedModelRunner:
 
     Args:
         path: The folder.
-        role: `"model"` or `"teacher"`, for the errors.
-        output: What its output is, where the graph does not tell.
+        role: `"model"` or `"teacher"`, for error messages.
+        output: Kind of the output, if the graph does not tell.
     """
 
     def __init__(self, path: Path, role: str, output: str | None) -> None:
@@ -53,7 +53,7 @@ class SavedModelRunner:
         self.size_bytes: int | None = size_bytes(path)
 
     def predict(self, x: Any) -> np.ndarray:
-        """Return what the model gives for a batch."""
+        """Return the model's output for a batch."""
         return self._call(self._named(x)).numpy()
 
     def logits(self, x: Any) -> np.ndarray:
@@ -65,7 +65,7 @@ class SavedModelRunner:
         return count_flops(tf.function(self._call), self._named(example))
 
     def latency(self, example: Any, num_runs: int, num_threads: int) -> Latency:
-        """Time one example; TensorFlow's own threads, as for Keras models."""
+        """Time one example; `num_threads` is ignored, as for Keras models."""
         named = self._named(example)
         return time_function(tf.function(self._call), named, num_runs)
 
@@ -77,7 +77,7 @@ class SavedModelRunner:
         return next(iter(self._signature(**named).values()))
 
     def _named(self, x: Any) -> dict[str, tf.Tensor]:
-        """Return the inputs by name, in the types the signature has."""
+        """Return the inputs by name, cast to the types of the signature."""
         names = sorted(self._inputs)
         if not isinstance(x, Mapping):
             x = x[0] if isinstance(x, (list, tuple)) and len(x) == 1 else x

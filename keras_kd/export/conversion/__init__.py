@@ -1,15 +1,16 @@
-"""From a student to `.tflite` files that nobody has checked yet.
+"""Converts a student to `.tflite` files, which `verify` then checks.
 
-The LiteRT converter can crash or hang, so it runs in a process of its own:
+The LiteRT converter can crash or hang, so it runs in a child process:
 
-- `parent` runs here: it writes the student as a SavedModel, hands the
-  process a job and says in one sentence why a job failed;
-- `process` starts that process, waits for it, stops and replaces it;
-- `program` is all that runs in it: it alone touches `tf.lite`;
-- `result` opens what came out and checks that it is what was asked for.
+- `parent` runs in the user's process: it writes the student as a SavedModel,
+  sends the child process a job and raises a one-sentence error if it fails;
+- `process` starts, awaits, stops and replaces the child process;
+- `program` runs in the child process and is the only user of `tf.lite`;
+- `result` opens the converted file and checks that it has the types that were
+  asked for.
 
-`trace` writes the SavedModel, with the student's arithmetic set to float32 by
-`precision` and its loops laid out by `recurrent`.
+`trace` writes the SavedModel, after `precision` has set the student's
+arithmetic to float32 and `recurrent` has unrolled its loops where needed.
 """
 
 from keras_kd.export.conversion.parent import convert_student

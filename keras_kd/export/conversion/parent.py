@@ -1,4 +1,4 @@
-"""What runs here: the student is written, and the process is told."""
+"""The parent's side of a conversion: writes the student and the job."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ from keras_kd.quantization import fixed_ranges
 from keras_kd.quantization import is_quantize_aware
 
 _LAST_LINES = 12
-# Start-up messages of TensorFlow that say nothing about a failure.
+# Start-up messages of TensorFlow, which do not explain a failure.
 _NOISE = re.compile(
     r"^(WARNING: All log|[IW]\d{4} |INFO:|\d{4}-\d\d-\d\d .* I )"
 )
@@ -47,19 +47,19 @@ def convert_student(
     timeout: float,
     converter: Converter | None = None,
 ) -> None:
-    """Write a student's `.tflite` files; nobody has looked at them yet.
+    """Write a student's `.tflite` files, without checking them.
 
     Args:
         context: The student, and what else goes into the files.
-        files: The file to write by quantization, all in one scratch folder.
+        files: Paths to write by quantization, all in one scratch folder.
         calibration: Examples by input name, for integer files.
-        timeout: Seconds that the conversions together may take.
-        converter: The process to use. Defaults to a new one.
+        timeout: Seconds that all conversions together may take.
+        converter: The converter to use. Defaults to a new one.
 
     Raises:
         ImportError: If a package of an extra is missing.
         ValueError: If the student cannot be traced, or if integer files are
-            asked for and it has loops that cannot be unrolled.
+            asked for and the student has loops that cannot be unrolled.
         RuntimeError: If the converter refuses, crashes or takes too long.
     """
     check_kinds(context, files)
@@ -67,11 +67,11 @@ def convert_student(
     files = {made_kind(student, key): path for key, path in files.items()}
     folder = next(iter(files.values())).parent
     if is_quantize_aware(student):
-        calibration = None  # the graph holds the ranges
+        calibration = None  # the graph contains the ranges
     with contextlib.ExitStack() as stack:
         if converter is None:
             converter = stack.enter_context(Converter())
-        # It imports TensorFlow while the student is written here.
+        # The child imports TensorFlow while this process writes the student.
         converter.start()
         with float32_arithmetic(student), fixed_ranges(student):
             _write_saved_models(context, folder, files)
@@ -81,7 +81,7 @@ def convert_student(
 
 
 def check_kinds(context: Context, kinds: Iterable[str]) -> None:
-    """Check that a student's files of some kinds can be made here.
+    """Check that a student can be converted to some kinds of files.
 
     Raises:
         ImportError: If a package of an extra is missing.
@@ -101,7 +101,9 @@ def _write_saved_models(
 ) -> None:
     """Write the SavedModels that the files are made from."""
     recurrent = bool(recurrent_layers(context.student))
-    # A quantized loop crashes the converter, and it puts bytes in itself.
+    # Integer files need a SavedModel of their own if there are loops, which
+    # crash the converter, or byte inputs, for which the converter itself adds
+    # the conversion.
     own = recurrent or context.input_dtype == "uint8"
     integer = [key for key in files if key in CALIBRATED and own]
     batch_size = 1 if recurrent else None
@@ -114,7 +116,7 @@ def _write_saved_models(
 
 
 def _write(context: Context, path: Path, batch_size: int | None) -> None:
-    # What is in front of the student may compute in float16, too.
+    # The layers in front of the student may compute in float16, too.
     with float32_arithmetic(context.model):
         signature = context.signature.in_float32()
         write_frozen(context, path, signature, batch_size)
@@ -131,17 +133,17 @@ def convert_all(
     """Convert the SavedModels of a folder.
 
     Args:
-        context: What is converted, for the errors, and what the files take.
-        folder: A scratch folder that holds `saved_model`, and, where integer
+        context: The input type of the files, and the subject of errors.
+        folder: A scratch folder that contains `saved_model` and, if integer
             files are made from another one, `saved_model_integer`.
-        files: The file to write by quantization.
+        files: Paths to write by quantization.
         calibration: Examples by input name, for integer files.
-        converter: The process to use.
+        converter: The converter to use.
         timeout: Seconds that all conversions together may take.
 
     Raises:
         RuntimeError: If the converter refuses the model, crashes, or needs
-            more time; says which, and what to try.
+            more time. The message says which, and what to try.
     """
     examples = {}
     for i, (name, values) in enumerate((calibration or {}).items()):
@@ -187,7 +189,7 @@ def _saved_model(folder: Path, quantization: str) -> Path:
 
 
 def _ending(code: int) -> str:
-    """Say how a program ended; shells report signals as 128 + number."""
+    """Describe how a process ended; shells report signals as 128 + number."""
     number = -code if code < 0 else code - 128
     try:
         name = signal.Signals(number).name
@@ -197,14 +199,14 @@ def _ending(code: int) -> str:
 
 
 def _tail(output: str) -> str:
-    """Return the last lines that say something."""
+    """Return the last lines that are not start-up messages."""
     lines = [line for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if not _NOISE.match(line)]
     return "\n".join(line[:300] for line in telling[-_LAST_LINES:]) or "(none)"
 
 
 def _refusal(subject: str, quantization: str, error: str | None) -> str:
-    """Word what the converter refused; its own text runs to pages."""
+    """Shorten the converter's error, whose own text runs to pages."""
     if error is None:
         return (
             f"`{subject}` failed: LiteRT crashes when it runs the "

@@ -1,4 +1,4 @@
-"""Students of other precisions, computed in float32 while exported."""
+"""Makes students of other precisions compute in float32 during an export."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,16 +9,16 @@ from keras_kd.core.keras_internals import flatten_layers
 
 
 class _Narrowing(keras.dtype_policies.DTypePolicy):
-    """Computes in float32 with float64 weights, which it casts."""
+    """Makes a layer with float64 weights compute in float32."""
 
     @property
     def variable_dtype(self) -> str:
-        """Differs from `compute_dtype`: only then does Keras cast."""
+        """A type other than `compute_dtype`: only then does Keras cast."""
         return "float64"
 
 
 def is_mixed(student: keras.Model) -> bool:
-    """Whether any layer computes in less than float32."""
+    """Tell whether any layer computes in float16 or bfloat16."""
     return any(
         layer.compute_dtype in ("float16", "bfloat16")
         for layer in flatten_layers(student)
@@ -27,12 +27,12 @@ def is_mixed(student: keras.Model) -> bool:
 
 @contextmanager
 def float32_arithmetic(student: keras.Model) -> Iterator[None]:
-    """Let every layer compute in float32, and undo it at the end.
+    """Make every layer compute in float32 until the context exits.
 
-    The LiteRT converter writes files that do not load from layers that
-    compute in float16 or bfloat16, and devices have no float64. Weights are
-    cast as they are read, so that the same layers, nested and custom ones
-    included, do for the copy that is exported.
+    From layers that compute in float16 or bfloat16, the LiteRT converter
+    writes files that do not load; and devices have no float64. Weights are
+    cast when they are read, so no copy of the layers is needed, including
+    nested and custom ones.
 
     Args:
         student: A built model; unchanged afterwards.

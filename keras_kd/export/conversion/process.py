@@ -1,10 +1,10 @@
-"""The process that converts: started, waited for, stopped and replaced.
+"""Starts, awaits, stops and replaces the child process that converts.
 
-Not one of `multiprocessing`: its spawned children first run the main module
-again, so that a script without a main guard would train its teacher a second
-time and then fail, and one that is read from standard input fails at once.
-They may not be started from a worker of a `multiprocessing.Pool` either, and
-take this process's environment, with its GPUs, as it is.
+It does not use `multiprocessing`. Children spawned by `multiprocessing` first
+run the main module again: a script without a main guard would train its teacher
+a second time and then fail, and a script from standard input fails at once.
+They also cannot be started from a worker of a `multiprocessing.Pool`, and they
+inherit this process's environment, including its GPUs.
 """
 
 import os
@@ -18,19 +18,20 @@ from typing import IO
 from typing import Any
 
 _PROGRAM = str(Path(__file__).with_name("program.py"))
-# Bounds what the converter's memory can grow to: it grew by some 13 MiB in
-# 60 jobs, from 665.
+# Limits the growth of the child's memory, which went from 665 MiB to about 678
+# MiB in 60 jobs.
 _MAX_JOBS = 100
 
 
 class Converter:
-    """A process that does one conversion after the other.
+    """A child process that runs conversions, one after the other.
 
-    Importing TensorFlow takes it some 3 seconds, more than a small student's
-    conversion, so that searches keep one for many students. It begins with
-    the first job or with `start`, is replaced when it crashed, was stopped or
-    has done a hundred jobs, and ends with `close`, with this object or with
-    the process it belongs to. Jobs of several threads follow one another.
+    The child needs some 3 seconds to import TensorFlow, more than the
+    conversion of a small student takes, so a search keeps one `Converter` for
+    many students. The child starts with the first job or with `start`. It is
+    replaced after a crash, after a timeout or after a hundred jobs. It ends
+    with `close`, with this object or with the parent process. Several threads
+    may share a `Converter`; their jobs run one at a time.
     """
 
     def __init__(self) -> None:
@@ -48,25 +49,25 @@ class Converter:
         self.close()
 
     def start(self) -> None:
-        """Let the process begin, without waiting for it."""
+        """Start the child process without waiting for it."""
         with self._lock:
             self._running()
 
     def run(self, job: Path, timeout: float) -> tuple[int | None, str]:
-        """Do a job.
+        """Run a job in the child process.
 
         Args:
-            job: Its file, as `program` reads it.
-            timeout: Seconds after which the process is killed; its start
-                counts.
+            job: Path of the job's file, see `program`.
+            timeout: Seconds, including the start of the child, after which
+                the child is killed.
 
         Returns:
-            The exit code, 0 where it went well, `None` where it took longer
-            than `timeout`; and what was printed.
+            The exit code, 0 for success and `None` for a timeout; and the
+            text that the child printed.
         """
         with self._lock:
             process, log = self._running()
-            # The child writes where this ends: it has the same position.
+            # The child shares this file position and writes from here on.
             log.seek(0)
             log.truncate()
             self._jobs += 1
@@ -78,16 +79,16 @@ class Converter:
             code = process.wait()
             output = _read(log)
             self._stop()
-            # It ended without an answer: that is no success, whatever it says.
+            # A child that ended without an answer failed, even with code 0.
             return (None if answer is None else code or 1), output
 
     def close(self) -> None:
-        """End the process; the next job begins another."""
+        """End the child process; the next job starts another one."""
         with self._lock:
             self._stop()
 
     def _running(self) -> tuple["subprocess.Popen[str]", IO[bytes]]:
-        """Return the process and its log, new ones where that is needed."""
+        """Return the child process and its log, started anew if necessary."""
         if self._process is not None and (
             self._owner != os.getpid()
             or self._process.poll() is not None
@@ -96,7 +97,7 @@ class Converter:
             self._stop()
         if self._process is None or self._log is None:
             log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in _end)
-            # -P: the folder of the program must not shadow other packages.
+            # -P keeps the program's folder from shadowing other packages.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", _PROGRAM, str(os.getpid())],
                 stdin=subprocess.PIPE,
@@ -112,7 +113,7 @@ class Converter:
 
     def _stop(self) -> None:
         if self._end is not None:
-            # A fork of the owner has the pipes, and not the right to kill.
+            # A fork of the owner has the pipes but must not kill the child.
             if self._owner == os.getpid():
                 self._end()
             else:
@@ -121,11 +122,11 @@ class Converter:
 
 
 def _environment() -> dict[str, str]:
-    """Return the variables that the process runs with."""
+    """Return the environment variables of the child process."""
     return os.environ | {
-        # What can be imported here, however that came to be.
+        # The child can import the same packages as this process.
         "PYTHONPATH": os.pathsep.join(sys.path),
-        # TensorFlow may hold all memory of the GPUs here.
+        # TensorFlow in this process may have reserved all GPU memory.
         "CUDA_VISIBLE_DEVICES": "-1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
@@ -134,7 +135,7 @@ def _environment() -> dict[str, str]:
 def _ask(
     process: "subprocess.Popen[str]", line: str, timeout: float
 ) -> str | None:
-    """Send a line; return the answer, "" at the end, `None` for no answer."""
+    """Send a line; return the answer, "" if it ended, `None` on timeout."""
     answers: list[str] = []
     thread = threading.Thread(
         target=_exchange, args=(process, line, answers), daemon=True
@@ -164,7 +165,7 @@ def _read(log: IO[bytes]) -> str:
 
 
 def _end(process: "subprocess.Popen[str]", log: IO[bytes]) -> None:
-    """Kill the process and close what is open."""
+    """Kill the child process and close its pipes and log."""
     process.kill()
     process.wait()
     for pipe in (process.stdin, process.stdout, log):
@@ -172,5 +173,5 @@ def _end(process: "subprocess.Popen[str]", log: IO[bytes]) -> None:
             try:
                 pipe.close()
             except OSError:
-                # What was not sent to a dead process cannot be.
+                # Unsent data for a dead process cannot be flushed.
                 continue

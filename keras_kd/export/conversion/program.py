@@ -1,14 +1,16 @@
-"""What runs in the process that converts.
+"""The program of the child process that converts.
 
-It needs nothing but TensorFlow and LiteRT: the student comes as a SavedModel.
+The student comes as a SavedModel, so this program needs only TensorFlow and
+LiteRT, and the quantizer for 4-bit weights.
 
-`process` starts it as `python program.py PID`. It does one job after the other
-for the process PID: a line with the path of a job's file comes in, a line with
-the exit code goes out, and it ends when that process does. `parent` writes the
-file: `saved_models` (folder by quantization), `calibration` (`.npy` path by
-input name), `uint8` (whether integer files take bytes) and `outputs` (file
-path by quantization). Each file that is made is run once. A conversion that
-fails writes `error.json` beside the job's file and exits with 1.
+`process` starts it as `python program.py PID`, where PID is the parent process.
+For each job the parent sends a line with the path of the job's file, and this
+program answers with a line that holds the exit code. It ends when the parent
+ends. The job's file, written by `parent`, is JSON with `saved_models` (folder
+by quantization), `calibration` (`.npy` path by input name), `uint8` (whether
+int8 files take bytes) and `outputs` (file path by quantization). The program
+runs each converted file once. If a conversion fails, it writes `error.json`
+beside the job's file and answers 1.
 """
 
 import json
@@ -24,7 +26,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# Operators, and the type of inputs and outputs, by quantization.
+# Operator set, and type of inputs and outputs, by quantization.
 _INTEGER = {
     "int8": (tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.int8),
     "int16x8": (
@@ -32,8 +34,9 @@ _INTEGER = {
         tf.int16,
     ),
 }
-# Share of the weights that stay in 8 bits in a 4-bit file: the file grows by a
-# tenth, and convolutions, which lose most in their first layers, keep classes.
+# Share of the weights that stay in 8 bits in a 4-bit file. The file grows by a
+# tenth, but convolutional students, whose first layers lose most, then keep
+# their predicted classes.
 _IN_8_BITS = 0.15
 
 
@@ -50,11 +53,11 @@ def convert(
     Args:
         saved_model: The folder.
         quantization: `"float32"`, `"float16"`, `"dynamic_range"`, `"int8"`,
-            `"int16x8"`, `"int4_weights"`, or `"mixed_int8"`: what fake
-            quantization in the graph says, and the rest in float32.
-        calibration: Examples by input name; used for `"int8"` and
-            `"int16x8"`. Empty where the graph itself holds the ranges, in
-            fake quantization.
+            `"int16x8"`, `"int4_weights"`, or `"mixed_int8"`: int8 for layers
+            with fake quantization in the graph, the rest in float32.
+        calibration: Examples by input name, used for `"int8"` and
+            `"int16x8"`. Empty if the graph contains the ranges, as fake
+            quantization.
         uint8: Whether an `"int8"` file takes bytes, 0 to 255.
     """
     if quantization == "int4_weights":
@@ -77,11 +80,12 @@ def convert(
 
 
 def _int4_weights(content: bytes) -> bytes:
-    """Round the weights of a float file to 4 bits, one scale a channel.
+    """Round the weights of a float file to 4 bits, with one scale per channel.
 
-    Clipped where the squared error is least (OCTAV: Sakr et al. 2022, arXiv
-    2206.06501). Depthwise kernels get 8 bits, as LiteRT has no 4-bit ones,
-    and so do the smallest layers: rounding them loses much and saves little.
+    Weights are clipped where the squared error is smallest (OCTAV: Sakr et al.
+    2022, arXiv 2206.06501). Depthwise kernels get 8 bits, because LiteRT has
+    no 4-bit ones. So do the smallest layers, where 4 bits would lose much
+    accuracy and save little.
     """
     from ai_edge_quantizer import quantizer
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
@@ -103,8 +107,8 @@ def _smallest_layers(content: bytes, share: float) -> list[str]:
 
     Args:
         content: The file.
-        share: Of the weights in convolutions and dense layers, how much
-            these layers may hold together.
+        share: Share of all weights in convolutions and dense layers that the
+            returned layers may hold together.
     """
     from keras_kd.evaluation.tflite_file import read_file
 
@@ -129,8 +133,8 @@ def _over_all_bytes(
 ) -> dict[str, np.ndarray]:
     """Return float32 examples whose range is that of a byte.
 
-    Then a step is 1 and zero is 0: the file takes the bytes as they are.
-    Two values of one example are the least that makes it so.
+    The file's input then has step 1 and zero point 0, and takes bytes as they
+    are. For that it suffices to change two values of one example.
     """
     ranged = {}
     for name, value in calibration.items():
@@ -141,7 +145,7 @@ def _over_all_bytes(
 
 
 def _one_by_one(calibration: dict[str, np.ndarray]) -> Any:
-    """Return what the converter calls: a function that makes an iterator."""
+    """Return a representative dataset: a function that makes an iterator."""
 
     def examples() -> Iterator[dict[str, np.ndarray]]:
         for i in range(len(next(iter(calibration.values())))):
@@ -151,7 +155,7 @@ def _one_by_one(calibration: dict[str, np.ndarray]) -> Any:
 
 
 def do(job_path: str) -> int:
-    """Do a job; return its exit code."""
+    """Run a job; return its exit code."""
     job = json.loads(Path(job_path).read_text("utf-8"))
     calibration = {
         name: np.load(path, allow_pickle=False)
@@ -163,15 +167,15 @@ def do(job_path: str) -> int:
                 job["saved_models"][quantization],
                 quantization,
                 calibration,
-                # int16 inputs hold bytes as they are.
+                # Of the integer files, only int8 ones take bytes.
                 job["uint8"] and quantization == "int8",
             )
-        # Whatever it is, the parent process words it.
+        # The parent process words every error.
         except Exception as error:
             _report(job_path, quantization, f"{type(error).__name__}: {error}")
             return 1
         Path(path).write_bytes(content)
-        # Should it take this process with it, that is what is left to read.
+        # If the file crashes this process, the parent reads this report.
         crashed = _report(job_path, quantization, None)
         _run_once(content)
         crashed.unlink()
@@ -179,7 +183,7 @@ def do(job_path: str) -> int:
 
 
 def _report(job_path: str, quantization: str, error: str | None) -> Path:
-    """Write what went wrong; `None` for a crash of the runtime."""
+    """Write the report of a failure; `error` is `None` for a runtime crash."""
     target = Path(job_path).with_name("error.json")
     report = {"quantization": quantization, "error": error}
     target.write_text(json.dumps(report), "utf-8")
@@ -187,9 +191,9 @@ def _report(job_path: str, quantization: str, error: str | None) -> Path:
 
 
 def _run_once(content: bytes) -> None:
-    """Run a file on zeros: LiteRT aborts on some that the converter makes.
+    """Run a file on zeros, because some converted files make LiteRT abort.
 
-    Errors that it raises are for the verification to word.
+    Python exceptions are ignored here; the verification reports them.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -205,9 +209,9 @@ def _run_once(content: bytes) -> None:
 
 
 def serve(parent: int) -> int:
-    """Do the jobs that the parent process names; 0 when there are no more."""
+    """Run the parent's jobs until its pipe closes; return the exit code."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    # What TensorFlow prints must not come between the answers.
+    # TensorFlow prints to stdout, which must not mix with the answers.
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
         for line in sys.stdin:
@@ -217,7 +221,7 @@ def serve(parent: int) -> int:
 
 
 def _end_with(parent: int) -> None:
-    """End this process with its parent, also where the pipe stays open."""
+    """End this process with its parent, even if the pipe stays open."""
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)

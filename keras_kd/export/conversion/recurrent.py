@@ -1,4 +1,4 @@
-"""Recurrent students: loops in float files, unrolled in integer ones."""
+"""Unrolls recurrent layers, which integer files cannot hold as loops."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import keras
 from keras_kd.core.keras_internals import flatten_layers
 from keras_kd.export.context import Context
 
-# A step of an LSTM is some 12 operators and 5 kB of an int8 file.
+# An unrolled LSTM step takes about 12 operators and 5 kB of an int8 file.
 _MAX_STEPS = 128
 
 
@@ -26,10 +26,10 @@ def recurrent_layers(student: keras.Model) -> list[keras.Layer]:
 def check_unrollable(context: Context, quantization: str) -> None:
     """Check that the loops of a student can be unrolled.
 
-    Quantizing a loop crashes the converter.
+    The converter crashes when it quantizes a loop.
 
     Raises:
-        ValueError: If a loop has an open number of steps, or too many.
+        ValueError: If the number of steps of a loop is unknown or too large.
     """
     for layer in recurrent_layers(context.student):
         steps = _steps(layer)
@@ -48,7 +48,7 @@ def check_unrollable(context: Context, quantization: str) -> None:
 
 @contextmanager
 def unrolled(student: keras.Model) -> Iterator[None]:
-    """Let every recurrent layer lay its steps out one by one.
+    """Unroll every recurrent layer until the context exits.
 
     Args:
         student: A built model; unchanged afterwards.
@@ -64,8 +64,8 @@ def unrolled(student: keras.Model) -> Iterator[None]:
 
 
 def _steps(layer: Any) -> int | None:
-    """Return the number of steps a layer was built on, where it is fixed."""
+    """Return the number of steps of a layer, `None` if it is not fixed."""
     shape = (layer.get_build_config() or {}).get("input_shape")
     while shape and isinstance(shape[0], list | tuple):
-        shape = shape[0]  # initial states follow the sequence
+        shape = shape[0]  # the others belong to initial states
     return shape[1] if shape else None

@@ -1,4 +1,4 @@
-"""What the converter made, opened, with the types that were asked for."""
+"""Opens a converted file and checks that it is of the requested kind."""
 
 from pathlib import Path
 
@@ -24,16 +24,16 @@ _ADVICE = {
 def open_converted(
     context: Context, path: Path, quantization: str
 ) -> OpenedFile:
-    """Open what the converter made, and check that it did what was asked.
+    """Open a converted file and check that it is of the requested kind.
 
     Args:
-        context: What was converted.
+        context: The student, and the layers in front of it in the file.
         path: The file.
-        quantization: What it must be.
+        quantization: Kind that the file must have.
 
     Raises:
-        ExportMismatchError: If it does not load or is something else: the
-            converter is silent about that.
+        ExportMismatchError: If the file does not load or is of another kind.
+            The converter does not report either.
     """
     try:
         file = open_file(path, context.subject)
@@ -60,10 +60,11 @@ def open_converted(
 def check_floats(context: Context, file: OpenedFile) -> None:
     """Check that a mixed file has the student's float layers in float32.
 
-    The converter makes int8 of any layer between known ranges.
+    The converter quantizes any layer between known ranges to int8.
 
     Raises:
-        ExportMismatchError: If it has fewer float weights than they.
+        ExportMismatchError: If the file has fewer float32 weights than the
+            student's float layers.
     """
     expected = num_float_weights(context.student)
     found = file.weight_dtypes.get("float32", 0)
@@ -77,7 +78,7 @@ def check_floats(context: Context, file: OpenedFile) -> None:
 
 
 def _check_four_bits(context: Context, file: OpenedFile) -> None:
-    """Check that most weights have 4 bits."""
+    """Check that at least half of the weights have 4 bits."""
     counts = file.weight_dtypes
     total, found = sum(counts.values()), counts.get("int4", 0)
     if found < total / 2:
@@ -92,7 +93,7 @@ def _check_four_bits(context: Context, file: OpenedFile) -> None:
 
 
 def _check_ends(context: Context, file: OpenedFile, wanted: str) -> None:
-    """Check the type of real inputs and of all outputs."""
+    """Check the type of floating-point inputs and of all outputs."""
     specs = context.signature.specs
     real = {spec.name for spec in specs if "float" in spec.dtype}
     ends = [dtype for name, dtype in file.inputs.items() if name in real]

@@ -1,4 +1,4 @@
-"""A student traced into a SavedModel folder, which nobody has looked at."""
+"""Traces a student into a SavedModel folder, without verifying it."""
 
 import functools
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ def write_saved_model(
     signature: Signature,
     batch_size: int | None,
 ) -> None:
-    """Write a SavedModel with the names of `signature`, unchecked.
+    """Write a SavedModel with the names of `signature`, without verifying it.
 
     Args:
-        context: What the file computes.
+        context: The model to write.
         path: The folder.
-        signature: Its inputs.
-        batch_size: `None` leaves it open.
+        signature: Inputs of the SavedModel.
+        batch_size: Fixed batch size, or `None` for any.
 
     Raises:
         ValueError: If TensorFlow cannot trace the student.
@@ -44,12 +44,13 @@ def write_saved_model(
 
 
 def _unwrap(archive: keras.export.ExportArchive) -> None:
-    """Let the archive hold TensorFlow's variables, as its graph does.
+    """Make the archive hold TensorFlow's variables instead of Keras's.
 
-    It holds Keras's around them, and TensorFlow stores both: the folder is
-    twice the weights.
+    The archive holds Keras's variables, and its graph the TensorFlow variables
+    inside them. TensorFlow would store both, and the folder would hold all
+    weights twice.
     """
-    # No public way: `variables` has no setter.
+    # There is no public way: `variables` has no setter.
     for name in ("variables", "trainable_variables", "non_trainable_variables"):
         held = [variable.value for variable in getattr(archive, name)]
         setattr(held_variables(archive), name, held)
@@ -61,17 +62,17 @@ def write_frozen(
     signature: Signature,
     batch_size: int | None,
 ) -> None:
-    """Write a SavedModel whose weights are constants, for a converter.
+    """Write a SavedModel whose weights are constants, for the converter.
 
-    To write and to convert it takes a quarter of the time of one with
-    variables, which TensorFlow traces again for saving and restores one by
-    one.
+    Writing and converting it takes a quarter of the time that a SavedModel
+    with variables takes, which TensorFlow traces again for saving and whose
+    variables it restores one by one.
 
     Args:
-        context: What the file computes.
+        context: The model to write.
         path: The folder.
-        signature: Its inputs.
-        batch_size: `None` leaves it open.
+        signature: Inputs of the SavedModel.
+        batch_size: Fixed batch size, or `None` for any.
 
     Raises:
         ValueError: If TensorFlow cannot trace the student.
@@ -94,7 +95,7 @@ def write_frozen(
             tf.Module(),
             str(path),
             signatures=serve.get_concrete_function(),
-            # The gradient of swish holds a tensor of the first trace.
+            # The gradient of swish refers to a tensor of the first trace.
             options=tf.saved_model.SaveOptions(
                 experimental_custom_gradients=False
             ),
@@ -102,14 +103,14 @@ def write_frozen(
 
 
 def _inference(student: keras.Model) -> functools.partial:
-    # Without `training`, as in `student.export`, the random layers that
-    # augment images stay switched on in the file.
+    # Without `training=False`, as in `student.export`, random layers that
+    # augment images would stay active in the file.
     return functools.partial(student.__call__, training=False)
 
 
 @contextmanager
 def _tracing(context: Context) -> Iterator[None]:
-    """Word what TensorFlow says of a student that it cannot trace."""
+    """Word TensorFlow's error for a student that it cannot trace."""
     try:
         yield
     except OSError:

@@ -1,6 +1,6 @@
-"""Keras layers that simulate int8: they round, or compute rounded.
+"""Keras layers that simulate int8 arithmetic.
 
-`fake_quantize` puts activations on their grids; `kernels`, `affine` and
-`weightless` hold what computes on them, each in training as Keras does, in
-inference as the file does.
+The layers of `fake_quantize` round activations to their grids. Those of
+`kernels`, `affine` and `weightless` compute on the rounded values: in training
+like the Keras layer, in inference like the file.
 """

@@ -1,4 +1,4 @@
-"""Layers that multiply and add a constant, as the device computes them."""
+"""Layers that multiply by and add constants, as the device computes them."""
 
 from typing import Any
 
@@ -18,9 +18,10 @@ from keras_kd.quantization.layers.weighted import weighted_sum
 class Affine(keras.Layer):
     """Mixin for a layer that is `x * factor + offset` in inference.
 
-    In the file it is a depthwise convolution of one pixel: int8 has no
-    multiplication by constants of 32 bits. Its weights, one a channel, are
-    127 steps each and thus exact; `offset` is a bias, see `rounded_bias`.
+    The file has a depthwise convolution with a 1x1 kernel in its place,
+    because int8 operators cannot multiply by 32-bit constants. The kernel has
+    one weight per channel, which is the largest of its channel, 127 steps, and
+    so is stored exactly. `offset` is a bias, see `rounded_bias`.
     """
 
     _fixed: tuple[np.ndarray, np.ndarray] | None = None
@@ -33,7 +34,7 @@ class Affine(keras.Layer):
         Args:
             inputs: Real values, channels last.
             training: Whether a normalization uses the batch.
-            mask: Of the batch.
+            mask: Mask of the batch.
         """
         if self._fixed is not None:
             return _depthwise(inputs, *self._fixed)
@@ -48,16 +49,16 @@ class Affine(keras.Layer):
         return weighted_sum(ops.multiply, inputs, counts, high, offset, grids)
 
     def trained(self, inputs: Any, mask: Any) -> Any:
-        """Compute in training."""
+        """Compute the layer in training."""
         factor, offset = self.constants()
         return inputs * factor + offset
 
     def constants(self) -> tuple[Any, Any]:
-        """Return factor and offset, scalars or one a channel."""
+        """Return factor and offset, as scalars or one value per channel."""
         raise NotImplementedError
 
     def fix(self) -> None:
-        """Compute with constants until `release`, as a file stores them."""
+        """Compute with the constants of the file until `release`."""
         self._fixed = tuple(map(ops.convert_to_numpy, self.constants()))
 
     def release(self) -> None:
@@ -66,7 +67,7 @@ class Affine(keras.Layer):
 
 
 def _depthwise(inputs: Any, factor: Any, offset: Any) -> Any:
-    """Multiply and add in a depthwise convolution of one pixel."""
+    """Multiply and add in a depthwise convolution with a 1x1 kernel."""
     channels = inputs.shape[-1]
     flat = np.broadcast_to(factor, (1, 1, 1, channels)).astype("float32")
     high = np.maximum(np.abs(flat).reshape(-1), LEAST_RANGE)
@@ -82,10 +83,10 @@ def _depthwise(inputs: Any, factor: Any, offset: Any) -> Any:
 
 @keras.saving.register_keras_serializable("keras_kd")
 class QuantizedBatchNormalization(Affine, layers.BatchNormalization):
-    """A `BatchNormalization` that no convolution can take in."""
+    """A `BatchNormalization` that cannot be folded into a convolution."""
 
     def trained(self, inputs: Any, mask: Any) -> Any:
-        """Normalize by the batch's statistics, and follow them."""
+        """Normalize by the batch's statistics and update the moving ones."""
         norm = layers.BatchNormalization
         return norm.call(self, inputs, training=True, mask=mask)
 

@@ -1,4 +1,4 @@
-"""Layers that put activations on the grid of int8."""
+"""Layers that round activations to an int8 grid."""
 
 import math
 from typing import Any
@@ -15,19 +15,19 @@ from keras_kd.quantization.litert_arithmetic.stored import grid_step
 from keras_kd.quantization.litert_arithmetic.stored import zero_point
 
 
-# An Identity, so that whatever reads a model's layers looks through it.
+# Derived from Identity, which code that inspects models looks through.
 class FakeQuantize(keras.layers.Identity):
     """Base of the layers that round activations to 256 values.
 
-    Subclasses say where the values are: `observe` follows the data in
-    training, `limits` tells the ends of the grid. In inference a layer rounds
-    as soon as it has seen data; in training after `delay` steps.
+    Subclasses define the grid: `observe` follows the data in training, and
+    `limits` returns the ends of the grid. In inference a layer rounds as soon
+    as it has seen data; in training, after `delay` steps.
 
     Args:
-        delay: Training steps that pass before it rounds in training.
-        count: Tensors that it rounds, each in a call of its own.
-        data: Whether it rounds the inputs of a student.
-        **kwargs: Of `keras.Layer`.
+        delay: Number of training steps before the layer rounds in training.
+        count: Number of tensors that the layer rounds, each in its own call.
+        data: Whether the layer rounds the inputs of a student.
+        **kwargs: Arguments of `keras.Layer`.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class FakeQuantize(keras.layers.Identity):
             inputs: Real values.
             training: Whether to follow the data.
             averaged: Whether `inputs` are averages of values that this layer
-                has rounded: they show nothing new, and halves are rounded as
-                average pooling does.
-            number: Which of its tensors it is, from 0.
+                has rounded. The layer then does not observe them, and rounds
+                halves as average pooling does.
+            number: Which of the layer's tensors this is, from 0.
         """
         if self._fixed is not None:
             return fake_quantize(inputs, *self._fixed)
@@ -88,36 +88,36 @@ class FakeQuantize(keras.layers.Identity):
         averaged: bool = False,
         number: int = 0,
     ) -> Any:
-        """Return what comes out: the same shape and type."""
+        """Return a tensor with the shape and type of the inputs."""
         return keras.KerasTensor(inputs.shape, inputs.dtype)
 
     def observe(self, inputs: Any, number: int) -> None:
-        """Follow the values of a training step, which is counted already."""
+        """Follow the values of a training step, included in `steps`."""
 
     def round(self, inputs: Any) -> Any:
         """Round values in training."""
         return fake_quantize(inputs, *self.limits())
 
     def limits(self) -> tuple[Any, Any]:
-        """Return the lowest and the highest value, 255 steps above it."""
+        """Return the lowest and the highest value, 255 steps apart."""
         raise NotImplementedError
 
     def grid_step(self, dtype: str = "float32") -> Any:
-        """Return the step of the grid, 0 before data was seen."""
+        """Return the step of the grid, 0 before the layer has seen data."""
         step = grid_step(*self.limits(), dtype)
         return ops.where(self.steps > 0, step, ops.zeros_like(step))
 
     def divisor(self, dtype: str = "float32") -> Any:
-        """Return the step of the grid, 1 where there is none."""
+        """Return the step of the grid, or 1 if it is 0, as a divisor."""
         step = self.grid_step(dtype)
         return ops.where(step > 0, step, ops.ones_like(step))
 
     def zero_point(self) -> Any:
-        """Return the whole number that stands for 0, of -128 to 127."""
+        """Return the integer from -128 to 127 that stands for 0."""
         return zero_point(self.limits()[0], self.divisor())
 
     def fix(self) -> None:
-        """Compute with plain numbers until `release`, as a file stores them."""
+        """Compute with plain numbers until `release`."""
         low, high = self.limits()
         self._fixed = float(low), float(high)
 
@@ -137,15 +137,16 @@ class MovingRange(FakeQuantize):
     """Rounds to a range that follows the smallest and largest value.
 
     Formula:
-        `low = m * low + (1 - m) * min(batch, 0)`, `high` alike; the first
-        batch sets them. Of several tensors the range holds all of theirs.
+        `low = m * low + (1 - m) * min(batch, 0)`, and `high` likewise with
+        the maximum; the first batch sets both. If the layer rounds several
+        tensors, the range covers the ranges of all of them.
 
     Reference:
         Jacob et al. 2018, arXiv:1712.05877, section 3.1.
 
     Args:
         momentum: `m`. Defaults to 0.99.
-        **kwargs: Of `FakeQuantize`.
+        **kwargs: Arguments of `FakeQuantize`.
     """
 
     def __init__(self, momentum: float = 0.99, **kwargs: Any) -> None:
@@ -161,10 +162,10 @@ class MovingRange(FakeQuantize):
         self.high = self.add_weight(name="high", initializer="zeros", **make)
 
     def observe(self, inputs: Any, number: int) -> None:
-        """Move the range towards the batch's."""
+        """Move the range towards that of the batch."""
         kept = ops.where(self.steps > 1, self.momentum, 0.0)
         if self.count > 1:
-            # The others' stay.
+            # The ranges of the other tensors stay.
             kept = ops.where(ops.arange(self.count) == number, kept, 1.0)
         inputs = ops.stop_gradient(inputs)
         for variable, found in (
@@ -176,15 +177,16 @@ class MovingRange(FakeQuantize):
     def limits(self) -> tuple[Any, Any]:
         """Return the range, moved by up to half a step to have 0 on its grid.
 
-        Who takes a grid moves it so. Where 0 lies in the middle of two values,
-        as in the range -1 to 1 of many images, one moves it up and another
-        one down, and all values are a step apart.
+        Every program that takes a range moves it like this. If 0 lies halfway
+        between two values, as in the range -1 to 1 of many images, one program
+        moves it up and another one down, and all values differ by a step. So
+        it is moved here already.
         """
         low, high = (
             ops.cast(end, "float64")
             for end in (ops.min(self.low), ops.max(self.high))
         )
-        # Nothing but zeros came: any range holds them.
+        # The data was all zeros: any range covers them.
         high = ops.where(high > low, high, ops.ones_like(high))
         step = (high - low) / LEVELS
         below = ops.floor(0.5 - low / step)
@@ -200,18 +202,18 @@ class MovingRange(FakeQuantize):
 
 @keras.saving.register_keras_serializable("keras_kd")
 class LearnedStep(FakeQuantize):
-    """Rounds to multiples of a step that training finds.
+    """Rounds to multiples of a step that is trained.
 
-    The first batch sets the step to `2 * mean(|v|) / sqrt(highest)`, of
-    several tensors to the largest.
+    The first batch sets the step to `2 * mean(|v|) / sqrt(highest)`, for
+    several tensors to the largest of these values.
 
     Reference:
         Esser et al. 2020, arXiv:1902.08153 (LSQ), at 8 bits.
 
     Args:
-        signed: Whether values below 0 are kept: -128 to 127 steps, and
+        signed: Whether the grid has values below 0: -128 to 127 steps if so,
             otherwise 0 to 255.
-        **kwargs: Of `FakeQuantize`.
+        **kwargs: Arguments of `FakeQuantize`.
     """
 
     def __init__(self, signed: bool = True, **kwargs: Any) -> None:
@@ -220,7 +222,7 @@ class LearnedStep(FakeQuantize):
         self._limits = (-128, 127) if signed else (0, 255)
 
     def build(self, input_shape: Any) -> None:
-        """Make the step, 1 until data comes."""
+        """Make the step, 1 until the first batch."""
         super().build(input_shape)
         self.step = self.add_weight(
             name="step", shape=(), initializer="ones", aggregation="mean"
@@ -236,7 +238,7 @@ class LearnedStep(FakeQuantize):
         self.step.assign(ops.where(self.steps > 1, self.step + 0.0, first))
 
     def round(self, inputs: Any) -> Any:
-        """Round to the step, which learns from it."""
+        """Round to multiples of the step, with a gradient for the step."""
         return learned_step(inputs, self._positive(), *self._limits)
 
     def limits(self) -> tuple[Any, Any]:
@@ -245,7 +247,7 @@ class LearnedStep(FakeQuantize):
         return low * self._positive(), high * self._positive()
 
     def _positive(self) -> Any:
-        # The optimizer may step past 0.
+        # The optimizer may make the step negative.
         return ops.maximum(self.step, 1e-8)
 
     def get_config(self) -> dict[str, Any]:
@@ -255,12 +257,12 @@ class LearnedStep(FakeQuantize):
 
 @keras.saving.register_keras_serializable("keras_kd")
 class FixedRange(FakeQuantize):
-    """Rounds to a range that the device prescribes.
+    """Rounds to a range prescribed by the device.
 
     Args:
         low: Lowest value.
         high: Highest value.
-        **kwargs: Of `FakeQuantize`.
+        **kwargs: Arguments of `FakeQuantize`.
     """
 
     def __init__(self, low: float, high: float, **kwargs: Any) -> None:
@@ -278,7 +280,7 @@ class FixedRange(FakeQuantize):
 
 
 def step_counter(layer: keras.Layer) -> keras.Variable:
-    """Add the counter of a layer's training steps."""
+    """Add a counter of training steps to a layer."""
     return layer.add_weight(
         name="steps",
         shape=(),

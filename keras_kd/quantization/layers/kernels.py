@@ -15,9 +15,9 @@ from keras_kd.quantization.layers.weighted import QuantizedKernel
 
 @keras.saving.register_keras_serializable("keras_kd")
 class QuantizedDense(QuantizedKernel, layers.Dense):
-    """`Dense` with 8-bit weights, one step for all of them.
+    """`Dense` with 8-bit weights and one step for the whole kernel.
 
-    The converter refuses a step a channel on the kernels of `MatMul`.
+    The converter rejects per-channel steps for the kernels of `MatMul`.
     """
 
     can_be_per_channel = False
@@ -27,7 +27,7 @@ class QuantizedDense(QuantizedKernel, layers.Dense):
         return ops.matmul(inputs, kernel)
 
     def in_file(self, inputs: Any, kernel: Any, high: Any, bias: Any) -> Any:
-        """Multiply a matrix: with more axes the converter stays in float."""
+        """Multiply matrices: with more axes the converter stays in float."""
         if len(inputs.shape) == 2:
             return super().in_file(inputs, kernel, high, bias)
         flat = ops.reshape(inputs, (-1, inputs.shape[-1]))
@@ -60,7 +60,7 @@ class QuantizedConv1D(QuantizedKernel, layers.Conv1D):
         )
 
     def in_file(self, inputs: Any, kernel: Any, high: Any, bias: Any) -> Any:
-        """Convolve images one pixel high: files have no other convolution."""
+        """Convolve images one pixel high: LiteRT has no 1D convolution."""
         inputs, padding = self._padded(inputs)
         outputs = ops.conv(
             ops.expand_dims(inputs, 1),
@@ -79,15 +79,16 @@ class QuantizedConv1D(QuantizedKernel, layers.Conv1D):
 
 @keras.saving.register_keras_serializable("keras_kd")
 class QuantizedConv2DTranspose(QuantizedKernel, layers.Conv2DTranspose):
-    """`Conv2DTranspose` with 8-bit weights, one step for all of them.
+    """`Conv2DTranspose` with 8-bit weights and one step for all of them.
 
-    The converter refuses a step a channel, which are not on the last axis.
+    The converter rejects per-channel steps here, because the output channels
+    are not the last axis of the kernel.
     """
 
     can_be_per_channel = False
 
     def linear(self, inputs: Any, kernel: Any) -> Any:
-        """Convolve backwards."""
+        """Apply the transposed convolution."""
         return ops.conv_transpose(
             inputs,
             kernel,
@@ -141,7 +142,7 @@ KERNELS = {
 
 @keras.saving.register_keras_serializable("keras_kd")
 class QuantizedEmbedding(layers.Embedding):
-    """`Embedding` with 8-bit rows, one step for all of them."""
+    """`Embedding` with 8-bit rows and one step for the whole table."""
 
     _fixed: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -157,7 +158,7 @@ class QuantizedEmbedding(layers.Embedding):
         return ops.take(table, inputs, axis=0)
 
     def fix(self) -> None:
-        """Compute with constants until `release`, as a file stores them."""
+        """Compute with the constants of the file until `release`."""
         table = ops.convert_to_tensor(self.embeddings)
         high = kernel_range(table, False)
         self._fixed = tuple(map(ops.convert_to_numpy, (table, high)))

@@ -1,4 +1,4 @@
-"""What rounds the inputs of a layer, and what its results."""
+"""Finds the layers that round the inputs and the results of a layer."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from keras_kd.core.keras_internals import consumers
 from keras_kd.core.keras_internals import maker
 from keras_kd.quantization.layers.fake_quantize import FakeQuantize
 
-# What may stand between a layer and the rounding of its results.
+# Layers allowed between a layer and the rounding of its results.
 _FUSED_LAYERS = (
     keras.layers.Activation,
     keras.layers.Identity,
@@ -20,10 +20,14 @@ _FUSED_LAYERS = (
 def known_grids(
     layer: keras.Layer,
 ) -> tuple[list[FakeQuantize], FakeQuantize] | None:
-    """Return what rounds a layer's inputs and results, if all is known.
+    """Return the layers that round a layer's inputs and its results.
 
     Args:
         layer: Layer of a Functional model.
+
+    Returns:
+        One layer for each input, and one for the results; None if any of
+        them is unknown.
     """
     before, after = input_quantizers(layer), output_quantizer(layer)
     known = [grid for grid in before if grid is not None]
@@ -33,11 +37,11 @@ def known_grids(
 
 
 def input_quantizers(layer: keras.Layer) -> list[FakeQuantize | None]:
-    """Return what rounded each input of a layer, `None` where unknown.
+    """Return the layer that rounded each input, `None` where unknown.
 
     Args:
-        layer: Layer of a Functional model; of several calls nothing is
-            known.
+        layer: Layer of a Functional model. If it is called several times,
+            the answer is `[None]`.
     """
     if len(calls_of(layer)) != 1:
         return [None]
@@ -45,7 +49,7 @@ def input_quantizers(layer: keras.Layer) -> list[FakeQuantize | None]:
 
 
 def _quantizer(tensor: Any) -> FakeQuantize | None:
-    """Return what rounded a tensor, if it is in the same model."""
+    """Return the layer that rounded a tensor, if it is in the same model."""
     operation = maker(tensor)
     if isinstance(operation, FakeQuantize):
         return operation
@@ -61,7 +65,7 @@ def _quantizer(tensor: Any) -> FakeQuantize | None:
 
 
 def output_quantizer(layer: keras.Layer) -> FakeQuantize | None:
-    """Return what rounds a layer's results, after a ReLU or without.
+    """Return the layer that rounds a layer's results, maybe after a ReLU.
 
     Args:
         layer: Layer of a Functional model.

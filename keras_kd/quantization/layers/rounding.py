@@ -1,24 +1,24 @@
-"""Values and weights rounded to 8 bits, with a gradient."""
+"""Functions that round values and weights to 8 bits, with a gradient."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
-# Least range of weights: files hold no step of 0.
+# Smallest range of weights: a step of 0 cannot be stored.
 LEAST_RANGE = 1e-12
-# Share of a kernel's largest weight that a channel's range is at least. A
-# channel of near-zero weights would get a step so small that its bias, which
-# the device stores as a multiple of it, leaves 32 bits.
+# Smallest range of a channel, as a share of the kernel's largest weight. A
+# channel of near-zero weights would get such a small step that its bias, which
+# the device stores as a multiple of that step, no longer fits into 32 bits.
 _LEAST_SHARE = 1e-4
 
 
 def fake_quantize(inputs: Any, low: Any, high: Any) -> Any:
     """Round to 256 values between `low` and `high`, one of which is 0.
 
-    The device's int8: `scale = (high - low) / 255`, the zero point is the
-    nearest whole number, values outside are clipped. The gradient passes
-    inside the range and is 0 outside.
+    As in the device's int8, `scale = (high - low) / 255`, the zero point is
+    the nearest integer, and values outside the range are clipped. The
+    gradient passes inside the range and is 0 outside.
 
     Args:
         inputs: Real values, float32.
@@ -32,14 +32,14 @@ def fake_quantize(inputs: Any, low: Any, high: Any) -> Any:
 
 
 def rounded_as_data(inputs: Any, step: Any) -> Any:
-    """Round as who feeds a file does: halves to even, in 64 bits.
+    """Round as the caller of a file does: halves to even, in 64 bits.
 
-    Images scaled from 0..255 to -1..1 are nothing but halves of a step, which
-    any other way of rounding would put a step away.
+    The pixels of images scaled from 0..255 to -1..1 all lie halfway between
+    two steps, so that any other way of rounding would be a step off.
 
     Args:
         inputs: Real values.
-        step: Of the grid.
+        step: Step of the grid.
 
     Returns:
         Values of the same shape; the gradient passes unchanged.
@@ -53,9 +53,8 @@ def quantize_kernel(kernel: Any, high: Any) -> Any:
     """Round weights to `-127 ... 127` times a step, as files store them.
 
     Args:
-        kernel: Weights, the channels of the output last.
-        high: Largest absolute weight, 127 steps: of each channel, or a
-            scalar.
+        kernel: Weights, with the output channels on the last axis.
+        high: Largest absolute weight (127 steps), per channel or a scalar.
 
     Returns:
         Weights of the same shape; the gradient passes unchanged.
@@ -70,7 +69,7 @@ def quantize_kernel(kernel: Any, high: Any) -> Any:
 
 
 def kernel_range(kernel: Any, per_channel: bool) -> Any:
-    """Return the largest absolute weight, of each last channel or of all."""
+    """Return the largest absolute weight, per channel (last axis) or of all."""
     size = ops.stop_gradient(ops.abs(kernel))
     largest = ops.maximum(ops.max(size), LEAST_RANGE)
     if not per_channel:
@@ -84,9 +83,9 @@ def learned_step(inputs: Any, step: Any, lowest: int, highest: int) -> Any:
 
     Formula:
         `s * round(clip(v / s, lowest, highest))`, with `d round(x) / dx = 1`:
-        the gradient of `s` is `round(v / s) - v / s` inside, and `lowest` or
-        `highest` outside; both times `1 / sqrt(n * highest)`, where `n`
-        counts the values of one example.
+        the gradient of `s` is `round(v / s) - v / s` inside the limits, and
+        `lowest` or `highest` outside; both times `1 / sqrt(n * highest)`,
+        where `n` is the number of values in one example.
 
     Reference:
         Esser et al. 2020, arXiv:1902.08153, equations 1 to 5 and section 2.2.
@@ -94,8 +93,8 @@ def learned_step(inputs: Any, step: Any, lowest: int, highest: int) -> Any:
     Args:
         inputs: Real values `(batch, ...)`, float32.
         step: Scalar above 0.
-        lowest: Smallest whole number, 0 or below.
-        highest: Largest whole number.
+        lowest: Smallest integer, 0 or below.
+        highest: Largest integer.
 
     Returns:
         Values of the same shape.
@@ -104,6 +103,6 @@ def learned_step(inputs: Any, step: Any, lowest: int, highest: int) -> Any:
     share = 1 / ops.sqrt(count * highest)
     step = share * step + ops.stop_gradient((1 - share) * step)
     scaled = ops.clip(inputs / step, lowest, highest)
-    # Halves up, as `fake_quantize` does.
+    # Rounds halves up, as `fake_quantize` does.
     whole = scaled + ops.stop_gradient(ops.floor(scaled + 0.5) - scaled)
     return whole * step

@@ -1,4 +1,4 @@
-"""Convolutions and dense layers that compute with 8-bit weights."""
+"""The mixin of convolutions and dense layers with 8-bit weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,32 +22,33 @@ from keras_kd.quantization.litert_arithmetic.stored import kernel_step
 class QuantizedKernel(keras.Layer):
     """Mixin for a Keras layer with a `kernel` and a `bias`.
 
-    In inference: `activation(linear(x, q(w * g)) + b')`, `q` rounding to 8
-    bits, with the batch normalization that follows folded in: `g = gamma /
-    sqrt(variance + epsilon)`, `b' = beta + (b - mean) * g`. That is what the
-    file computes. In training the normalization uses the batch's statistics,
-    so that it goes on learning them.
+    In inference the layer computes `activation(linear(x, q(w * g)) + b')`, as
+    the file does. `q` rounds to 8 bits, and the batch normalization that
+    follows is folded in: `g = gamma / sqrt(variance + epsilon)`, `b' = beta +
+    (b - mean) * g`. In training the normalization uses the statistics of the
+    batch and keeps updating its moving statistics.
 
-    Rounding each channel by its own largest weight commutes with a factor a
-    channel, `q(w * g) = q(w) * g`: the layer trains on `norm(linear(x,
-    q(w)))`, exactly the folded layer under the batch's statistics, in one
-    convolution. A step for the whole kernel does not commute. There the
-    layer trains on `norm(linear(x, w)) + linear(x, q(w * g) - w * g)`, the
-    rounding error of the folded kernel added to the unrounded layer, at the
-    price of a second convolution.
+    If each channel is rounded relative to its own largest weight, rounding
+    commutes with a factor per channel: `q(w * g) = q(w) * g`. The layer then
+    trains on `norm(linear(x, q(w)))`, which is exactly the folded layer under
+    the batch's statistics and takes one convolution. One step for the whole
+    kernel does not commute. In that case the layer trains on `norm(linear(x,
+    w)) + linear(x, q(w * g) - w * g)`: it adds the rounding error of the
+    folded kernel to the unrounded layer, at the price of a second
+    convolution.
 
     Reference:
-        Krishnamoorthi 2018, arXiv:1806.08342, section 3.2.2, with the same
-        aim: statistics of the batch, on a grid that does not jump with them.
-        There the kernel is scaled by `sigma_batch / sigma` before rounding
-        and the result back after it, which per channel cancels out.
+        Krishnamoorthi 2018, arXiv:1806.08342, section 3.2.2. The aim is the
+        same: statistics of the batch, on a grid that does not jump with
+        them. The paper scales the kernel by `sigma_batch / sigma` before
+        rounding and scales the result back, which cancels out per channel.
 
     Args:
         norm: `BatchNormalization` to fold in, or its config, or None.
         per_channel: Whether each output channel has a step of its own.
-        delay: Training steps that pass before weights are rounded in
+        delay: Number of training steps before weights are rounded in
             training.
-        **kwargs: Of the Keras layer.
+        **kwargs: Arguments of the Keras layer.
     """
 
     can_be_per_channel = True
@@ -71,7 +72,7 @@ class QuantizedKernel(keras.Layer):
     def build(self, input_shape: Any) -> None:
         """Make the weights of the layer and of its normalization."""
         super().build(input_shape)
-        # One read from a file comes built.
+        # A normalization that was loaded from a file is built already.
         if self.norm is not None and not self.norm.built:
             self.norm.build(self.compute_output_shape(input_shape))
         if self.delay:
@@ -81,7 +82,7 @@ class QuantizedKernel(keras.Layer):
         """Compute with rounded weights.
 
         Args:
-            inputs: As the Keras layer takes them.
+            inputs: Inputs of the Keras layer.
             training: Whether the normalization uses the batch.
         """
         if self._fixed is not None:
@@ -105,10 +106,10 @@ class QuantizedKernel(keras.Layer):
         """Compute with constants, in a form that the converter understands.
 
         Args:
-            inputs: As the Keras layer takes them.
+            inputs: Inputs of the Keras layer.
             kernel: Weights, not rounded yet.
-            high: Their range.
-            bias: One number a channel.
+            high: Range of the weights, see `kernel_range`.
+            bias: One number per channel.
         """
         outputs = self.linear(inputs, self.quantized(kernel, high)) + bias
         return self.activated(outputs)
@@ -130,16 +131,17 @@ class QuantizedKernel(keras.Layer):
 
         Args:
             kernel: Weights in the Keras layer's order.
-            high: Their range, see `kernel_range`.
+            high: Range of the weights, see `kernel_range`.
         """
-        # One step for all needs no order, and the file no transposition.
+        # One step for the whole kernel needs no particular axis order, and the
+        # file then has no transposition.
         if not self.per_channel:
             return quantize_kernel(kernel, high)
         flat = self.channels_last(kernel)
         return self.restored(quantize_kernel(flat, high))
 
     def folded(self) -> tuple[Any, Any]:
-        """Return kernel and bias with the normalization in them."""
+        """Return the kernel and the bias with the normalization folded in."""
         bias = 0.0 if self.bias is None else self.bias
         if self.norm is None:
             return self.kernel, bias
@@ -147,7 +149,7 @@ class QuantizedKernel(keras.Layer):
         return self._scaled(factor), bias * factor + offset
 
     def fix(self) -> None:
-        """Compute with constants until `release`, as a file stores them."""
+        """Compute with the constants of the file until `release`."""
         kernel, bias = self.folded()
         high = self._range(kernel)
         channels = self.channels_last(kernel).shape[-1:]
@@ -171,7 +173,7 @@ class QuantizedKernel(keras.Layer):
         }
 
     def _inferred(self, inputs: Any) -> Any:
-        """Compute as the file does."""
+        """Compute like the file."""
         kernel, bias = self.folded()
         high = self._range(kernel)
         kernel = self.quantized(kernel, high)
@@ -182,7 +184,7 @@ class QuantizedKernel(keras.Layer):
         return weighted_sum(self.linear, inputs, counts, high, bias, grids)
 
     def _normalized(self, inputs: Any) -> Any:
-        """Compute with the batch's statistics, see the class."""
+        """Compute with the batch's statistics, see the class docstring."""
         bias = 0.0 if self.bias is None else self.bias
         if self.per_channel:
             kernel = self._delayed(ops.convert_to_tensor(self.kernel))
@@ -203,11 +205,11 @@ class QuantizedKernel(keras.Layer):
         return kernel_range(self.channels_last(kernel), self.per_channel)
 
     def _divided(self, kernel: Any, factor: Any) -> Any:
-        """Return a kernel divided by one factor an output channel."""
+        """Return a kernel divided by one factor per output channel."""
         return self.restored(self.channels_last(kernel) / factor)
 
     def _scaled(self, factor: Any) -> Any:
-        """Return the kernel times one factor an output channel."""
+        """Return the kernel times one factor per output channel."""
         return self.restored(self.channels_last(self.kernel) * factor)
 
 
@@ -219,19 +221,19 @@ def weighted_sum(
     bias: Any,
     grids: tuple[list[FakeQuantize], FakeQuantize],
 ) -> Any:
-    """Return real results of a layer with 8-bit weights.
+    """Return the results of a layer with 8-bit weights, as real values.
 
     Args:
-        linear: Applies a kernel to inputs.
+        linear: Function that applies a kernel to inputs.
         inputs: Values on a grid.
-        kernel: Whole numbers.
-        high: Range of the kernel, 127 steps, of each channel or a scalar.
+        kernel: Integers.
+        high: Range of the kernel (127 steps), per channel or a scalar.
         bias: Real values, which the file stores in 32 bits.
-        grids: What rounds the inputs, and the results.
+        grids: The layers that round the inputs and the results.
     """
     (before,), after = grids
     seen = before.steps > 0
-    # Sums of whole numbers, which 24 bits hold, are exact in any order.
+    # float32 holds integers of 24 bits, so these sums are exact in any order.
     step = before.divisor()
     unit = step * kernel_step(high)
     sums = linear(ops.where(seen, whole(inputs / step), inputs), kernel)
@@ -242,14 +244,14 @@ def weighted_sum(
 
 
 def rounded_bias(layer: keras.Layer, high: Any, bias: Any) -> Any:
-    """Round biases as files store them, to 32 bits.
+    """Round biases to 32 bits, as files store them.
 
-    Half a step of theirs is little, but enough to change one result in
-    thousands by a step of the outputs, and with it many in the layers after.
+    The rounding error is tiny, but it changes one result in thousands by a
+    step of the outputs, and with it many results in the layers that follow.
 
     Args:
-        layer: Where the bias is added.
-        high: Range of the weights, 127 steps.
+        layer: Layer that adds the bias.
+        high: Range of the weights (127 steps).
         bias: Real values.
     """
     before = input_quantizers(layer)[0]
@@ -261,7 +263,7 @@ def rounded_bias(layer: keras.Layer, high: Any, bias: Any) -> Any:
 
 
 def scale_and_offset(norm: Any) -> tuple[Any, Any]:
-    """Return what a `BatchNormalization` multiplies by and adds.
+    """Return the factor and the offset that a `BatchNormalization` applies.
 
     Args:
         norm: The layer, built.

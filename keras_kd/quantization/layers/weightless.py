@@ -1,4 +1,4 @@
-"""Layers without weights that round, in inference, as the file does."""
+"""Layers without weights that round like the file in inference."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ from keras_kd.quantization.litert_arithmetic.integers import LEVELS
 
 
 class PlainInFile(keras.Layer):
-    """Mixin for a layer that the converter has to see as Keras has it."""
+    """Mixin for a layer that the converter has to see as plain Keras."""
 
     is_plain = False
 
     def fix(self) -> None:
-        """Compute as Keras does until `release`."""
+        """Compute like the plain Keras layer until `release`."""
         self.is_plain = True
 
     def release(self) -> None:
@@ -31,14 +31,14 @@ class PlainInFile(keras.Layer):
 
 
 class RoundsAsFile(PlainInFile):
-    """Mixin for a layer that rounds, in inference, as the file's kernel does.
+    """Mixin for a layer that rounds like the file's kernel in inference.
 
-    It computes as Keras does in training, and where a grid that its inputs or
-    its results are on is not known.
+    It computes like the plain Keras layer in training, or if the grid of an
+    input or of the results is unknown.
     """
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Compute, in inference from whole numbers.
+        """Compute the layer; in inference, with integer arithmetic.
 
         Args:
             inputs: Values on grids.
@@ -57,21 +57,23 @@ class RoundsAsFile(PlainInFile):
     def in_steps(
         self, inputs: Any, before: list[FakeQuantize], after: FakeQuantize
     ) -> Any:
-        """Compute from whole numbers.
+        """Compute the results with integer arithmetic.
 
         Args:
             inputs: Values on grids.
-            before: What rounded them, one an input.
-            after: What rounds the results.
+            before: The layers that rounded the inputs, one for each.
+            after: The layer that rounds the results.
         """
         raise NotImplementedError
 
 
 class _Pairwise(RoundsAsFile):
-    """Mixin for a layer of two inputs."""
+    """Mixin for a layer with two inputs."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Compute, in inference as the file does where no axis is added.
+        """Compute the layer.
+
+        Inputs of different rank are computed like the plain Keras layer.
 
         Args:
             inputs: Two tensors on grids.
@@ -86,7 +88,7 @@ class QuantizedMultiply(_Pairwise, layers.Multiply):
     """`Multiply` of two inputs in 8 bits."""
 
     def in_steps(self, inputs: Any, before: Any, after: FakeQuantize) -> Any:
-        """Multiply whole numbers."""
+        """Multiply integers."""
         steps = [grid.divisor() for grid in before]
         return operators.product(inputs, steps, after.divisor())
 
@@ -96,7 +98,7 @@ class QuantizedAdd(_Pairwise, layers.Add):
     """`Add` of two inputs in 8 bits."""
 
     def in_steps(self, inputs: Any, before: Any, after: FakeQuantize) -> Any:
-        """Add multiples of whole numbers."""
+        """Add multiples of integers."""
         steps = [grid.divisor() for grid in before]
         return operators.sum_of_two(inputs, steps, after.divisor())
 
@@ -108,7 +110,7 @@ class QuantizedGlobalAveragePooling2D(
     """`GlobalAveragePooling2D` in 8 bits."""
 
     def in_steps(self, inputs: Any, before: Any, after: FakeQuantize) -> Any:
-        """Sum the stored numbers, and divide."""
+        """Sum the stored integers and divide."""
         grid, results = (
             (quantizer.divisor(), quantizer.zero_point())
             for quantizer in (*before, after)
@@ -120,19 +122,20 @@ class QuantizedGlobalAveragePooling2D(
 class QuantizedHardSwish(RoundsAsFile, layers.Activation):
     """`x * relu6(x + 3) / 6` in 8 bits.
 
-    LiteRT multiplies in 16 bits and rounds three times: of 256 inputs some
-    come out a step away from the nearest value. In inference this layer looks
-    its results up in a table of the same arithmetic; in training it is exact.
+    LiteRT multiplies in 16 bits and rounds three times, so that some of the
+    256 possible results are one step off the nearest value. In inference this
+    layer looks its results up in a table made with the same arithmetic; in
+    training it is exact.
 
     Args:
-        **kwargs: Of `keras.Layer`.
+        **kwargs: Arguments of `keras.Layer`.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "activation": "hard_silu"})
 
     def in_steps(self, inputs: Any, before: Any, after: FakeQuantize) -> Any:
-        """Look results up."""
+        """Look the results up in a table."""
         grid, results = (
             (quantizer.divisor(), quantizer.zero_point() + 128)
             for quantizer in (before[0], after)
@@ -142,7 +145,7 @@ class QuantizedHardSwish(RoundsAsFile, layers.Activation):
         found = ops.take(
             hard_swish_table(grid, results), ops.clip(place, 0, LEVELS)
         )
-        # The gradient is the exact one.
+        # The gradient is that of the exact function.
         exact = ops.hard_silu(inputs)
         return exact + ops.stop_gradient(found - exact)
 
@@ -151,10 +154,10 @@ class _Composed(layers.Activation):
     """An activation with its inner steps rounded."""
 
     def call(self, inputs: Any) -> Any:
-        """Compute in the operators that int8 has."""
+        """Compute with operators that int8 has."""
         if activation_of(self) == "silu":
             return inputs * _sigmoid(inputs)
-        # Constants too have to be on a grid.
+        # Constants have to be on a grid, too.
         three = fake_quantize(ops.full((1,), 3.0), 0.0, 3.0)
         sixth = fake_quantize(ops.full((1,), 1 / 6), 0.0, 1 / 6)
         return fake_quantize(ops.relu6(inputs + three), 0.0, 6.0) * sixth
@@ -162,15 +165,15 @@ class _Composed(layers.Activation):
 
 @keras.saving.register_keras_serializable("keras_kd")
 class QuantizedActivation(RoundsAsFile, _Composed):
-    """An activation of several operators in 8 bits.
+    """An activation that takes several operators in 8 bits.
 
     Args:
         activation: `"silu"` or `"hard_sigmoid"`.
-        **kwargs: Of `keras.Layer`.
+        **kwargs: Arguments of `keras.Layer`.
     """
 
     def in_steps(self, inputs: Any, before: Any, after: FakeQuantize) -> Any:
-        """Compute each operator from whole numbers."""
+        """Compute each operator with integer arithmetic."""
         step, results = before[0].divisor(), after.divisor()
         if activation_of(self) == "silu":
             return operators.silu(inputs, _sigmoid(inputs), step, results)

@@ -1,15 +1,16 @@
-"""The arithmetic of int8 files, number by number: no layer, no graph.
+"""The arithmetic of int8 files, as plain functions without layers or graphs.
 
-Two programs decide what a file computes, and both are followed to the last bit:
+Two programs decide what a file computes. Both are reproduced to the last bit:
 
-- the runtime, ai-edge-litert 2.3.0 on a CPU with the kernels that it takes by
-  itself, XNNPACK's where that has one and LiteRT's own elsewhere (`operators`,
+- the runtime, ai-edge-litert 2.3.0 on a CPU, with the kernels that it chooses
+  by default: XNNPACK's if there is one, otherwise LiteRT's own (`operators`,
   `hard_swish`);
 - the converter of TensorFlow 2.21, `tf.lite.TFLiteConverter`, which decides
   what is stored (`stored`).
 
-Not followed are LiteRT's reference kernels and those of accelerators, whose
-results may be a step of the outputs away. Where one of the two programs moves,
-`tests/quantization/litert_arithmetic` and `tests/quantization/test_files.py`
-fail: they compare with files that the installed versions make and run.
+LiteRT's reference kernels and those of accelerators are not reproduced; their
+results may differ by a step of the outputs. If a new version of one of the two
+programs computes something else, `tests/quantization/litert_arithmetic` and
+`tests/quantization/test_files.py` fail: they compare with files that the
+installed versions make and run.
 """

@@ -1,4 +1,4 @@
-"""The hard swish, in the whole numbers that LiteRT computes it in."""
+"""The hard swish in LiteRT's integer arithmetic."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ def hard_swish_table(grid: Any, results: Any) -> Any:
         and `HardSwishPrepare` in tensorflow/lite/kernels/activations.cc.
 
     Args:
-        grid: Step and place of 0 of the inputs.
-        results: Those of the outputs.
+        grid: Step of the inputs, and position of 0 on their grid, from 0.
+        results: Step and position of 0 of the outputs.
 
     Returns:
         Real values `(256,)` on the grid of the outputs.
@@ -27,7 +27,7 @@ def hard_swish_table(grid: Any, results: Any) -> Any:
     factor, shift = _multiplier(step / 128 / results[0])
     value = _high_product(high, factor)
     gate_factor, gate_shift = _multiplier(step / 128 / (3 / 32768))
-    # More than 15 would leave 32 bits, and saturates all the same.
+    # A shift of more than 15 would not fit into 32 bits; 15 saturates, too.
     early = ops.clip(gate_shift - 1, 0, 15)
     gate = _high_product(_saturated(ops.left_shift(high, early)), gate_factor)
     gate = ops.where(gate_shift > 0, _saturated(gate * 2), gate)
@@ -40,22 +40,22 @@ def hard_swish_table(grid: Any, results: Any) -> Any:
 
 
 def _multiplier(real: Any) -> tuple[Any, Any]:
-    """Split a factor in 15 bits and an exponent."""
+    """Split a factor into a 15-bit integer and an exponent."""
     shift = exponent(real) + 1
     factor = ops.minimum(ops.floor(real / 2**shift * 32768 + 0.5), 32767)
     return ops.cast(factor, "int32"), ops.cast(shift, "int32")
 
 
 def _high_product(values: Any, factor: Any) -> Any:
-    """Multiply 16-bit numbers; the upper half of the double product, rounded.
+    """Return the upper half of twice the product of 16-bit integers, rounded.
 
-    Halves go up, so that the nearest number is taken of those below 0, too.
+    Halves are rounded up, for negative numbers as well.
     """
     return ops.right_shift(values * factor + 16384, 15)
 
 
 def _upper(values: Any) -> Any:
-    """Divide by 2**15, towards 0."""
+    """Divide by 2**15 and round towards 0."""
     return ops.sign(values) * ops.right_shift(ops.abs(values), 15)
 
 
@@ -65,7 +65,7 @@ def _saturated(values: Any) -> Any:
 
 
 def _shifted(values: Any, shift: Any) -> Any:
-    """Divide by a power of 2, halves away from 0."""
+    """Divide by a power of 2 and round halves away from 0."""
     mask = ops.left_shift(ops.ones_like(shift), shift) - 1
     rest = ops.bitwise_and(values, mask)
     half = ops.right_shift(mask, 1) + ops.cast(values < 0, "int32")

@@ -1,4 +1,4 @@
-"""Whole numbers held in float32, and real values that round to them."""
+"""Integers held in float32, and real values that round to them."""
 
 from typing import Any
 
@@ -9,29 +9,29 @@ LEVELS = 255
 
 
 def whole(inputs: Any) -> Any:
-    """Round to the nearest whole number; the gradient passes unchanged."""
+    """Round to the nearest integer; the gradient passes unchanged."""
     return inputs + ops.stop_gradient(ops.round(inputs) - inputs)
 
 
 def exponent(real: Any) -> Any:
-    """Return the largest whole `n` with `2**n <= real`, as float32."""
+    """Return the largest integer `n` with `2**n <= real`, as float32."""
     found = ops.floor(ops.log2(real))
-    # The logarithm may have been rounded to the next whole number.
+    # The logarithm may have been rounded up or down to an integer.
     found = found - ops.where(2**found > real, 1.0, 0.0)
     return found + ops.where(2 ** (found + 1) <= real, 1.0, 0.0)
 
 
 def rounding_to(results: Any, nearest: Any, step: Any) -> Any:
-    """Move results by the hair that makes them round as the file's do.
+    """Move results slightly, so that they round to the file's results.
 
-    LiteRT multiplies whole numbers by factors of 20 or 24 bits, so that of
-    100,000 results a few round to the value beside the nearest. In a deep
-    student each of them decides over many others.
+    LiteRT multiplies integers by factors of 20 or 24 bits, so that a few of
+    100,000 results do not round to the nearest value. In a deep student, each
+    of them changes many other results.
 
     Args:
         results: Real values.
-        nearest: What each has to round to, in steps.
-        step: Of the grid.
+        nearest: The integer that each result has to round to, in steps.
+        step: Step of the grid.
     """
     nearest = ops.stop_gradient(nearest)
     return ops.clip(results, (nearest - 0.499) * step, (nearest + 0.499) * step)

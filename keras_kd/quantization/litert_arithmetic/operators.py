@@ -1,7 +1,7 @@
 """Sums, products and means that round as the runtime's kernels do.
 
-Inputs are real values on grids, results real values that round to the file's:
-what follows is a layer that puts them on their grid.
+The inputs are real values on grids. The results are real values that become the
+file's results when the layer that follows rounds them to their grid.
 """
 
 from typing import Any
@@ -20,9 +20,9 @@ def as_products(counts: Any, unit: Any, step: Any) -> Any:
     The file rounds `counts * (unit / step)`, in float32.
 
     Args:
-        counts: Whole numbers.
-        unit: What they count, of each channel or a scalar.
-        step: Of the results' grid.
+        counts: Integers.
+        unit: Real value of a count of 1, per channel or a scalar.
+        step: Step of the results' grid.
     """
     nearest = ops.round(counts * (unit / step))
     return rounding_to(counts * unit, nearest, step)
@@ -32,9 +32,9 @@ def product(inputs: Any, steps: Any, step: Any) -> Any:
     """Multiply two tensors.
 
     Args:
-        inputs: The tensors.
-        steps: Of their grids.
-        step: Of the results' grid.
+        inputs: The two tensors.
+        steps: Steps of their grids.
+        step: Step of the results' grid.
     """
     first, second = (
         whole(value / own) for value, own in zip(inputs, steps, strict=True)
@@ -49,10 +49,10 @@ def sum_of_two(inputs: Any, steps: Any, step: Any) -> Any:
 
 
 def _sum_in_steps(inputs: Any, steps: Any, step: Any) -> Any:
-    """Return the sum of two tensors in whole numbers of `step`, as float32.
+    """Return the sum of two tensors as a number of steps, in float32.
 
-    The kernel multiplies both by factors of 20 bits and adds before it rounds,
-    `qs8-vadd` in XNNPACK.
+    XNNPACK's kernel `qs8-vadd` multiplies both tensors by factors of 20 bits
+    and adds the products before it rounds.
     """
     ratios = [own / step for own in steps]
     shift = 20 - exponent(ops.maximum(*ratios))
@@ -67,13 +67,14 @@ def _sum_in_steps(inputs: Any, steps: Any, step: Any) -> Any:
 def mean_of_images(inputs: Any, grid: Any, results: Any, keepdims: bool) -> Any:
     """Average over height and width.
 
-    Sums the stored numbers, and rounds to even with the zero point.
+    The kernel sums the stored integers, adds the zero point and rounds halves
+    to even.
 
     Args:
         inputs: Images, channels last.
         grid: Step and zero point of the inputs.
-        results: Those of the results.
-        keepdims: Whether height and width stay, as 1.
+        results: Step and zero point of the results.
+        keepdims: Whether height and width stay, with size 1.
     """
     (own, zero), (step, zero_after) = (
         (step, ops.cast(zero, "float32")) for step, zero in (grid, results)
@@ -89,11 +90,11 @@ def mean_of_images(inputs: Any, grid: Any, results: Any, keepdims: bool) -> Any:
 
 
 def rounded_as_averages(inputs: Any, low: Any, high: Any) -> Any:
-    """Move values by a thousandth of a step away from the integer 0.
+    """Move averages by a thousandth of a step away from the stored integer 0.
 
-    The average pooling of LiteRT divides sums of whole numbers, and rounds
-    halves, which are frequent there, away from 0; `fake_quantize` rounds
-    them up.
+    LiteRT's average pooling divides sums of integers, which often gives
+    halves, and rounds them away from the integer 0. `fake_quantize`, which
+    rounds the result of this function, would round halves up.
 
     Args:
         inputs: Means of values on the grid of `low` and `high`.
@@ -107,12 +108,12 @@ def rounded_as_averages(inputs: Any, low: Any, high: Any) -> Any:
 
 
 def silu(inputs: Any, gate: Any, step: Any, after: Any) -> Any:
-    """Multiply by the sigmoid, an operator before the product.
+    """Multiply a tensor by its sigmoid, which a separate operator computes.
 
     Args:
         inputs: The tensor.
-        gate: Its sigmoid, whole numbers of 1/256.
-        step: Of the inputs' grid.
+        gate: Its sigmoid, in multiples of 1/256.
+        step: Step of the inputs' grid.
         after: Step of the results' grid.
     """
     counts = whole(inputs / step) * whole(gate * 256)
@@ -120,11 +121,13 @@ def silu(inputs: Any, gate: Any, step: Any, after: Any) -> Any:
 
 
 def hard_sigmoid(inputs: Any, step: Any, after: Any) -> Any:
-    """Add 3, clip to 0..6 and multiply by 1/6, which are constants on grids.
+    """Add 3, clip to 0..6 and multiply by 1/6.
+
+    The constants 3 and 1/6 are on grids, too.
 
     Args:
         inputs: The tensor.
-        step: Of the inputs' grid.
+        step: Step of the inputs' grid.
         after: Step of the results' grid.
     """
     three, six, sixth = (

@@ -1,8 +1,8 @@
-"""What the converter stores: steps, zero points, biases.
+"""Steps, zero points and biases as the converter stores them.
 
-It divides in 64 bits and rounds the quotient to 32. TensorFlow, asked to divide
-by a constant in 32 bits, multiplies by its reciprocal, which gives another
-number.
+The converter divides in 64 bits and rounds the quotient to 32. These functions
+do the same, because TensorFlow turns a 32-bit division by a constant into a
+multiplication by its reciprocal, which may give another number.
 """
 
 from typing import Any
@@ -18,43 +18,44 @@ def grid_step(low: Any, high: Any, dtype: str = "float32") -> Any:
 
     Args:
         low: The lowest value.
-        high: The highest.
-        dtype: Of the result.
+        high: The highest value.
+        dtype: Type of the result.
     """
     low, high = (ops.cast(limit, "float64") for limit in (low, high))
     return ops.cast((high - low) / LEVELS, dtype)
 
 
 def zero_point(low: Any, step: Any) -> Any:
-    """Return the whole number that stands for 0, of -128 to 127.
+    """Return the integer from -128 to 127 that stands for 0.
 
     Args:
         low: The lowest value of the grid.
-        step: Its step.
+        step: Step of the grid.
     """
     return ops.cast(ops.floor(0.5 - low / step), "int32") - 128
 
 
 def kernel_step(high: Any, dtype: str = "float32") -> Any:
-    """Return the step of a kernel's grid: 127 are its largest weight.
+    """Return the step of a kernel's grid: the largest weight is 127 steps.
 
     Args:
-        high: Largest absolute weight, of each channel or a scalar.
-        dtype: Of the result.
+        high: Largest absolute weight, per channel or a scalar.
+        dtype: Type of the result.
     """
     return ops.cast(ops.cast(high, "float64") / 127, dtype)
 
 
 def bias_in_steps(bias: Any, high: Any, step: Any) -> Any:
-    """Return the whole numbers that a file stores for biases.
+    """Return the integers that a file stores for biases.
 
-    Their step is that of the inputs times that of the weights. In 32 bits a
-    bias at half a step may become the number beside.
+    The step of a bias is the step of the inputs times that of the weights. The
+    quotient is computed in 64 bits: in 32 bits, a bias near half a step might
+    be rounded to the wrong integer.
 
     Args:
         bias: Real values.
         high: See `kernel_step`.
-        step: Of the inputs, in 64 bits.
+        step: Step of the inputs, in 64 bits.
     """
     unit = step * kernel_step(high, "float64")
     return ops.cast(whole(ops.cast(bias, "float64") / unit), "float32")

@@ -1,6 +1,9 @@
-"""A student's graph made again out of layers that simulate int8.
+"""Rebuilds a student's graph from layers that simulate int8.
 
-`operation_kinds` says what int8 makes of each operation, `student_graph` what
-runs as one and shares a grid, `ends` what stays in float32; `rewrite` replays
-the graph with the layers that `remake` makes.
+- `operation_kinds` classifies operations by what int8 does with them.
+- `student_graph` finds the operations that are fused into one operator, and the
+  tensors that share a grid.
+- `ends` finds the first and last layers, which may stay in float32.
+- `remake` makes the new layer for one operation.
+- `rewrite` replays the graph with these layers.
 """

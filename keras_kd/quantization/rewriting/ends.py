@@ -1,4 +1,4 @@
-"""The first and the last layers of a student, which may stay in float32."""
+"""Finds the first and last layers of a student, which may stay in float32."""
 
 from typing import Any
 
@@ -13,18 +13,20 @@ from keras_kd.quantization.activations import activation_of
 
 @keras.saving.register_keras_serializable("keras_kd")
 class FloatEnd(layers.Identity):
-    """Marks an output that its student gives in float32."""
+    """Marks a student's output that is in float32."""
 
 
 def first_and_last(model: keras.Model) -> set[int]:
     """Return the ids of the operations that `first_last="float"` keeps.
 
-    First are the layers with weights that no other one comes before, with
-    what leads to them and with the normalization and the activation after
-    them; last are the first ones met from the outputs, with what comes after
-    them. An embedding is not kept: rounding its rows is rounding its results.
-    Nested models are looked into: of one with such layers at an end the ids
-    hold its inputs, or the model itself for its outputs.
+    The first layers are those with weights that no other layer with weights
+    precedes. The operations before them and the normalization and activation
+    after them are kept, too. The last layers are the first ones with weights
+    that a walk back from the outputs meets; the operations after them are
+    kept, too. An embedding is not kept, because rounding its rows only rounds
+    its results. Nested models are searched as well. If a nested model begins
+    with kept layers, the ids contain its inputs; if it ends with kept layers,
+    the ids contain the nested model itself.
 
     Args:
         model: A Functional or Sequential model.
@@ -39,15 +41,16 @@ def first_and_last(model: keras.Model) -> set[int]:
 def _from_inputs(
     model: keras.Model, leading: list[set[int]], kept: set[int]
 ) -> list[set[int] | None]:
-    """Keep what comes first.
+    """Add the first layers of a model to `kept`.
 
     Args:
         model: The student, or a nested model.
-        leading: What leads to each input, by id.
-        kept: Gets the ids.
+        leading: For each input, the ids of the operations that lead to it.
+        kept: Set that the ids are added to.
 
     Returns:
-        What leads to each output, `None` for one after a layer with weights.
+        For each output, the ids of the operations that lead to it, `None` if
+        there is a layer with weights among them.
     """
     free = {
         id(tensor): {*before, id(maker(tensor))}
@@ -78,7 +81,7 @@ def _from_inputs(
 
 
 def _from_outputs(model: keras.Model, kept: set[int]) -> bool:
-    """Keep what comes last; tell whether the inputs were met on the way."""
+    """Add the last layers to `kept`; tell whether the walk met an input."""
     makers = {
         id(tensor): node
         for node in calls(model)
@@ -112,7 +115,7 @@ def _is_model(operation: Any) -> bool:
 
 
 def _has_matrix(operation: Any) -> bool:
-    """Tell a layer that mixes channels from one that scales them."""
+    """Tell whether a layer mixes channels, and does not only scale them."""
     return any(len(weight.shape) > 1 for weight in _weights(operation))
 
 
@@ -121,6 +124,6 @@ def _weights(operation: Any) -> list[Any]:
 
 
 def _adjusts(operation: Any) -> bool:
-    """Tell a normalization or an activation, which follow a first layer."""
+    """Tell whether an operation is a normalization or an activation."""
     norm = isinstance(operation, layers.BatchNormalization)
     return norm or activation_of(operation) is not None

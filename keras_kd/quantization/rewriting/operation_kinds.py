@@ -1,4 +1,4 @@
-"""What the device makes of each operation of a model, in int8."""
+"""Classifies the operations of a model by what int8 does with them."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from keras_kd.quantization.activations import supported
 from keras_kd.quantization.layers.affine import AFFINE
 from keras_kd.quantization.layers.kernels import KERNELS
 
-# Their results need a range of their own.
+# Operations whose results need a range of their own.
 _ARITHMETIC = {
     "Add",
     "Concatenate",
@@ -25,7 +25,7 @@ _ARITHMETIC = {
     "Multiply",
     "Subtract",
 }
-# They move, drop or pick values: what was on a grid stays on it.
+# Operations that move, drop or pick values, which stay on their grid.
 _KEEPING = {
     "ActivityRegularization",
     "AlphaDropout",
@@ -56,9 +56,9 @@ _KEEPING = {
     "ZeroPadding1D",
     "ZeroPadding2D",
 }
-# They average values; the device rounds the result to the same grid.
+# Operations that average values; the device rounds to the same grid.
 _AVERAGING = {"AveragePooling1D", "AveragePooling2D"}
-# Operators that compute a ReLU after themselves at no cost.
+# Operators that can apply a ReLU to their results at no cost.
 _WITH_RELU = {"Add", "Multiply", "Subtract"}
 _SCALING = {"Add", "Multiply", "Subtract"}
 
@@ -68,12 +68,12 @@ def kind_of(operation: Any, arguments: Any) -> str:
 
     Args:
         operation: Layer or operation of a Functional model.
-        arguments: What one of its calls takes, `node.arguments`.
+        arguments: Arguments of one of its calls, `node.arguments`.
 
     Returns:
         `"kernel"`, `"affine"`, `"constant"` (arithmetic with one number),
         `"embedding"`, `"activation"`, `"arithmetic"`, `"keep"`, `"average"`,
-        `"nested"`, or `"float"` for what int8 does not have.
+        `"nested"`, or `"float"` for operations that int8 does not have.
     """
     name = type(operation).__name__
     if isinstance(operation, (keras.Function, keras.Sequential)):
@@ -96,7 +96,7 @@ def kind_of(operation: Any, arguments: Any) -> str:
 
 
 def _plain_kind(operation: Any, name: str) -> str:
-    """Classify what has neither weights nor constants."""
+    """Classify an operation without weights and constants."""
     if name == "UpSampling2D":
         kinds = {"nearest": "keep", "bilinear": "average"}
         return kinds.get(operation.interpolation, "float")
@@ -111,7 +111,7 @@ def _plain_kind(operation: Any, name: str) -> str:
 
 
 def takes_relu(operation: Any, kind: str) -> bool:
-    """Tell whether a ReLU that follows costs nothing and rounds nothing."""
+    """Tell whether a following ReLU can be fused into an operation."""
     if kind == "kernel":
         return function_name(operation.activation) == "linear"
     if kind == "arithmetic":
@@ -120,7 +120,7 @@ def takes_relu(operation: Any, kind: str) -> bool:
 
 
 def is_fused(operation: Any, kind: str) -> bool:
-    """Tell whether an operation is an activation that others take in."""
+    """Tell whether an operation is an activation that can be fused."""
     return kind == "activation" and activation_of(operation) in FUSED
 
 
@@ -136,11 +136,11 @@ def constant_of(arguments: Any) -> tuple[float, bool] | None:
 
 
 def rescaling_of(operation: Any, arguments: Any) -> Any:
-    """Return the layer that does for `x + 3.0` what the operation does.
+    """Return a `Rescaling` that replaces an operation such as `x + 3.0`.
 
     Args:
         operation: An addition, subtraction or multiplication.
-        arguments: What it takes, one of them a number.
+        arguments: Its two arguments, one of them a number.
     """
     number, first = constant_of(arguments) or (0.0, False)
     scale, offset = {
@@ -153,7 +153,7 @@ def rescaling_of(operation: Any, arguments: Any) -> Any:
 
 
 def _over_channels(operation: Any) -> bool:
-    """Tell whether an affine layer has one factor a last axis' entry."""
+    """Tell whether an affine layer has one factor per channel (last axis)."""
     if isinstance(operation, layers.BatchNormalization):
         return operation.axis in (-1, len(operation.output.shape) - 1)
     if isinstance(operation, layers.Normalization):
@@ -163,5 +163,5 @@ def _over_channels(operation: Any) -> bool:
 
 
 def _is_keras(operation: Any) -> bool:
-    """Tell Keras' own operation from a class of the same name."""
+    """Tell whether an operation is Keras' own, not a namesake."""
     return type(operation).__module__.partition(".")[0] == "keras"

@@ -1,4 +1,4 @@
-"""One layer of the student, made again for int8."""
+"""Makes the int8 counterpart of one layer of the student."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ from keras_kd.quantization.rewriting.operation_kinds import rescaling_of
 from keras_kd.quantization.rewriting.student_graph import StudentGraph
 
 _POOLING = layers.GlobalAveragePooling2D
-# Activations that are several operators in int8, or one of its own rounding.
+# Activations with several operators in int8, or with rounding of their own.
 _COMPOSED = ("hard_sigmoid", "hard_silu", "silu")
 
 
@@ -32,10 +32,11 @@ class Scheme:
     """How to quantize.
 
     Args:
-        per_channel: Whether convolutions have a step a channel.
-        learned: Whether activations learn their steps.
-        delay: Training steps before anything is rounded in training.
-        momentum: Of the moving ranges.
+        per_channel: Whether convolutions have a step per channel.
+        learned: Whether the steps of activations are trained.
+        delay: Number of training steps before anything is rounded in
+            training.
+        momentum: Momentum of the moving ranges.
     """
 
     per_channel: bool
@@ -45,7 +46,7 @@ class Scheme:
 
 
 def remade(operation: Any, graph: StudentGraph, scheme: Scheme) -> Any:
-    """Return a new layer that does what an operation does, in int8.
+    """Return a new layer that simulates an operation in int8.
 
     Args:
         operation: Layer or operation of the student.
@@ -61,7 +62,7 @@ def remade(operation: Any, graph: StudentGraph, scheme: Scheme) -> Any:
     if kind == "constant":
         return rescaling_of(operation, calls_of(operation)[0].arguments)
     if kind == "affine":
-        # A folded normalization leaves its name.
+        # A folded normalization leaves an Identity of its name behind.
         if id(operation) in graph.raw:
             return layers.Identity(name=operation.name)
         return AFFINE[type(operation)].from_config(config)
@@ -80,7 +81,7 @@ def _inputs(operation: Any) -> list[Any]:
 
 
 def activation_layer(activation: str, name: str) -> Any:
-    """Return the layer of an activation that is an operator of its own."""
+    """Return a layer for an activation that is not fused."""
     if activation == "hard_silu":
         return QuantizedHardSwish(name=name)
     made = QuantizedActivation if activation in _COMPOSED else layers.Activation
@@ -88,7 +89,7 @@ def activation_layer(activation: str, name: str) -> Any:
 
 
 def copy_weights(operation: Any, layer: Any, graph: StudentGraph) -> None:
-    """Give a new layer the weights of the student's."""
+    """Copy the weights of an operation to its new layer."""
     if graph.kinds[id(operation)] == "kernel":
         layer.kernel.assign(operation.kernel)
         if operation.use_bias:
@@ -113,7 +114,7 @@ def _kernel(
         norm.trainable = norm.trainable and not frozen
     if function_name(operation.activation) not in FUSED:
         config |= {"activation": None, "name": f"{operation.name}_linear"}
-    # A low-rank adapter is part of the kernel that is copied.
+    # The copied kernel includes the low-rank adapter.
     config.pop("lora_rank", None)
     config.pop("lora_alpha", None)
     return KERNELS[type(operation)].from_config(

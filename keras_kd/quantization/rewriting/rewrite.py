@@ -1,4 +1,4 @@
-"""A model made again with its int8 arithmetic simulated."""
+"""Rebuilds a model with simulated int8 arithmetic."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -26,25 +26,25 @@ from keras_kd.quantization.rewriting.student_graph import Slot
 from keras_kd.quantization.rewriting.student_graph import StudentGraph
 from keras_kd.quantization.rewriting.student_graph import shared_grids
 
-# Results that are not negative where no input is.
+# Kinds whose results are not negative if no input is.
 _SIGN_KEEPING = {"arithmetic", "average", "keep"}
 
 
 @dataclass
 class _Known:
-    """What is known of a tensor of the new model.
+    """What is known about a tensor of the new model.
 
     Args:
-        tensor: The tensor, kept so that its id stays its own.
-        name: Of the operation that made it.
+        tensor: The tensor, held so that its id is not reused.
+        name: Name of the operation that made the tensor.
         on_grid: Whether its values are rounded.
-        quantizer: The layer that rounded them, where it is in this model.
-        is_float: Whether an operation without int8 made it.
-        fixed: The range that the device prescribes.
-        negative: Whether values below 0 occur.
-        slot: Its place on a grid that it shares.
-        rounded: Its rounded copy, once there is one.
-        is_end: Whether it is an input or an output of the student.
+        quantizer: The layer that rounded them, if it is in this model.
+        is_float: Whether it comes from an operation that stays in float32.
+        fixed: The range that the device prescribes, if it does.
+        negative: Whether values below 0 may occur.
+        slot: Its place on a shared grid, if it is on one.
+        rounded: Its rounded copy, once that is made.
+        is_end: Whether the tensor is an input or an output of the student.
     """
 
     tensor: Any
@@ -60,7 +60,7 @@ class _Known:
 
 
 class _Tensors:
-    """The tensors of one new model, and the layers that round them.
+    """The tensors of one new model and the layers that round them.
 
     Args:
         scheme: How to quantize.
@@ -72,21 +72,21 @@ class _Tensors:
         self._shared: dict[int, FakeQuantize] = {}
 
     def note(self, tensor: Any, name: str, **facts: Any) -> _Known:
-        """Remember what is known of a tensor."""
+        """Record what is known about a tensor."""
         known = _Known(tensor, name, **facts)
         self._known[id(tensor)] = known
         return known
 
     def of(self, tensor: Any) -> _Known:
-        """Return what is known of a tensor of the model."""
+        """Return what is known about a tensor of the model."""
         return self._known[id(tensor)]
 
     def known(self, tensor: Any) -> _Known | None:
-        """Return what is known of a tensor; `None` of anything else."""
+        """Return what is known about a tensor, `None` for any other value."""
         return self._known.get(id(tensor))
 
     def rounded(self, known: _Known) -> Any:
-        """Return a tensor on its grid, rounded once."""
+        """Return a tensor rounded to its grid, the same copy at every call."""
         if known.on_grid or "float" not in str(known.tensor.dtype):
             return known.tensor
         if known.rounded is None:
@@ -103,7 +103,8 @@ class _Tensors:
 
         Args:
             known: The tensor.
-            slot: Its place there if it comes from another grid.
+            slot: Its place on the concatenation's grid, None if it is on that
+                grid already.
         """
         return known.tensor if slot is None else self._on(slot, known)
 
@@ -143,7 +144,7 @@ class _Tensors:
         }
         if known.fixed and not slot:
             return FixedRange(*known.fixed, **arguments)
-        # Ranges of data and of logits are not the student's to choose.
+        # The ranges of inputs and outputs follow the data and are not trained.
         if scheme.learned and not known.is_end:
             signed = slot.negative if slot else known.negative
             return LearnedStep(signed, **arguments)
@@ -158,7 +159,7 @@ class Rewriter:
         kept: Ids of operations that stay in float32, see `first_and_last`.
 
     Attributes:
-        left_float: Layers that int8 does not have, by name.
+        left_float: Names of the layers that int8 does not have.
     """
 
     def __init__(self, scheme: Scheme, kept: Set[int]) -> None:
@@ -167,7 +168,7 @@ class Rewriter:
         self.left_float: list[str] = []
 
     def model(self, source: keras.Model, outermost: bool = True) -> keras.Model:
-        """Make a model again; weights are copied."""
+        """Rebuild a model and copy its weights."""
         replayed = view(source)
         replay = _Replay(
             self,
@@ -198,13 +199,13 @@ class Rewriter:
         return keras.Model(clone.input, outputs, name=source.name)
 
     def takes_real(self, source: keras.Model) -> bool:
-        """Tell whether the inputs of a nested model may be unrounded."""
+        """Tell whether a nested model takes inputs that are not rounded."""
         inputs = view(source).inputs
         return all(id(maker(t)) in self.kept for t in inputs)
 
 
 class _Replay:
-    """One new model while it is made."""
+    """The state of rebuilding one model."""
 
     def __init__(
         self,
@@ -224,7 +225,7 @@ class _Replay:
         self._marks: dict[str, FloatEnd] = {}
 
     def call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
-        """Make an operation again, on rounded inputs, and call it."""
+        """Call an operation's new layer on rounded inputs."""
         kind = self._graph.kinds[id(operation)]
         consumer = kind
         if kind == "nested" and self._rewriter.takes_real(operation):
@@ -241,7 +242,7 @@ class _Replay:
             return self._nested(operation, args, kwargs)
         layer = self._layer(operation, kind)
         if type(layer) is layers.Identity:
-            # In place of a normalization, which takes a mask and a mode.
+            # It replaces a normalization, which takes `mask` and `training`.
             kwargs = {}
         if kind == "constant":
             args = tuple(a for a in args if self.tensors.known(a))
@@ -264,10 +265,10 @@ class _Replay:
         return outputs
 
     def as_output(self, tensor: Any) -> Any:
-        """Return what a model gives for a tensor: rounded, as the file does.
+        """Return the tensor as an output of the model, rounded as in the file.
 
-        What a softmax or sigmoid gives stays as it is: the device rounds it
-        to 1/256 by itself, and losses read the logits before it.
+        The student's softmax or sigmoid outputs are not rounded: the device
+        rounds them to 1/256 anyway, and losses read the logits before them.
         """
         known = self.tensors.of(tensor)
         known.is_end = self._outer
@@ -280,7 +281,7 @@ class _Replay:
         )
 
     def _ready(self, leaf: Any, consumer: str) -> Any:
-        """Return an input of an operation, rounded where it has to be."""
+        """Return an input of an operation, rounded if it has to be."""
         known = self.tensors.known(leaf)
         if known is None:
             return leaf
@@ -290,7 +291,7 @@ class _Replay:
         return self.tensors.rounded(known)
 
     def _joined(self, operation: Any, args: Any) -> Any:
-        """Return the inputs of a concatenation, on one grid."""
+        """Return the inputs of a concatenation on their shared grid."""
         joined = []
         for place, tensor in enumerate(keras.tree.flatten(args)):
             known = self.tensors.of(tensor)
@@ -322,7 +323,8 @@ class _Replay:
         name = f"{operation.name}_linear"
         rounded = self.tensors.rounded(self.tensors.note(outputs, name))
         activation = function_name(operation.activation)
-        # One layer for every call, beside the one that it was split from.
+        # One activation layer for every call. The linear part has the key
+        # id(operation).
         key = -id(operation)
         if key not in self._made:
             self._made[key] = activation_layer(activation, operation.name)
@@ -337,7 +339,7 @@ class _Replay:
         return result
 
     def _layer(self, operation: Any, kind: str) -> Any:
-        """Return the new layer of an operation, the same at each call."""
+        """Return the new layer of an operation, the same at every call."""
         key = id(operation)
         if key not in self._made:
             kept = key in self._rewriter.kept
@@ -347,7 +349,7 @@ class _Replay:
         return self._made[key]
 
     def _facts(self, operation: Any, kind: str, known: list[_Known]) -> dict:
-        """Tell what is known of the result of an operation."""
+        """Return what is known about the result of an operation."""
         if kind == "float":
             return {"is_float": True}
         if kind == "embedding":

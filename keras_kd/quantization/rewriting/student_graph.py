@@ -1,4 +1,4 @@
-"""The student's graph: what runs as one operator, and what shares a grid."""
+"""Finds fused operations and shared grids in a student's graph."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -17,23 +17,24 @@ from keras_kd.quantization.rewriting.operation_kinds import is_fused
 from keras_kd.quantization.rewriting.operation_kinds import kind_of
 from keras_kd.quantization.rewriting.operation_kinds import takes_relu
 
-# What is rounded by itself, to a range of its own.
+# Kinds whose results are rounded to a range of their own.
 _ROUNDED = {"activation", "affine", "arithmetic", "constant", "kernel"}
 
 
 class StudentGraph:
-    """One Functional model, its nested ones not entered.
+    """The graph of one Functional model, without those of nested models.
 
     Args:
         model: A Functional model.
         kept: Ids of operations that stay in float32.
 
     Attributes:
-        kinds: Kind by the id of an operation, see `kind_of`.
-        folded: The `BatchNormalization` by the id of the layer that takes it
-            in.
-        raw: Ids of operations that run in one with the operation before:
-            nothing is rounded in between.
+        operations: Operations by their id.
+        kinds: Kind of each operation by its id, see `kind_of`.
+        folded: `BatchNormalization` layers, by the id of the layer that they
+            are folded into.
+        raw: Ids of operations that are fused into the operation before them,
+            so that nothing is rounded in between.
     """
 
     def __init__(self, model: keras.Model, kept: Set[int]) -> None:
@@ -59,19 +60,19 @@ class StudentGraph:
             self._fuse(node)
 
     def is_inference(self, operation: Any) -> bool:
-        """Tell whether a layer is called with `training=False` for good."""
+        """Tell whether a layer is always called with `training=False`."""
         (node,) = self._calls[id(operation)]
         return node.arguments.kwargs.get("training") is False
 
     def activation(self, operation: Any) -> str | None:
-        """Name the activation that an operation is or ends with."""
+        """Return the name of an operation's activation, or `None`."""
         kind = self.kinds.get(id(operation))
         if kind == "kernel":
             return function_name(operation.activation)
         return activation_of(operation) if kind == "activation" else None
 
     def is_concatenation(self, operation: Any) -> bool:
-        """Tell a concatenation that is called once, in int8."""
+        """Tell whether an operation is a concatenation in int8, called once."""
         key = id(operation)
         is_one = type(operation).__name__ == "Concatenate"
         kind = self.kinds[key]
@@ -81,7 +82,8 @@ class StudentGraph:
         """Return the operation whose grid a tensor is on.
 
         Returns:
-            An operation of one call, `None` where there is none such.
+            The operation, `None` if it is called several times or is not in
+            this graph.
         """
         while True:
             operation = maker(tensor)
@@ -97,7 +99,7 @@ class StudentGraph:
         self._takers[id(tensor)] = self._takers.get(id(tensor), 0) + 1
 
     def _fuse(self, node: Any) -> None:
-        """Decide whether an operation runs in one with the one before."""
+        """Decide whether an operation is fused into the one before it."""
         operation = node.operation
         key, kind = id(operation), self.kinds[id(operation)]
         tensors = node.input_tensors
@@ -131,13 +133,13 @@ class StudentGraph:
 
 @dataclass(frozen=True)
 class Slot:
-    """Place of a tensor on a grid that several share.
+    """Place of a tensor on a grid that several tensors share.
 
     Args:
         grid: Number of the grid in its model.
-        number: Of the tensor, from 0.
-        count: Tensors on the grid.
-        negative: Whether values below 0 may be on it.
+        number: Number of the tensor on the grid, from 0.
+        count: Number of tensors on the grid.
+        negative: Whether any of the tensors may have values below 0.
     """
 
     grid: int
@@ -147,20 +149,22 @@ class Slot:
 
 
 def shared_grids(graph: StudentGraph) -> dict[Any, Slot]:
-    """Find what has to be on one grid, so that concatenating moves bytes.
+    """Find the tensors that have to share a grid.
 
-    On grids of their own the inputs of a concatenation would each be rounded
-    a second time, by an operator that fast kernels compute to 8 bits of the
-    ratio of the two steps: one value in a hundred is a step off. Blocks that
-    pass on part of their inputs, as a ShuffleNet's, share one grid a stage.
+    The inputs of a concatenation share one, so that concatenating only copies
+    bytes. On separate grids, each input would be rounded a second time, by an
+    operator whose fast kernels know the ratio of the two steps to 8 bits
+    only: one value in a hundred would be a step off. If blocks pass on part
+    of their inputs, as in a ShuffleNet, a whole stage shares one grid.
 
     Args:
         graph: One Functional model.
 
     Returns:
-        A `Slot` by the id of the operation that makes a tensor, or by the id
-        of a concatenation and the place of the input where it makes one of
-        its own: of the data, of a prescribed range, of an embedding.
+        One `Slot` per tensor on a shared grid. The key is the id of the
+        operation that makes the tensor. If that tensor is on another grid
+        (the data, a prescribed range, an embedding), its copy on the shared
+        grid has the key `(id of the concatenation, index of the input)`.
     """
     groups: list[dict[Any, None]] = []
     concatenations = set()
@@ -196,6 +200,6 @@ def shared_grids(graph: StudentGraph) -> dict[Any, Slot]:
 
 
 def _rounded_alone(graph: StudentGraph, operation: Any) -> bool:
-    """Tell whether an operation's results may have any range."""
+    """Tell whether the range of an operation's results is free to choose."""
     kind = graph.kinds[id(operation)]
     return kind in _ROUNDED and graph.activation(operation) not in FIXED

@@ -1,6 +1,7 @@
-"""The families: `family(input_shape, num_classes, width=1.0, ...)`, one a file.
+"""Published student architectures, called families, one per file.
 
-`blocks`, `inverted` and `tokens` hold what several of them are made of. A new
-family is a file here, a name in `keras_kd.students`, a row in
-`tests/small_families.py` and a test of what its paper says.
+All have the signature `family(input_shape, num_classes, width=1.0, ...)`.
+`blocks`, `inverted` and `tokens` hold the parts that several families share. To
+add a family, add a file here, its name to `keras_kd.students`, a row to
+`tests/small_families.py` and a test of the numbers in its paper.
 """

@@ -1,4 +1,4 @@
-"""What the families share: argument checks, strides, conv units."""
+"""Argument checks, strides and convolution units that the families share."""
 
 from typing import Any
 
@@ -18,16 +18,16 @@ def check_family(
     width: Any,
     rank: int | None = 3,
 ) -> tuple[int | None, ...]:
-    """Check what every family takes; return the shape as a tuple.
+    """Check the arguments of every family; return the shape as a tuple.
 
     Args:
         subject: Name of the family.
         input_shape: Shape of one example, without the batch.
         num_classes: Units of the head.
         width: Multiplier of the widths.
-        rank: Axes that `input_shape` has: 3 for images, of which height and
-            width may be None; 1 for texts; None for any number of known
-            sizes.
+        rank: Number of axes of `input_shape`: 3 for images, whose height and
+            width may be None; 1 for texts; None for any number of axes of
+            known size.
 
     Raises:
         TypeError: If a value has the wrong type.
@@ -62,17 +62,17 @@ def check_family(
 def blocks_per_stage(
     subject: str, depth: Any, others: int, published: str
 ) -> int:
-    """How many blocks of two convolutions each of three stages has.
+    """Return how many two-convolution blocks each of three stages has.
 
     Args:
         subject: Name of the family.
         depth: Layers with weights, as the family counts them.
-        others: Those outside the blocks.
-        published: Depths of the papers, for the error.
+        others: Layers with weights outside the blocks.
+        published: Depths of the papers, for the error message.
 
     Raises:
-        TypeError: If `depth` is no integer.
-        ValueError: If it is not `6 n + others`, with at least one block.
+        TypeError: If `depth` is not an integer.
+        ValueError: If `depth` is not `6 n + others` with `n` at least 1.
 
     >>> blocks_per_stage("resnet", 20, 2, "8, 14, 20")
     3
@@ -102,18 +102,19 @@ def check_rate(subject: str, argument: str, rate: Any) -> None:
 def halvings(
     subject: str, shape: tuple[int | None, ...], stride: Any, most: int
 ) -> int:
-    """How often a network halves its images.
+    """Return how often a network halves its images.
 
     Args:
         subject: Name of the family.
         shape: Its checked `input_shape`.
-        stride: What the caller gave: pixels of the input in one pixel of the
-            last feature map. None takes the largest that leaves 3 pixels, as
-            224 / 32 and 32 / 8 do; of an unknown size, the largest.
+        stride: The caller's `stride`: pixels of the input in one pixel of
+            the last feature map. None takes the largest stride that leaves
+            at least 3 pixels, such as 32 for 224 pixels and 8 for 32 pixels.
+            For an unknown size it takes `2 ** most`.
         most: Halvings of the published network.
 
     Raises:
-        ValueError: If `stride` is none of 1, 2, 4, ..., `2 ** most`.
+        ValueError: If `stride` is not one of 1, 2, 4, ..., `2 ** most`.
 
     >>> [halvings("vgg", (s, s, 3), None, 5) for s in (28, 32, 64, 96, 224)]
     [3, 3, 4, 5, 5]
@@ -136,16 +137,16 @@ def conv_norm(
     relu: str | None = None,
     activation: str = "relu",
 ) -> keras.KerasTensor:
-    """Convolution without bias, batch normalization, ReLU when named.
+    """Apply a convolution without bias, batch normalization and a ReLU.
 
-    Weights start as He et al. 2015 (arXiv 1502.01852) draw them, scaled by
-    the fan-out. Statistics follow with momentum 0.9, not Keras's 0.99, which
-    lags behind in trainings of a few hundred steps.
+    Weights are initialized as in He et al. 2015 (arXiv 1502.01852), scaled by
+    the fan-out. The moving statistics have momentum 0.9: Keras's default of
+    0.99 lags behind in trainings of a few hundred steps.
 
     Args:
         x: Images.
         filters: Channels of the result.
-        name: Start of the names of the layers.
+        name: Prefix of the layer names.
         kernel_size: Pixels of the kernel.
         strides: Pixels of a step.
         relu: Name of the layer with the activation, None for no activation.
@@ -162,7 +163,7 @@ def convolution(
     kernel_size: int | tuple[int, int] = 3,
     strides: int | tuple[int, int] = 1,
 ) -> keras.KerasTensor:
-    """The convolution of `conv_norm`, named `<name>_conv`."""
+    """Apply the convolution of `conv_norm`, named `<name>_conv`."""
     return layers.Conv2D(
         filters,
         kernel_size,
@@ -184,14 +185,14 @@ def depthwise_norm(
     relu: str | None = None,
     activation: str = "relu",
 ) -> keras.KerasTensor:
-    """The same with a depthwise convolution: one kernel a channel."""
+    """Do the same with a depthwise convolution: one kernel per channel."""
     x = layers.DepthwiseConv2D(
         kernel_size,
         strides=strides,
         padding="same",
         use_bias=False,
         # Keras counts all channels into the fan-out of a depthwise kernel,
-        # of which each output sees one.
+        # but each input channel reaches only one output channel.
         depthwise_initializer=keras.initializers.RandomNormal(
             stddev=(2 / kernel_size**2) ** 0.5
         ),
@@ -206,7 +207,7 @@ def normalized(
     relu: str | None = None,
     activation: str = "relu",
 ) -> keras.KerasTensor:
-    """The batch normalization and the activation of `conv_norm`."""
+    """Apply the batch normalization and the activation of `conv_norm`."""
     x = layers.BatchNormalization(
         momentum=0.9, epsilon=1e-5, name=f"{name}_norm"
     )(x)

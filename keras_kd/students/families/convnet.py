@@ -24,11 +24,11 @@ def convnet(
     The first choice for images of 8x8 to 64x64 pixels, and the plainest
     student for a converter: 3x3 convolutions, pooling and one dense layer.
     Each stage after the first halves height and width; global average
-    pooling lets every input size pass. For more than about eight layers
-    take a `resnet`, whose shortcuts train better.
+    pooling allows any input size. For more than about eight layers take a
+    `resnet`, whose shortcuts make it easier to train.
 
     Reference: Simonyan and Zisserman 2015 (arXiv 1409.1556), with batch
-    normalization, and global pooling in place of their dense layers.
+    normalization, and with global pooling instead of their dense layers.
 
     Args:
         input_shape: `(height, width, channels)`; height and width may be

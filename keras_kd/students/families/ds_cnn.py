@@ -32,14 +32,14 @@ def ds_cnn(
     """A keyword spotter for microcontrollers, ending in logits.
 
     For spectrograms, `(frames, coefficients, 1)`: the paper's input has 49
-    frames of 10 MFCCs. One wide convolution, then depthwise separable ones of
-    equal width, which need some 5 (`"small"`) to 57 (`"large"`) million
-    operations an inference. On small images, with `kernel_size=(3, 3)`, it
-    is the smallest of the convolutional families.
+    frames of 10 MFCCs. A large-kernel convolution is followed by depthwise
+    separable convolutions of equal width. An inference takes about 5
+    (`"small"`) to 57 (`"large"`) million operations. On small images, with
+    `kernel_size=(3, 3)`, it is the smallest of the convolutional families.
 
     Reference: Zhang, Suda, Lai and Chandra 2017 (arXiv 1711.07128), tables 4
-    and 9. Departures: convolutions have no bias, which their normalization
-    would remove; padding is Keras's "same".
+    and 9. Departures: convolutions have no bias, because the normalization
+    would cancel it; padding is Keras's "same".
 
     Args:
         input_shape: `(frames, coefficients, channels)`; the first two may be
@@ -47,8 +47,8 @@ def ds_cnn(
         num_classes: Units of the head.
         width: Multiplier of the channels, greater than 0.
         size: `"small"`, `"medium"` or `"large"`: 64, 172 or 276 channels, in
-            4, 4 or 5 blocks. The small one halves frames and coefficients
-            once; the others halve the frames once more.
+            4, 4 or 5 blocks. `"small"` halves frames and coefficients once;
+            the others halve the frames once more.
         kernel_size: Frames and coefficients of the first kernel. Defaults to
             the paper's.
 

@@ -1,4 +1,4 @@
-"""The inverted residual block, which both MobileNets are made of."""
+"""The inverted residual block of both MobileNets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Block:
         expansion: Channels inside, as a multiple of the input's.
         strides: 1, or 2 to halve height and width.
         kernel_size: Pixels of the depthwise kernel.
-        squeeze: Whether the channels are weighted (squeeze and excite).
+        squeeze: Whether to weight the channels (squeeze and excite).
         activation: `"relu"`, `"relu6"` or `"hard_swish"`.
     """
 
@@ -38,13 +38,16 @@ def inverted_residuals(
     width: float,
     keep: int,
 ) -> keras.KerasTensor:
-    """Apply stages of blocks, named `stage_1_block_1` ... and `stage_1`.
+    """Apply stages of blocks.
+
+    The blocks' outputs are named `stage_1_block_1` and so on, and the last one
+    of each stage `stage_1`.
 
     Args:
         x: Images.
         stages: The blocks of each stage.
         width: Multiplier of their channels.
-        keep: How many of the strides of 2 to keep, the last ones.
+        keep: How many strides of 2 to keep, counted from the end.
     """
     strided = sum(block.strides == 2 for stage in stages for block in stage)
     for number, stage in enumerate(stages, start=1):
@@ -68,7 +71,7 @@ def _inverted_residual(
     name: str,
     output: str,
 ) -> keras.KerasTensor:
-    """Widen, filter each channel, narrow without activation, and add."""
+    """Expand, filter each channel, project without activation, and add."""
     shortcut, filters = x, divisible(width * block.filters)
     if block.expansion != 1:
         x = conv_norm(
@@ -89,7 +92,8 @@ def _inverted_residual(
     )
     if block.squeeze:
         x = _weighted(x, name)
-    # The shape of the published block, so that a removed stride adds none.
+    # Decided by the published stride: a block whose stride was removed gets no
+    # shortcut.
     added = block.strides == 1 and shortcut.shape[-1] == filters
     x = conv_norm(x, filters, f"{name}_project", kernel_size=1)
     if added:
@@ -98,7 +102,7 @@ def _inverted_residual(
 
 
 def _weighted(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Weight each channel by a number from 0 to 1 (squeeze and excite)."""
+    """Multiply each channel by a weight from 0 to 1 (squeeze and excite)."""
     channels = x.shape[-1]
     weights = layers.GlobalAveragePooling2D(
         keepdims=True, name=f"{name}_squeeze"

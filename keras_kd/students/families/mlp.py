@@ -24,8 +24,8 @@ def mlp(
 ) -> keras.Model:
     """A dense network with ReLU hidden layers, ending in logits.
 
-    For small images and tables; a `convnet` of the same size is better on
-    larger images. Inputs with several axes are flattened.
+    For small images and tabular data; a `convnet` of the same size is better
+    on larger images. Inputs with several axes are flattened.
 
     Reference: Hinton, Vinyals and Dean 2015 (arXiv 1503.02531), section 3:
     the teacher on MNIST is `hidden=(1200, 1200)` with dropout and weight

@@ -1,4 +1,4 @@
-"""MobileNetV2."""
+"""MobileNetV2 networks."""
 
 from collections.abc import Sequence
 
@@ -33,19 +33,19 @@ def mobilenet_v2(
 ) -> keras.Model:
     """A MobileNetV2, ending in logits.
 
-    The usual student for phones: many layers with few weights, and files that
-    every accelerator runs. Narrow depthwise layers lose more from `"int8"`
-    than the convolutions of a `resnet`. `mobilenet_v3` is more accurate at
-    the same latency on a CPU.
+    The usual student for phones: it has many layers with few weights, and
+    every accelerator runs its files. Its narrow depthwise layers lose more
+    accuracy in `"int8"` than the convolutions of a `resnet`. `mobilenet_v3`
+    is more accurate at the same latency on a CPU.
 
     Channels are multiples of 8. The convolution before the pooling keeps its
     1,280 channels at widths below 1, as published.
 
     Reference: Sandler et al. 2018 (arXiv 1801.04381), table 2. Departure:
     padding is Keras's "same"; on small images the first strides are 1 (the
-    stem's, then the next ones), where the CIFAR networks of the distillation
-    papers keep the stem's, go down to 2x2 pixels (`stride=16`) and do not
-    round channels.
+    stem's, then the next ones). The CIFAR networks of the distillation papers
+    differ: they keep the stem's stride, go down to 2x2 pixels (`stride=16`)
+    and do not round channels.
 
     Args:
         input_shape: `(height, width, channels)`; height and width may be
@@ -65,8 +65,8 @@ def mobilenet_v2(
         An untrained model named `mobilenet_v2`. `stem` (after the ReLU),
         `stage_1` to `stage_7` (the rows of table 2, without activation, as
         published) and `head` (after the ReLU) are the outputs for feature
-        losses, `stage_2_block_1` those of the blocks inside a stage, `pool`
-        the pooled features, `logits` the head.
+        losses. `stage_2_block_1` and so on are the outputs of the blocks
+        inside a stage, `pool` the pooled features, `logits` the head.
 
     Raises:
         TypeError: If an argument has the wrong type.

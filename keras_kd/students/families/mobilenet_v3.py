@@ -1,4 +1,4 @@
-"""MobileNetV3, large and small."""
+"""MobileNetV3 networks, large and small."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ _SUBJECT = "students.mobilenet_v3"
 def _block(
     filters: int, expansion: float, kernel_size: int, marks: str, strides: int
 ) -> Block:
-    """One row of table 1 or 2: `marks` are its SE, and RE or HS."""
+    """Return one row of table 1 or 2; `marks` holds its SE, RE and HS."""
     return Block(
         filters,
         expansion,
@@ -30,8 +30,8 @@ def _block(
     )
 
 
-# Tables 1 and 2 of the paper, rows of one width together; the expansions as
-# multiples of the row's input, which other widths need.
+# Tables 1 and 2 of the paper, with rows of equal width grouped into stages.
+# Expansions are multiples of the row's input, so that they scale with `width`.
 _STAGES = {
     "large": (
         (_block(16, 1, 3, "RE", 1),),
@@ -83,14 +83,14 @@ def mobilenet_v3(
     """A MobileNetV3, ending in logits.
 
     More accurate than a `mobilenet_v2` of the same latency on a phone's CPU,
-    by channel weights (squeeze and excite) and the hard swish. Both cost more
-    on accelerators that have no such operators, and in `"int8"`.
+    due to channel weights (squeeze and excite) and the hard swish. Both cost
+    more in `"int8"` and on accelerators without such operators.
 
-    Channels are multiples of 8. The stem keeps its 16 channels, and the
-    dense layer before the head its units at widths below 1, as published.
+    Channels are multiples of 8. The stem always has 16 channels. The dense
+    layer before the head keeps its units at widths below 1, as published.
 
     Reference: Howard et al. 2019 (arXiv 1905.02244), tables 1 and 2; other
-    widths as in `keras.applications`. Departure: padding is Keras's "same",
+    widths as in `keras.applications`. Departures: padding is Keras's "same",
     there is no dropout, and on small images the first strides are 1 (the
     stem's, then the next ones).
 
@@ -114,10 +114,10 @@ def mobilenet_v3(
         An untrained model named `mobilenet_v3_small` or `mobilenet_v3_large`.
         `stem` (after the activation), `stage_1` to `stage_5` or `stage_6`
         (rows of one width, without activation, as published) and `head`
-        (after the activation) are the outputs for feature losses,
-        `stage_2_block_1` those of the blocks inside a stage, `pool` the
-        pooled features, `hidden` the dense layer after them, `logits` the
-        head.
+        (after the activation) are the outputs for feature losses.
+        `stage_2_block_1` and so on are the outputs of the blocks inside a
+        stage, `pool` the pooled features, `hidden` the dense layer after
+        them, `logits` the head.
 
     Raises:
         TypeError: If an argument has the wrong type.

@@ -20,14 +20,14 @@ def resnet(
     """A residual network for small images, ending in logits.
 
     The CIFAR networks of the distillation papers: `depth` 8, 14, 20, 32, 44,
-    56 or 110 at `width=1`, and their "8x4" and "32x4" at `width=4`. Needs
-    about `0.04 * width ** 2` billion multiply-adds at depth 20 and 32x32
-    pixels, and grows with the depth.
+    56 or 110 at `width=1`, and their "8x4" and "32x4" at `width=4`. An
+    inference takes about `0.04 * width ** 2` billion multiply-adds at depth
+    20 and 32x32 pixels, in proportion to the depth.
 
-    Three stages of `(depth - 2) / 6` blocks with `16, 32, 64` times `width`
-    channels; the second and third halve height and width. The stem has 16
-    channels, limited to the first stage's, or half the first stage's where
-    that is more: 16 at width 1, 32 at width 4, as published.
+    Three stages of `(depth - 2) / 6` blocks have `16, 32, 64` times `width`
+    channels; the second and third stage halve height and width. The stem has
+    16 channels, but no more than the first stage, and at least half as many
+    as the first stage: 16 at width 1, 32 at width 4, as published.
 
     Reference: He, Zhang, Ren and Sun 2016 (arXiv 1512.03385), section 4.2,
     with the projection shortcuts (1x1 convolution and normalization) and
@@ -39,7 +39,7 @@ def resnet(
             None.
         num_classes: Units of the head.
         width: Multiplier of the channels, greater than 0.
-        depth: Layers with weights, `6 n + 2` with `n` blocks a stage.
+        depth: Layers with weights, `6 n + 2` for `n` blocks per stage.
 
     Shapes:
         input: `(batch, height, width, channels)`.
@@ -48,9 +48,9 @@ def resnet(
     Returns:
         An untrained model named such as `resnet20` or `resnet8x4`. `stem`,
         `stage_1`, `stage_2` and `stage_3` are the outputs for feature losses
-        (after the ReLU; `stage_1_add` before it), `stage_1_block_1` those of
-        the blocks inside a stage, `pool` the pooled features, `logits` the
-        head.
+        (after the ReLU; `stage_1_add` is before it). `stage_1_block_1` and so
+        on are the outputs of the blocks inside a stage, `pool` the pooled
+        features, `logits` the head.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -92,7 +92,7 @@ def _block(
     name: str,
     output: str | None,
 ) -> keras.KerasTensor:
-    """Two 3x3 convolutions and a shortcut, projected where shapes differ."""
+    """Apply two 3x3 convolutions and a shortcut, projected if shapes differ."""
     shortcut = x
     if strides > 1 or x.shape[-1] != filters:
         shortcut = conv_norm(

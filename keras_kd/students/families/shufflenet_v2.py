@@ -1,4 +1,4 @@
-"""ShuffleNetV2."""
+"""ShuffleNetV2 networks."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ from keras_kd.students.families.blocks import halvings
 from keras_kd.students.scaling import scaled
 
 _SUBJECT = "students.shufflenet_v2"
-# Channels of stage 1 in table 5 of the paper; those of the others are twice
-# and four times as many.
+# Channels of stage 1 in table 5 of the paper; stages 2 and 3 have twice and
+# four times as many.
 _PUBLISHED = {0.5: 48, 1.0: 116, 1.5: 176, 2.0: 244}
 
 
@@ -25,19 +25,19 @@ def shufflenet_v2(
 ) -> keras.Model:
     """A ShuffleNetV2, ending in logits.
 
-    Between `mobilenet_v2` and `mobilenet_v3` in size and accuracy, without
-    additions: half of the channels pass each block as they are, which suits
-    memory-bound CPUs. The stem has 24 channels at every width; the
-    convolution before the pooling has 1,024, and 2,048 from width 2 on, as
-    published.
+    Between `mobilenet_v2` and `mobilenet_v3` in size and accuracy. It has no
+    additions: half of the channels pass each block unchanged, which suits
+    memory-bound CPUs. The stem has 24 channels at every width. The
+    convolution before the pooling has 1,024 channels below width 2 and `1024
+    * width` from width 2 on, as published.
 
-    Reference: Ma et al. 2018 (arXiv 1807.11164), table 5; widths between its
-    columns scale the first one's 116 channels. Departures: the shuffle and
-    the split after it are one step here, the even and the odd channels, which
-    mixes the two halves alike and is a single operator on devices; padding is
-    Keras's "same"; on small images the stem's stride and then the max pooling
-    are left out, as the CIFAR network of the distillation papers does (whose
-    stem has a 1x1 kernel).
+    Reference: Ma et al. 2018 (arXiv 1807.11164), table 5; widths that are not
+    in the table scale the 116 channels of the 1x column. Departures: the
+    shuffle and the split after it are one step here, into the even and the
+    odd channels, which mixes the two halves just as well and is a single
+    operator on devices; padding is Keras's "same"; on small images the
+    stem's stride and then the max pooling are left out, as in the CIFAR
+    network of the distillation papers (whose stem has a 1x1 kernel).
 
     Args:
         input_shape: `(height, width, channels)`; height and width may be
@@ -56,8 +56,8 @@ def shufflenet_v2(
     Returns:
         An untrained model named `shufflenet_v2`. `stem`, `stage_1`,
         `stage_2`, `stage_3` and `head` are the outputs for feature losses
-        (after the ReLU), `stage_1_block_1` those of the blocks inside a
-        stage, `pool` the pooled features, `logits` the head.
+        (after the ReLU). `stage_1_block_1` and so on are the outputs of the
+        blocks inside a stage, `pool` the pooled features, `logits` the head.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -95,7 +95,7 @@ def shufflenet_v2(
 
 
 def _kept(keep: int, number: int) -> int:
-    """Stride of the step that is the `number`-th from the end."""
+    """Return the stride of the `number`-th strided step from the end."""
     return 2 if keep >= number else 1
 
 
@@ -106,9 +106,10 @@ def _block(
     name: str,
     output: str,
 ) -> keras.KerasTensor:
-    """Two halves of `filters` channels: one filtered, one as it is.
+    """Filter half of the channels and pass on the other half unchanged.
 
-    The first block of a stage filters all channels in both halves.
+    The first block of a stage computes both halves, `filters` channels each,
+    from all channels of its input.
     """
     if name.endswith("_block_1"):
         kept = depthwise_norm(x, f"{name}_left_1", strides=strides)

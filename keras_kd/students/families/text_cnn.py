@@ -26,18 +26,18 @@ def text_cnn(
 ) -> keras.Model:
     """A convolutional text classifier, ending in logits.
 
-    The first student to try for texts: it finds the phrases of a few words
-    that tell the class, in a fraction of the time of a `text_transformer`.
-    Nearly all of its parameters are the embedding's, `vocabulary_size` times
+    The first student to try for texts: it finds phrases of a few words that
+    reveal the class, in a fraction of the time of a `text_transformer`.
+    Nearly all of its parameters are in the embedding, `vocabulary_size` times
     `embedding_size`.
 
     Takes token ids; id 0 is padding, anywhere, and has no effect on the
-    logits. 100 filters of each kernel size, and their largest values over
-    the text.
+    logits. There are `100 * width` filters of each kernel size; the features
+    are their largest values over the text.
 
     Reference: Kim 2014 (arXiv 1408.5882), the CNN-rand model. Departures:
-    texts are padded by half a kernel on both sides, so that a window stands
-    for its middle token; no constraint on the norm of the head's weights.
+    texts are padded by half a kernel on both sides, so that every token is
+    the middle of a window; the norm of the head's weights is not constrained.
 
     Args:
         input_shape: `(length,)`: token ids in a text, padding included.
@@ -55,8 +55,9 @@ def text_cnn(
 
     Returns:
         An untrained model named `text_cnn`. `tokens` is the embedding,
-        `conv_3`, `conv_4`, ... the filters' values by kernel size (after the
-        ReLU, 0 at padding), `pool` the largest of them, `logits` the head.
+        `conv_3`, `conv_4`, ... the outputs of the filters of each kernel size
+        (after the ReLU, 0 at padding), `pool` their largest values, `logits`
+        the head.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -92,7 +93,7 @@ def text_cnn(
             kernel_initializer="he_normal",
             name=f"conv_{size}_relu",
         )(tokens)
-        # After the ReLU a 0 never is the only largest value.
+        # After the ReLU, zeros at padding do not change the maximum.
         x = without_padding(x, real, f"conv_{size}")
         pooled.append(layers.GlobalMaxPooling1D(name=f"pool_{size}")(x))
     x = pooled[0]
@@ -105,7 +106,7 @@ def text_cnn(
 
 
 def _check_kernels(kernel_sizes: Sequence[int]) -> None:
-    """Refuse kernel sizes that are none, or are there twice."""
+    """Refuse an empty list of kernel sizes, invalid sizes and duplicates."""
     message = requirement(
         _SUBJECT,
         "kernel_sizes",

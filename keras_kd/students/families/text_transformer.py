@@ -12,8 +12,8 @@ from keras_kd.students.families.tokens import without_padding
 from keras_kd.students.scaling import scaled
 
 _SUBJECT = "students.text_transformer"
-# Scores of padding, exp(-20) of a score of 0: nothing in float32, and near
-# enough to the others that int8 has levels left for those.
+# Padding gets a score of -20. exp(-20) is negligible in the softmax, and the
+# range of the scores stays small enough for int8 to resolve the others.
 _PADDING_SCORE = 20.0
 
 
@@ -33,16 +33,17 @@ def text_transformer(
     it needs more texts, or a teacher's targets on unlabelled ones.
 
     Takes token ids; id 0 is padding, anywhere, and has no effect on the
-    logits. `depth` blocks of self-attention and of a dense layer with four
-    times the `128 * width` units between, each added to its input and
-    normalized.
+    logits. The network has `128 * width` units and `depth` blocks. A block is
+    self-attention followed by two dense layers, the first with four times as
+    many units; the result of each part is added to its input and normalized.
 
     Reference: Devlin et al. 2019 (arXiv 1810.04805), section 3, at the sizes
     of Turc et al. 2019 (arXiv 1908.08962): BERT-Tiny is `depth=2, width=1,
     heads=2`, BERT-Mini `4, 2, 4`, BERT-Small `4, 4, 8`, BERT-Base `12, 6,
-    12`. Departures, for int8: ReLU in place of GELU; the features are the
-    largest values over the tokens of the dense layer that BERT applies to
-    its first token. All tokens belong to one segment.
+    12`. Departures, for int8: ReLU instead of GELU; BERT's pooling layer is
+    applied to every token, with ReLU, and the features are the largest values
+    over the tokens, where BERT takes the first token. All tokens belong to
+    one segment.
 
     Args:
         input_shape: `(length,)`: token ids in a text, padding included.
@@ -61,10 +62,10 @@ def text_transformer(
 
     Returns:
         An untrained model named `text_transformer`. `tokens` is the
-        normalized embedding, `stage_1`, `stage_2`, ... the outputs of the
-        blocks, `(batch, length, units)` and 0 at padding, for feature
-        losses; `stage_1_scores` the attention after the softmax, `(batch,
-        heads, length, length)`; `pool` the features, `logits` the head.
+        normalized embedding, and `stage_1`, `stage_2`, ... are the outputs of
+        the blocks, for feature losses: `(batch, length, units)`, 0 at
+        padding. `stage_1_scores` is the attention after the softmax, `(batch,
+        heads, length, length)`, `pool` the features, `logits` the head.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -91,23 +92,24 @@ def text_transformer(
     x = _dropped(x, dropout, "tokens")
     tokens = without_padding(x, real, "tokens")
     mask = layers.Reshape((1, 1, length), name="scores_mask")(real)
-    # Not the mask less 1: where calibration data has no padding, LiteRT aborts
-    # at a sum that is always 0.
+    # Not computed as `mask - 1`: if the calibration data has no padding, that
+    # sum is always 0, and LiteRT aborts.
     padding = keras.ops.cast(keras.ops.equal(inputs, 0), "float32")
     padding = layers.Reshape((1, 1, length), name="padding_mask")(padding)
     lowered = layers.Rescaling(-_PADDING_SCORE, name="padding_score")(padding)
     for number in range(1, depth + 1):
         name = f"stage_{number}"
         attended = _attention(tokens, mask, lowered, heads, dropout, name)
-        # The vectors of padding are not 0 here: normalizing such a one would
-        # multiply by 1000, a range that leaves int8 nothing for the others.
+        # Takes `x`, in which padding vectors are not 0. Normalizing a vector
+        # near 0 would multiply it by up to 1000, and the range would grow so
+        # much that int8 could no longer resolve the tokens.
         x = _added(x, attended, f"{name}_attention")
         hidden = _dense(4 * units, f"{name}_hidden", "relu")(x)
         hidden = _dense(units, f"{name}_output")(hidden)
         x = _added(x, _dropped(hidden, dropout, f"{name}_output"), name)
         tokens = without_padding(x, real, name)
     x = _dense(units, "pool_relu", "relu")(tokens)
-    # After the ReLU a 0 never is the only largest value.
+    # After the ReLU, zeros at padding do not change the maximum.
     x = without_padding(x, real, "pool_real")
     x = layers.GlobalMaxPooling1D(name="pool")(x)
     x = _dropped(x, dropout, "pool")
@@ -154,7 +156,7 @@ def _attention(
     dropout: float,
     name: str,
 ) -> keras.KerasTensor:
-    """Self-attention of dense layers, which shrinking and int8 both know."""
+    """Apply self-attention, built from layers that int8 and `shrink` know."""
     length, units = x.shape[1:]
 
     def split(what: str, order: tuple[int, int, int]) -> keras.KerasTensor:
@@ -183,7 +185,7 @@ def _attention(
 def _added(
     x: keras.KerasTensor, branch: keras.KerasTensor, name: str
 ) -> keras.KerasTensor:
-    """The shortcut, and the normalization after it."""
+    """Add a branch to its shortcut and normalize the sum."""
     x = layers.Add(name=f"{name}_add")([x, branch])
     return layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")(x)
 
@@ -208,5 +210,5 @@ def _dense(
 
 
 def _initializer() -> keras.initializers.Initializer:
-    """A new one for each layer: two layers of one would start alike."""
+    """Return a new initializer: layers that share one would start alike."""
     return keras.initializers.TruncatedNormal(stddev=0.02)

@@ -1,4 +1,4 @@
-"""What the text families share: token ids in, padding left out."""
+"""Token inputs and padding masks that the text families share."""
 
 from typing import Any
 from typing import cast
@@ -19,7 +19,7 @@ def check_text(
     vocabulary_size: Any,
     dropout: Any,
 ) -> int:
-    """Check what every text family takes; return the length of the texts.
+    """Check the arguments of every text family; return the text length.
 
     Args:
         subject: Name of the family.
@@ -40,10 +40,10 @@ def check_text(
 
 
 def token_input(length: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Make the input, and what is 1 where a token is and 0 where padding is.
+    """Make the input of token ids, and a mask: 1 at tokens, 0 at padding.
 
-    The mask is a tensor of its own: Keras's implicit one would reach the
-    softmax as -1e9, next to which all int8 scores are zero.
+    The mask is an explicit tensor. Keras's implicit mask would add -1e9
+    before the softmax, a range in which int8 rounds all other scores to zero.
     """
     inputs = keras.Input((length,), dtype="int32", name="input")
     real = keras.ops.not_equal(inputs, 0)

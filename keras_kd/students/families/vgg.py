@@ -31,19 +31,19 @@ def vgg(
 ) -> keras.Model:
     """A plain stack of 3x3 convolutions in five stages, ending in logits.
 
-    The "vgg8" and "vgg13" of the distillation papers; the plainest of the
-    large students, quick for its size on every accelerator. For fewer stages
-    or other widths take a `convnet`.
+    The "vgg8" and "vgg13" of the distillation papers. The simplest of the
+    large students, and fast for its size on every accelerator. For fewer
+    stages, or other widths per stage, take a `convnet`.
 
-    Stages of 64, 128, 256, 512 and 512 channels times `width`. Poolings
-    between them halve height and width, the last ones only where the images
-    are large enough.
+    The stages have 64, 128, 256, 512 and 512 channels times `width`. Pooling
+    between the stages halves height and width; on small images the last
+    poolings are left out.
 
     Reference: Simonyan and Zisserman 2015 (arXiv 1409.1556), table 1 (A, B,
     D and E are `depth` 11, 13, 16 and 19), as changed by Tian, Krishnan and
     Isola 2020 (arXiv 1910.10699): batch normalization, global pooling and
-    one dense layer in place of three. Departure: convolutions have no bias,
-    which their normalization would remove.
+    one dense layer instead of three. Departure: convolutions have no bias,
+    because the normalization would cancel it.
 
     Args:
         input_shape: `(height, width, channels)`; height and width may be
@@ -62,8 +62,8 @@ def vgg(
     Returns:
         An untrained model named such as `vgg8`. `stage_1` to `stage_5` are
         the outputs of the stages before pooling (after the ReLU),
-        `stage_1_1_relu` those inside a stage, `pool` the pooled features,
-        `logits` the head.
+        `stage_1_1_relu` and so on the other activations in a stage, `pool`
+        the pooled features, `logits` the head.
 
     Raises:
         TypeError: If an argument has the wrong type.

@@ -23,13 +23,14 @@ def wide_resnet(
     """A wide residual network for small images, ending in logits.
 
     WRN-`depth`-`width`: the paper's WRN-40-2 is `depth=40, width=2`. At equal
-    size shallower, wider and quicker in training than a `resnet`, whose
-    activations come after the additions instead of before the convolutions.
-    That order costs a little on devices: not every batch normalization can be
-    folded into a convolution.
+    size it is shallower and wider than a `resnet`, and faster to train. Its
+    activations come before the convolutions, those of a `resnet` after the
+    additions. That costs a little on devices: not every batch normalization
+    can be folded into a convolution.
 
-    Three stages of `(depth - 4) / 6` blocks with `16, 32, 64` times `width`
-    channels after a stem of 16; the second and third halve height and width.
+    A stem of 16 channels is followed by three stages of `(depth - 4) / 6`
+    blocks, with `16, 32, 64` times `width` channels. The second and third
+    stage halve height and width.
 
     Reference: Zagoruyko and Komodakis 2016 (arXiv 1605.07146), table 1, with
     B(3, 3) blocks and no dropout. Departure: padding is Keras's "same",
@@ -40,7 +41,7 @@ def wide_resnet(
             None.
         num_classes: Units of the head.
         width: Multiplier of the channels, greater than 0: the paper's k.
-        depth: Layers with weights, `6 n + 4` with `n` blocks a stage.
+        depth: Layers with weights, `6 n + 4` for `n` blocks per stage.
 
     Shapes:
         input: `(batch, height, width, channels)`.
@@ -50,9 +51,9 @@ def wide_resnet(
         An untrained model named such as `wide_resnet40x2`. `stage_1`,
         `stage_2` and `stage_3` are the outputs for feature losses: the sums,
         before the next ReLU, as Zagoruyko and Komodakis use them for
-        attention transfer. `stage_1_block_1` is the sum inside a stage,
-        `relu` the last activation, `pool` the pooled features, `logits` the
-        head.
+        attention transfer. `stage_1_block_1` and so on are the sums inside a
+        stage, `relu` the last activation, `pool` the pooled features,
+        `logits` the head.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -93,10 +94,10 @@ def _block(
     name: str,
     output: str | None,
 ) -> keras.KerasTensor:
-    """Two pre-activated convolutions, and a shortcut.
+    """Apply two convolutions, each after its activation, and a shortcut.
 
-    Where shapes differ the shortcut is a 1x1 convolution of what the first
-    convolution reads, the activated input; else it is the input.
+    If the shapes differ, the shortcut is a 1x1 convolution of the activated
+    input, which the first convolution reads too; otherwise it is the input.
     """
     activated = normalized(x, f"{name}_1", relu=f"{name}_1_relu")
     shortcut = x

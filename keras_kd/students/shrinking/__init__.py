@@ -1,7 +1,13 @@
-"""Any Functional or Sequential model, made narrower and less deep.
+"""Makes any Functional or Sequential model narrower and shallower.
 
-`shrink` reads from top to bottom what happens: `walk` finds the layers that
-make the logits, `depth` the blocks that go, `channels` which channels belong
-together, `widths` which of them stay; `replay` calls the teacher's graph again
-with the layers that `recipe` makes, and `inherit` fills in their weights.
+`shrink` calls the other modules in this order:
+
+1. `walk` finds the layers that produce the logits.
+2. `depth` chooses the blocks to remove.
+3. `channels` finds out which channels have to stay or go together. The top of
+   `channel_numbers` explains how, with an example.
+4. `widths` decides which of these channels stay.
+5. `replay` calls the teacher's graph again with the narrower layers that
+   `recipe` makes.
+6. `inherit` copies the kept part of the teacher's weights, if asked to.
 """

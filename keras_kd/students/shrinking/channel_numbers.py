@@ -1,32 +1,40 @@
-"""Channels by number, and which of them are one.
+"""Numbers for channels, and sets of channels that stay or go together.
 
-Before a channel can go, everything that has to go with it must be known:
+A residual addition ties two convolutions together: if one loses its second
+channel, the other has to lose its second channel too, or the addition would mix
+different channels. All such ties must be known before any channel is dropped.
+An example, with a number for each channel:
 
     input ---- conv a --+-- conv b ---- add ---- concatenate ---- dense
     0 0 0      1 2 3    |   4 5 6        |        |
                         +----------------+      conv c
                         1 2 3                   7 8
 
-A layer with a width of its own makes channels and gives each a number that no
-other has. From there a tensor carries its numbering: for each of its entries
-the number of the channel that the entry belongs to.
+A layer that sets its own width (conv a, b and c) makes new channels and gives
+each one a number of its own. From there on, every tensor carries a numbering:
+for each of its entries, the number of the channel that the entry belongs to.
 
-- Where tensors are added, the channels that meet are one from then on: either
-  both stay or both go. `join` makes the sets {1 4} {2 5} {3 6}.
-- Where they are concatenated nothing is joined, the numberings stand side by
-  side: 1 2 3 7 8. Reshaping and transposing only move them. So the dense layer
-  knows which rows of its kernel belong to which channel, also after a Flatten,
-  whose numbering is 1 2 3 7 8 1 2 3 7 8 ..., once a pixel.
-- Number 0, `WHOLE`, is everything that always stays, such as the input. What
-  is added to it is joined with it, and stays.
+- An addition joins the channels that it adds: either both stay or both go.
+  Here `join` makes the sets {1 4}, {2 5} and {3 6}.
+- A concatenation joins nothing; it puts the numberings side by side: 1 2 3 7 8.
+  Reshape and transpose only move numbers around. So the dense layer knows
+  which rows of its kernel belong to which channel, even after a Flatten, whose
+  numbering is 1 2 3 7 8 1 2 3 7 8 ..., once per pixel.
+- Number 0, `WHOLE`, stands for everything that always stays, such as the
+  input. A channel that is added to the input is joined with 0, and so stays.
 
-In the end the student keeps or drops whole sets, here {1 4}, {2 5}, {3 6}, {7}
-and {8}, and every layer still fits its neighbours.
+The student keeps or drops whole sets. Say it keeps two of the three channels
+of conv a, dropping the set {2 5}, and drops 8. Then
+
+- conv a makes channels 1 and 3, and conv b reads 1 and 3 and makes 4 and 6, so
+  that the addition still fits;
+- conv c makes channel 7;
+- the dense layer keeps the kernel rows of channels 1, 3 and 7.
 
 The sets are a union-find. Each number points to itself or to a smaller number
-of its set; the one that points to itself, the root, stands for the set. To join
-two channels, follow both to their roots and let the larger root point to the
-smaller: 0 always ends up as a root.
+of its set; the number that points to itself is the root, and stands for the
+set. To join two channels, follow both to their roots and let the larger root
+point to the smaller. That way 0 is always a root.
 """
 
 from math import prod
@@ -36,9 +44,9 @@ import numpy as np
 
 from keras_kd.core.keras_internals import calls_of
 
-# For each entry of a tensor, without the batch, the number of its channel. An
-# axis along which it does not change has size 1, so that the numbering of an
-# image is as small as its channels. None: not known.
+# For each entry of a tensor, without the batch axis, the number of its channel.
+# An axis along which the number does not change has size 1, so the numbering of
+# an image has only as many entries as channels. None: not known.
 Numbering = np.ndarray | None
 
 # The channel of everything that stays whole, such as the model's inputs.
@@ -80,18 +88,18 @@ class ChannelSets:
     def _root(self, number: int) -> int:
         parent = self._parent
         while parent[number] != number:
-            # Halves the way for the next time.
+            # Path halving: the next search is half as long.
             parent[number] = number = parent[parent[number]]
         return number
 
 
 def whole(tensor: Any) -> np.ndarray:
-    """Numbering of a tensor that stays whole."""
+    """Return the numbering of a tensor that always stays whole."""
     return np.full((1,) * (len(tensor.shape) - 1), WHOLE)
 
 
 def along(channels: np.ndarray, axis: int, rank: int) -> np.ndarray:
-    """Numbering of a tensor with these channels on one axis."""
+    """Return the numbering of a tensor with these channels on one axis."""
     shape = [1] * rank
     shape[axis] = len(channels)
     return channels.reshape(shape)
@@ -100,7 +108,11 @@ def along(channels: np.ndarray, axis: int, rank: int) -> np.ndarray:
 def known_sizes(
     old: tuple, new: tuple
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """Put numbers in place of unknown sizes, the same on both sides."""
+    """Replace the unknown sizes of a reshape by numbers that fit each other.
+
+    Returns:
+        Both shapes without None; None for the second if no size fits.
+    """
     before = tuple(2 if size is None else size for size in old)
     known = prod(size for size in new if size is not None)
     if new.count(None) > 1 or prod(before) % known:
@@ -113,9 +125,9 @@ def known_sizes(
 def permuted(
     operation: Any, given: list, known: list, result: Any
 ) -> Numbering:
-    """Numbering after axes have changed places."""
+    """Return the numbering after a permutation of the axes."""
     axes = getattr(operation, "dims", None)
-    if axes is not None:  # Permute counts from 1 and leaves out the batch.
+    if axes is not None:  # Permute counts from 1, without the batch.
         return known[0].transpose([axis - 1 for axis in axes])
     axes = getattr(operation, "axes", None)
     if axes is None or axes[0] != 0:
@@ -124,7 +136,7 @@ def permuted(
 
 
 def sliced(operation: Any, given: list, known: list, result: Any) -> Numbering:
-    """Numbering of a part of a tensor, `x[:, 0]` or the like."""
+    """Return the numbering of a slice such as `x[:, 0]`."""
     key = calls_of(operation)[0].arguments.args[1]
     key = [key] if isinstance(key, int) else list(key)
     rank = len(given[0].shape)
@@ -134,7 +146,7 @@ def sliced(operation: Any, given: list, known: list, result: Any) -> Numbering:
     key += [slice(None)] * (rank - len(key))
     if not all(isinstance(part, (int, slice)) for part in key):
         return None
-    # Of the channels, and of the batch, no part is known.
+    # A slice of the channels or of the batch cannot be followed.
     for part, size in zip(key, (2, *known[0].shape), strict=True):
         if size > 1 and part != slice(None):
             return None
@@ -144,7 +156,7 @@ def sliced(operation: Any, given: list, known: list, result: Any) -> Numbering:
 
 
 def reduced(operation: Any, given: list, known: list, result: Any) -> Numbering:
-    """Numbering after axes have been summed over."""
+    """Return the numbering after a reduction over axes."""
     rank = len(given[0].shape)
     if operation.axis is None:
         return None

@@ -1,4 +1,7 @@
-"""Which channels of a teacher belong together, followed through its graph."""
+"""Follows a teacher's channels through its graph, and ties them together.
+
+`channel_numbers` explains the numbering, and how an addition ties channels.
+"""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -34,26 +37,26 @@ from keras_kd.students.shrinking.walk import live_calls
 
 
 class Channels:
-    """Numbers the channels that layers make, and follows them to their use.
+    """Numbers the channels that layers make, and follows them to the end.
 
-    See `numbering` for what that is good for. An operation that is not known
-    here gives channels that are not known.
+    See `channel_numbers` for the purpose and an example. The channels of an
+    unknown operation's result are unknown too.
 
     Args:
         model: The teacher.
         heads: Ids of the layers that make the logits.
         passed_over: See `live_calls`.
-        ruled: Tells the layers that the caller has a rule for.
+        ruled: Tells whether the caller has a rule for a layer.
 
     Attributes:
-        made: Channels a layer makes, by the layer's id.
-        read: Channels a layer reads along the axis its weights share with
-            them, by the layer's id; None where they are not known.
+        made: Channels that a layer makes, by the layer's id.
+        read: Channels that a layer reads, along the input axis that its
+            weights run over, by the layer's id; None if they are not known.
         sets: The channels, and which of them stay or go together.
-        rows: Channels in rows that have to keep equally many: the groups of
-            a convolution, the heads of an attention, the directions of a
-            Bidirectional layer.
-        lost: Operations whose results' channels are not known.
+        rows: Two-dimensional arrays of channels, every row of which has to
+            keep the same number: the groups of a convolution, the heads of
+            an attention, the directions of a Bidirectional layer.
+        lost: Names of operations whose results have unknown channels.
     """
 
     def __init__(
@@ -76,7 +79,7 @@ class Channels:
     def _follow(
         self, model: keras.Model, inputs: list[Numbering]
     ) -> list[Numbering]:
-        """Number a model's tensors from its inputs; return the outputs'."""
+        """Number a model's tensors, given its inputs; return its outputs."""
         graph = view(model)
         found = {
             id(tensor): numbering
@@ -118,7 +121,7 @@ class Channels:
     def _followed(
         self, operation: Any, given: list, known: list[Numbering], results: list
     ) -> Numbering:
-        """Number what has no channels of its own, None where not known."""
+        """Number the result of an operation that makes no new channels."""
         if len(results) != 1:
             return None
         if is_kind(operation, ELEMENTWISE) and len(given) > 1:
@@ -146,7 +149,7 @@ class Channels:
     def _by_rule(
         self, operation: Any, given: list, known: list[Numbering], results: list
     ) -> Numbering:
-        """Channels of what a rule of the caller makes."""
+        """Number the result of a layer that the caller has a rule for."""
         kind = type(operation).__name__
         self.lost.append(f"`{operation.name}` ({kind}), which has a rule")
         if len(results) == 1 and given[0].shape == results[0].shape:
@@ -160,7 +163,11 @@ class Channels:
     def _composite(
         self, operation: Any, given: list, known: list[Numbering], result: Any
     ) -> Numbering:
-        """A layer of layers: it adds to its channels, or makes new ones."""
+        """Number the result of a layer that holds other layers.
+
+        Such a layer either keeps the channels of its input, as a transformer's
+        block does, or makes new ones.
+        """
         if "int" in given[0].dtype:
             read: Numbering = np.array([WHOLE])
         else:
@@ -168,7 +175,8 @@ class Channels:
         self._reads(operation, read)
         if keeps_width(given[0], result):
             for tensor, other in zip(given[1:], known[1:], strict=True):
-                # Inside, what it attends to has the places of these.
+                # `composite.parts` finds channels by the size of an axis,
+                # so these inputs have to keep the same positions.
                 if keeps_width(given[0], tensor) and "float" in tensor.dtype:
                     self._reads(operation, self._channels(other, tensor, -1))
             rank = len(result.shape) - 1
@@ -182,7 +190,7 @@ class Channels:
     def _wide(
         self, operation: Any, given: list, known: list[Numbering], result: Any
     ) -> Numbering:
-        """A layer with a width of its own: it makes new channels."""
+        """Number the result of a layer that sets its own width."""
         axis = channel_axis(operation)
         rank = len(result.shape) - 1
         if isinstance(operation, keras.layers.Embedding):
@@ -200,7 +208,7 @@ class Channels:
         units = made_width(operation) or 0
         made = self._makes(operation, units)
         if read is None and known[0] is not None:
-            return None  # Channels on two axes, as an MLP-Mixer has them.
+            return None  # Channels on two axes, as in an MLP-Mixer.
         self._in_rows(operation, read, made)
         if rank < 1 or result.shape[1:][axis] != units:
             return None
@@ -209,7 +217,7 @@ class Channels:
     def _in_rows(
         self, operation: Any, read: Numbering, made: np.ndarray
     ) -> None:
-        """Note the rows of a layer's channels: groups, or two directions."""
+        """Add the rows of a layer's channels: its groups or two directions."""
         groups = getattr(operation, "groups", 1)
         if groups > 1:
             self.rows.append(made.reshape(groups, -1))
@@ -221,7 +229,7 @@ class Channels:
     def _follower(
         self, operation: Any, given: list, known: list, result: Any
     ) -> Numbering:
-        """Normalization, depthwise convolution and their like."""
+        """Number the result of a layer with weights that follows its input."""
         axis = channel_axis(operation)
         read = self._channels(known[0], given[0], axis)
         self._reads(operation, read)
@@ -233,7 +241,7 @@ class Channels:
     def _spatial(
         self, operation: Any, given: list, known: list, result: Any
     ) -> Numbering:
-        """Pooling, padding, resizing: every pixel has the same channels."""
+        """Number the result of pooling, padding or resizing."""
         axis = channel_axis(operation)
         read = self._channels(known[0], given[0], axis)
         rank = len(result.shape) - 1
@@ -242,7 +250,7 @@ class Channels:
     def _reshaped(
         self, operation: Any, given: list, known: list, result: Any
     ) -> Numbering:
-        """Channels after a Reshape, a Flatten or the like."""
+        """Number the result of a Reshape, a Flatten or such."""
         old, new = known_sizes(given[0].shape[1:], result.shape[1:])
         first = getattr(operation, "data_format", None) == "channels_first"
         if new is None or (first and len(old) > 1):
@@ -260,7 +268,7 @@ class Channels:
     def _concatenated(
         self, operation: Any, given: list, known: list, result: Any
     ) -> Numbering:
-        """Channels of a concatenation."""
+        """Number the result of a concatenation."""
         axis = operation.axis
         axis = axis - 1 if axis > 0 else axis % (len(result.shape) - 1)
         sizes = [tensor.shape[1 + axis] for tensor in given]
@@ -284,7 +292,7 @@ class Channels:
     def _multiplied(
         self, operation: Any, given: list, known: list, result: Any
     ) -> Numbering:
-        """Channels of a matrix product; those it sums over are one."""
+        """Number a matrix product; join the channels that it sums over."""
         left, right = known
         if left.ndim != right.ndim or left.ndim < 2:
             return None
@@ -298,7 +306,7 @@ class Channels:
         return right if (right != WHOLE).any() else left
 
     def _summed(self, given: list, known: list[Numbering]) -> Numbering:
-        """Channels of a sum or its like; those that meet are one."""
+        """Number an elementwise result; join the channels that are combined."""
         rank = max(len(tensor.shape) for tensor in given) - 1
         full = [1] * rank
         wide = set()
@@ -308,7 +316,7 @@ class Channels:
             wide |= {axis for axis in range(rank) if numbering.shape[axis] > 1}
             for axis, size in enumerate(tensor.shape[1:]):
                 full[axis] = size if size != 1 else full[axis]
-        # A mask of one channel is spread over all, and is none of them.
+        # A mask with one channel is broadcast over all of them: not joined.
         parts = [
             numbering
             for tensor, numbering in zip(given, known, strict=True)
@@ -323,7 +331,11 @@ class Channels:
     def _channels(
         self, numbering: Numbering, tensor: Any, axis: int
     ) -> Numbering:
-        """Channels along an axis; those at other places are made one."""
+        """Return the channels along an axis, the same at every other position.
+
+        Where they differ between positions, as after a reshape, they are
+        joined.
+        """
         size = tensor.shape[1:][axis] if len(tensor.shape) > 1 else None
         if numbering is None or size is None:
             return None
@@ -339,13 +351,13 @@ class Channels:
         return rows[0]
 
     def _makes(self, operation: Any, count: int) -> np.ndarray:
-        """Number the channels a layer makes, the same at every call."""
+        """Number the channels that a layer makes, the same at every call."""
         if id(operation) not in self.made:
             self.made[id(operation)] = self.sets.new(count)
         return self.made[id(operation)]
 
     def _reads(self, operation: Any, read: Numbering) -> None:
-        """Note what a layer reads; a shared layer reads it at every call."""
+        """Record what a layer reads; join the calls of a shared layer."""
         before = self.read.setdefault(id(operation), read)
         if before is None or read is None:
             self.read[id(operation)] = None

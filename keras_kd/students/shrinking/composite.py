@@ -1,7 +1,7 @@
-"""Layers that hold other layers, such as the block of a transformer.
+"""Narrows layers that hold other layers, such as transformer blocks.
 
-What is inside cannot be called layer by layer; what is known are the entries
-of the config. The names are those of Keras, KerasHub and keras.io.
+The layers inside cannot be called one by one, so the widths are changed in the
+config. The entry names known here are those of Keras, KerasHub and keras.io.
 """
 
 import inspect
@@ -17,7 +17,7 @@ from keras_kd.students.scaling import scaled
 Shape = tuple[int | None, ...]
 Index = np.ndarray | None
 
-# Widths of a feedforward network: a layer with one is a whole block.
+# Widths of a feedforward network: a layer that has one is a whole block.
 _FEEDFORWARD = {
     "dense_dim",
     "feedforward_dim",
@@ -25,7 +25,7 @@ _FEEDFORWARD = {
     "intermediate_dim",
     "mlp_dim",
 }
-# Widths: of what comes in, of what goes out, or of what is in between.
+# Widths of inputs, of outputs or of layers in between.
 _WIDTHS = _FEEDFORWARD | {
     "embed_dim",
     "embedding_dim",
@@ -39,14 +39,14 @@ _HEAD_WIDTHS = ("key_dim", "value_dim", "head_dim")
 
 
 def is_composite(operation: Any) -> bool:
-    """Tell a layer whose config names the widths of layers inside."""
+    """Tell whether a layer's config names the widths of layers inside it."""
     if not isinstance(operation, keras.layers.Layer) or not operation.weights:
         return False
     return not _WIDTHS.union(_HEADS).isdisjoint(_config(operation))
 
 
 def is_block(operation: Any) -> bool:
-    """Tell a transformer's block, which adds to what it is given."""
+    """Tell whether a layer is a transformer block, with a shortcut inside."""
     return (
         is_composite(operation)
         and not _FEEDFORWARD.isdisjoint(_config(operation))
@@ -55,13 +55,13 @@ def is_block(operation: Any) -> bool:
 
 
 def ends(operation: Any) -> tuple[Any, Any]:
-    """Return what comes in first at a layer's first call, and goes out."""
+    """Return the first input and the first output of a layer's first call."""
     node = calls_of(operation)[0]
     return node.input_tensors[0], node.output_tensors[0]
 
 
 def keeps_width(given: Any, result: Any) -> bool:
-    """Tell whether what goes out has the channels of what came in."""
+    """Tell whether a result has as many axes and channels as the input."""
     return (
         len(getattr(result, "shape", ())) == len(given.shape) > 2
         and given.shape[-1] == result.shape[-1]
@@ -81,8 +81,8 @@ def inner_changes(
     Args:
         operation: The teacher's layer.
         config: Its config.
-        given: Shape of what comes in first in the student.
-        planned: Channels that go out there, `None` where that is not known.
+        given: Shape of its first input in the student.
+        planned: Channels of its output in the student, None if unknown.
         width: See `narrowed`.
         multiple: See `rounded`.
     """
@@ -106,14 +106,14 @@ def narrowed(
 ) -> dict[str, Any]:
     """Return the entries of a config that differ in the student.
 
-    Heads get fewer and keep their width where that fits, as in the small
-    BERTs (Turc et al. 2019, arXiv 1908.08962).
+    The number of heads shrinks and their width is kept if possible, as in
+    the small BERTs (Turc et al. 2019, arXiv 1908.08962).
 
     Args:
-        config: Of the teacher's layer.
-        old: Channels that come in and go out, of the teacher's layer.
-        new: Those of the student's.
-        width: Multiplier of what is in between.
+        config: Config of the teacher's layer.
+        old: Input and output channels of the teacher's layer.
+        new: Input and output channels of the student's layer.
+        width: Multiplier of the widths in between.
         multiple: See `rounded`.
 
     >>> narrowed({"hidden_dim": 64, "num_heads": 4, "mlp_dim": 256},
@@ -154,7 +154,7 @@ def narrowed(
 def _fewer_heads(
     heads: dict[str, int], width: float, shared: int
 ) -> dict[str, int]:
-    """Scale numbers of heads, of which each divides the largest.
+    """Scale numbers of heads, so that each still divides the largest.
 
     >>> _fewer_heads({"num_query_heads": 4, "num_key_value_heads": 1}, 0.5, 0)
     {'num_query_heads': 2, 'num_key_value_heads': 1}
@@ -162,7 +162,7 @@ def _fewer_heads(
     {'num_heads': 4}
     """
     most = max(heads.values())
-    # Those next to what is wanted first, larger ones before smaller.
+    # Nearest to the wanted number first; of two, the larger.
     for count in sorted(
         range(most, 0, -1), key=lambda count: abs(count - most * width)
     ):
@@ -173,13 +173,13 @@ def _fewer_heads(
 
 
 def from_config(kind: Any, config: dict[str, Any]) -> Any:
-    """Make a layer; its config may have numbers beside its arguments.
+    """Make a layer whose config may have entries that `__init__` rejects.
 
-    KerasHub's vision transformers write there what they compute, and take
-    none of it.
+    KerasHub's vision transformers write computed values into their configs
+    that they do not accept as arguments.
 
     Raises:
-        ValueError: If the layer that is made has other numbers.
+        ValueError: If the new layer has other values for these entries.
     """
     try:
         return kind.from_config(config)
@@ -197,7 +197,7 @@ def from_config(kind: Any, config: dict[str, Any]) -> Any:
 
 
 def importance(operation: Any) -> np.ndarray:
-    """L1 norm of what makes each channel that goes out."""
+    """Return the L1 norm of the weights that end in each output channel."""
     channels = ends(operation)[1].shape[-1]
     total = np.zeros(channels)
     for weight in operation.weights:
@@ -210,21 +210,21 @@ def importance(operation: Any) -> np.ndarray:
 def parts(operation: Any, clone: Any, read: Index, made: Index) -> list[Any]:
     """Return the kept part of each weight of a layer.
 
-    An axis that has another size in the student keeps the channels that go
-    out or come in where it has their sizes; the last axis of a weight rather
-    those that go out. All other axes of one size keep the places with the
-    largest L1 norm, the same throughout the layer.
+    An axis whose size differs in the student is matched by its sizes in
+    teacher and student. If they are those of the input or output channels, it
+    keeps the given channels; if they fit both, the last axis of a weight
+    keeps the output channels, the other axes the input channels. Axes of any
+    other size keep the positions with the largest L1 norm, and all axes of
+    one size keep the same positions.
 
     Args:
         operation: The teacher's layer.
-        clone: The student's.
-        read: Kept channels of what comes in, `None` where they are not known.
-        made: Kept channels of what goes out, `None` where they are those of
-            what comes in.
+        clone: The student's layer.
+        read: Kept input channels, None if they are not known.
+        made: Kept output channels, None if they are the input channels.
 
     Returns:
-        Arrays in the order of the weights; the states of seeds are the
-        student's own.
+        Arrays in the order of the weights. Seed states are the student's own.
     """
     incoming, outgoing = (
         {(old.shape[-1], new.shape[-1]): index} if index is not None else {}
@@ -253,7 +253,7 @@ def parts(operation: Any, clone: Any, read: Index, made: Index) -> list[Any]:
 
 
 def _strongest(pairs: list[tuple], sizes: tuple[int, int]) -> np.ndarray:
-    """Return the places of the largest L1 norm along axes of one size."""
+    """Return the positions of the largest L1 norm along axes of one size."""
     total = np.zeros(sizes[0])
     for old, new in pairs:
         value = np.abs(keras.ops.convert_to_numpy(old).astype("float64"))
@@ -268,6 +268,7 @@ def _strongest(pairs: list[tuple], sizes: tuple[int, int]) -> np.ndarray:
 def _config(operation: Any) -> dict[str, Any]:
     try:
         return operation.get_config()
-    # Whatever a class may raise; it cannot be made again, which says so.
+    # A class may raise anything here. Such a layer counts as having no known
+    # widths; making it again later reports the error.
     except Exception:
         return {}

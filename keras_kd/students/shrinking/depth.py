@@ -1,4 +1,4 @@
-"""Which blocks of a teacher its student leaves out."""
+"""Chooses the blocks of a teacher that its student leaves out."""
 
 from itertools import groupby
 from itertools import pairwise
@@ -17,7 +17,7 @@ from keras_kd.students.shrinking.walk import producer
 
 # InceptionResNetV2 scales the branch that it adds.
 _ADDITIONS = {"Add", "CustomScaleLayer"}
-# What belongs to the convolution or dense layer before it.
+# Layers that belong to the convolution or Dense layer before them.
 _AFTER_BLOCK = {
     "Activation",
     "BatchNormalization",
@@ -33,7 +33,11 @@ _AFTER_BLOCK = {
 def removed_blocks(
     teacher: keras.Model, depth: float, heads: set[int]
 ) -> dict[int, int]:
-    """Choose the blocks to pass over, in every nested model on its own."""
+    """Choose the blocks to remove, separately in each nested model.
+
+    Returns:
+        See `passed_over` of `live_calls`.
+    """
     models = [view(teacher)]
     runs = []
     for model in models:
@@ -42,7 +46,7 @@ def removed_blocks(
     passed_over: dict[int, int] = {}
     for run in runs:
         gone = len(run) - floor(depth * len(run) + 0.5)
-        # The last block goes last: its name is what feature losses tap.
+        # The last block is removed last: feature losses refer to its name.
         for block in [*run[-2::-1], run[-1]][:gone]:
             passed_over |= block
     if not passed_over:
@@ -66,13 +70,13 @@ def removed_blocks(
 
 
 def _removable_runs(model: keras.Model, heads: set[int]) -> list[list[dict]]:
-    """Find the blocks that can go: same shape in and out, nothing else fed.
+    """Find the blocks that can be removed: their output has the input's shape.
 
     A block is a residual branch with an identity shortcut, a layer that is a
-    transformer's block, or, where the model is one chain, a Dense or
-    convolution layer with its normalization, activation and dropout. It is
-    given as a dictionary from the id of each operation to pass over to the
-    index of the input that takes the place of its result.
+    transformer block, or, in a model that is one chain, a Dense or
+    convolution layer with its normalization, activation and dropout. A block
+    is described by a dictionary: the id of each operation to pass over, and
+    the index of the input that replaces its result.
 
     Args:
         model: A Functional model.
@@ -117,14 +121,17 @@ def _is_chain(model: keras.Model, nodes: list[Any]) -> bool:
 
 
 def _passed_on(operation: Any) -> int | None:
-    """Index of the input that a block adds to, None where it is no block."""
+    """Return the index of the input a block adds to; None if it is no block."""
     if is_block(operation) and len(calls_of(operation)) == 1:
         return 0
     return _identity_shortcut(operation)
 
 
 def _identity_shortcut(operation: Any) -> int | None:
-    """Index of the input of an addition that its other input is made from."""
+    """Return the index of an addition's shortcut; None if there is none.
+
+    The shortcut is the input that the other input is computed from.
+    """
     if type(operation).__name__ not in _ADDITIONS:
         return None
     if len(_inputs(operation)) != 2:
@@ -145,8 +152,8 @@ def _identity_shortcut(operation: Any) -> int | None:
 def _leads_to(ancestor: keras.KerasTensor, tensor: keras.KerasTensor) -> bool:
     """Tell whether `tensor` is computed from `ancestor` with no other Add.
 
-    An Add in between means that the branch holds blocks of its own, as an
-    encoder and decoder do: that is not one block.
+    An Add in between means that the branch contains blocks of its own, as
+    an encoder and decoder do, and so is not a single block.
     """
     seen: set[int] = set()
     waiting = [tensor]
@@ -165,7 +172,7 @@ def _leads_to(ancestor: keras.KerasTensor, tensor: keras.KerasTensor) -> bool:
 def _chain_blocks(
     nodes: list[Any], heads: set[int]
 ) -> list[tuple[tuple, dict[int, int]]]:
-    """Split a chain at its wide layers; keep parts that keep the shape."""
+    """Split a chain at its wide layers; return parts that keep the shape."""
     blocks: list[tuple[tuple, dict[int, int]]] = []
     for start, operation in enumerate(nodes):
         if is_block(operation):

@@ -1,4 +1,4 @@
-"""A student's first weights, taken from its teacher."""
+"""Initializes a student's weights from its teacher's."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,12 +25,12 @@ _TRANSPOSED = (
     layers.Conv3DTranspose,
 )
 
-# The layers of a Bidirectional one.
+# The two layers inside a Bidirectional layer.
 _DIRECTIONS = ("forward_layer", "backward_layer")
 
 
 def importance(operation: Any) -> np.ndarray:
-    """L1 norm of the kernel that makes each channel of a layer.
+    """Return the L1 norm of the kernel of each channel that a layer makes.
 
     Reference: Li et al. 2017 (arXiv 1608.08710), section 3.1.
 
@@ -55,7 +55,7 @@ def importance(operation: Any) -> np.ndarray:
     axis = -2 if isinstance(operation, _TRANSPOSED) else -1
     kernel = np.abs(np.moveaxis(kernel.astype("float64"), axis, -1))
     units = made_width(operation) or 0
-    # The gates of a recurrent layer stand one after the other.
+    # A recurrent kernel concatenates its gates: sum over them.
     return kernel.reshape(-1, units).sum(axis=0)
 
 
@@ -64,15 +64,15 @@ def inherit(operation: Any, clone: Any, widths: Widths) -> None:
 
     Args:
         operation: The teacher's layer.
-        clone: The student's.
-        widths: What is kept.
+        clone: The student's layer.
+        widths: The channels that stay.
 
     Raises:
-        ValueError: If it is not known which channels the layer reads.
+        ValueError: If it is unknown which channels the layer reads.
     """
     read, made = widths.read(id(operation)), widths.made(id(operation))
     if _reads_as_many(operation, clone):
-        read = None  # A rule of the caller kept them all.
+        read = None  # All are kept, for example by a rule of the caller.
     if composite.is_composite(operation):
         if read is None and not _reads_as_many(operation, clone):
             raise _unfollowed(operation, widths)
@@ -86,21 +86,27 @@ def inherit(operation: Any, clone: Any, widths: Widths) -> None:
 def _directions(
     operation: Any, clone: Any, made: Index
 ) -> Iterator[tuple[Any, Any, Index]]:
-    """A layer of the teacher, its clone and what it makes; of two, each."""
+    """Yield a layer, its clone and the kept channels that the layer makes.
+
+    A Bidirectional layer yields its two layers instead.
+    """
     if not isinstance(operation, layers.Bidirectional):
         yield operation, clone, made
         return
     units = made_width(operation.forward_layer) or 0
     for number, name in enumerate(_DIRECTIONS):
         places = made
-        # Elsewhere both make the same channels, which are added.
+        # Unless concatenated, both directions make the same channels.
         if made is not None and halves(operation) > 1:
             places = made[made // units == number] % units
         yield getattr(operation, name), getattr(clone, name), places
 
 
 def _copied(operation: Any, clone: Any, read: Index, made: Index) -> bool:
-    """Copy weights; False if it is not known which channels are read."""
+    """Copy weights; return False if the kept part has the wrong shape.
+
+    That happens if it is unknown which channels the layer reads.
+    """
     values = []
     for old, new in zip(operation.weights, clone.weights, strict=True):
         if "seed" in old.name:
@@ -141,7 +147,7 @@ def _reads_as_many(operation: Any, clone: Any) -> bool:
 def _part(
     operation: Any, name: str, value: np.ndarray, read: Index, made: Index
 ) -> np.ndarray:
-    """The kept part of one weight."""
+    """Return the kept part of one weight."""
     if follows_input(operation):
         return _follower_part(operation, name, value, read)
     if is_depthwise(operation):
@@ -164,7 +170,7 @@ def _part(
 
 
 def _gated(operation: Any, value: np.ndarray, made: Index) -> Index:
-    """Positions in every gate of a recurrent layer, one after the other."""
+    """Repeat the positions for every gate of a recurrent layer."""
     key = width_key(operation)
     if made is None or key is None or key == "output_dim":
         return made
@@ -186,7 +192,7 @@ def _follower_part(
 def _grouped_part(
     kernel: np.ndarray, groups: int, read: Index, made: Index
 ) -> np.ndarray:
-    """Each group's outputs, and of its inputs those that its group keeps."""
+    """Return the kept part of a grouped kernel, group by group."""
     inputs, outputs = kernel.shape[-2], kernel.shape[-1] // groups
     read = np.arange(inputs * groups) if read is None else read
     made = np.arange(outputs * groups) if made is None else made
@@ -201,7 +207,7 @@ def _grouped_part(
 
 
 def _spread(index: Index, times: int) -> Index:
-    """Positions after each channel has been made into several."""
+    """Return the positions after each channel became `times` channels."""
     if index is None:
         return None
     return (index[:, None] * times + np.arange(times)).ravel()

@@ -1,4 +1,4 @@
-"""What kinds of layers there are, as far as their widths go."""
+"""Classifies layers by what they do to channels and widths."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ FOLLOWERS = {
     "PositionEmbedding",
     "RMSNormalization",
 }
-# What computes each entry from the entries at its place.
+# Operations that compute each entry from the entries at the same position.
 ELEMENTWISE = {
     "Add",
     "Average",
@@ -31,7 +31,7 @@ ELEMENTWISE = {
     "Subtract",
     "TrueDivide",
 }
-# What computes a channel from that channel alone, or scales all of them.
+# Operations that compute each channel from that channel alone, or scale all.
 SAME_CHANNELS = ELEMENTWISE | {
     "Abs",
     "Activation",
@@ -74,7 +74,7 @@ SAME_CHANNELS = ELEMENTWISE | {
     "StopGradient",
     "Tanh",
 }
-# What moves pixels, or computes them from those around them.
+# Operations that move pixels, or compute a pixel from those around it.
 SPATIAL = {
     f"{name}{rank}D"
     for rank in (1, 2, 3)
@@ -99,16 +99,16 @@ SPATIAL = {
 
 
 def is_kind(operation: Any, names: set[str]) -> bool:
-    """Tell whether an operation's class, or one it extends, is among names."""
+    """Tell whether an operation's class or a base class is among names."""
     return any(kind.__name__ in names for kind in type(operation).__mro__)
 
 
 def follows_input(operation: Any) -> bool:
-    """Tell a layer whose weights are those of the channels it is given.
+    """Tell whether a layer takes its width from its input.
 
-    Also one of a class that is not known, such as a normalization of the
-    user's: all its weights are vectors of the channels, and it gives the
-    shape that it is given.
+    A layer of an unknown class, such as the user's own normalization, does if
+    each of its weights is a vector with one entry per channel and its output
+    has the shape of its input.
     """
     if is_kind(operation, FOLLOWERS):
         return True
@@ -125,7 +125,7 @@ def follows_input(operation: Any) -> bool:
 
 
 def width_key(operation: Any) -> str | None:
-    """Name the entry of a layer's config that sets its output width."""
+    """Return the config entry that sets a layer's output width, if any."""
     if not isinstance(operation, keras.layers.Layer):
         return None
     if isinstance(operation, keras.layers.Embedding):
@@ -137,7 +137,7 @@ def width_key(operation: Any) -> str | None:
 
 
 def made_width(operation: Any) -> int | None:
-    """Return the channels that a layer with a width of its own makes.
+    """Return how many channels a layer makes; None if it follows its input.
 
     >>> made_width(keras.layers.Bidirectional(keras.layers.GRU(3)))
     6
@@ -150,13 +150,13 @@ def made_width(operation: Any) -> int | None:
 
 
 def halves(operation: Any) -> int:
-    """Return 2 where the channels of two directions stand side by side."""
+    """Return 2 if a layer concatenates two directions, otherwise 1."""
     both = isinstance(operation, keras.layers.Bidirectional)
     return 2 if both and operation.merge_mode == "concat" else 1
 
 
 def widened(operation: Any, config: dict, units: int) -> dict[str, Any]:
-    """Return the entries of a layer's config that make it so wide."""
+    """Return the config entries that give a layer this many channels."""
     if not isinstance(operation, keras.layers.Bidirectional):
         return {width_key(operation) or "": units}
     own = width_key(operation.forward_layer) or ""
@@ -169,7 +169,7 @@ def widened(operation: Any, config: dict, units: int) -> dict[str, Any]:
 
 
 def channel_axis(operation: Any) -> int:
-    """Axis of the channels, the batch not counted."""
+    """Return the axis of the channels, not counting the batch."""
     if hasattr(operation, "data_format"):
         return 0 if operation.data_format == "channels_first" else -1
     axis = getattr(operation, "axis", -1)
@@ -178,7 +178,7 @@ def channel_axis(operation: Any) -> int:
 
 
 def is_depthwise(operation: Any) -> bool:
-    """Tell whether a convolution has one group a channel."""
+    """Tell whether a convolution has one group per input channel."""
     groups = getattr(operation, "groups", 1)
     if groups == 1 or width_key(operation) is None:
         return False

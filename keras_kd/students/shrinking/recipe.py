@@ -1,4 +1,4 @@
-"""One layer of the teacher, made again for a narrower student."""
+"""Makes the narrower counterpart of one layer of the teacher."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -33,17 +33,17 @@ Rule = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """What happens to a teacher's layers; layers are named by their id.
+    """What to do with a teacher's layers, which are identified by `id()`.
 
     Args:
         width: Multiplier of the widths.
         heads: Layers that make the logits.
         head_units: Units of the head, None for the teacher's.
-        to_logits: The heads and what follows them, made linear.
-        multiple: Number that widths are rounded to, where the teacher's is.
-        rules: What the caller does for layers of a class.
-        passed_over: Operations of removed blocks, and which input stands in.
-        widths: Widths of the layers, once they are known.
+        to_logits: The heads and what follows them, which become linear.
+        multiple: See `rounded`.
+        rules: The caller's rules, by layer class.
+        passed_over: See `live_calls`.
+        widths: Widths of the layers, None until they are decided.
     """
 
     width: float
@@ -56,13 +56,13 @@ class Plan:
     widths: Widths | None = None
 
     def rule(self, operation: Any) -> Rule | None:
-        """The caller's rule for a layer, that of its nearest class."""
+        """Return the caller's rule for a layer's nearest class, if any."""
         kinds = type(operation).__mro__
         return next((self.rules[x] for x in kinds if x in self.rules), None)
 
 
 def remade(operation: Any, new: list[Shape], plan: Plan) -> Any:
-    """Return a new operation that does for the student what `operation` did.
+    """Return the student's counterpart of an operation of the teacher.
 
     Args:
         operation: Layer or operation of the teacher.
@@ -74,7 +74,7 @@ def remade(operation: Any, new: list[Shape], plan: Plan) -> Any:
     """
     after_head = id(operation) in plan.to_logits and not width_key(operation)
     if after_head and activation_name(operation) != "linear":
-        # Kept, as it may hold the cast of the logits to float32.
+        # Not removed: it may be what casts the logits to float32.
         return layers.Activation(
             "linear",
             name=operation.name,
@@ -97,23 +97,24 @@ def remade(operation: Any, new: list[Shape], plan: Plan) -> Any:
 
 
 def copy_state(operation: Any, clone: Any) -> None:
-    """Copy what a `Normalization` layer has learnt from data."""
+    """Copy the data statistics of a `Normalization` layer."""
     if isinstance(operation, layers.Normalization) and operation.weights:
         clone.set_weights(operation.get_weights())
         clone.finalize_state()
 
 
 def reshaped(target: Shape, old: Shape, new: Shape) -> Shape | None:
-    """Fit the target of a Reshape to an input whose channels changed.
+    """Adapt the target of a Reshape to an input whose channels changed.
 
     Args:
-        target: What the teacher's layer gives, -1 resolved, no batch axis.
+        target: Output shape of the teacher's layer, without -1 and without
+            the batch axis.
         old: Shape of the teacher's input.
         new: Shape of the student's input.
 
     Returns:
-        The target in which the entry that counts channels is scaled; None
-        where no entry can be.
+        The target with its channel count scaled; None if no entry can be
+        scaled.
 
     >>> reshaped((1, 1, 64), old=(64,), new=(16,))
     (1, 1, 16)
@@ -148,7 +149,7 @@ def _by_rule(
     new: list[Shape],
     width: float,
 ) -> Any:
-    """What the caller's rule makes of a layer."""
+    """Make the student's layer by the caller's rule."""
     made = rule(operation, _fresh(operation.get_config()), old, new, width)
     if isinstance(made, keras.layers.Layer):
         return made
@@ -162,7 +163,7 @@ def _by_rule(
 def _changes(
     operation: Any, config: dict, old: list[Shape], new: list[Shape], plan: Plan
 ) -> dict:
-    """Entries of the config that differ in the student."""
+    """Return the entries of the config that differ in the student."""
     changes: dict[str, Any] = {}
     width = made_width(operation)
     if width is not None:
@@ -182,19 +183,20 @@ def _changes(
 
 
 def _units(operation: Any, units: int, new: list[Shape], plan: Plan) -> int:
-    """Width of a layer in the student."""
+    """Return the width of a layer in the student."""
     if id(operation) in plan.heads:
         return plan.head_units or units
     if is_depthwise(operation):
         channels = new[0][channel_axis(operation)] or 1
         return units // operation.groups * channels
     planned = plan.widths.units(id(operation)) if plan.widths else None
-    # What only a removed block used was not followed, and is not used.
+    # No planned width: only a removed block used this layer, and the student
+    # does not use it.
     return planned or rounded(units, plan.width, plan.multiple)
 
 
 def _groups(operation: Any, config: dict, new: list[Shape]) -> int:
-    """Groups of a grouped convolution or normalization in the student."""
+    """Return the groups of a convolution or normalization in the student."""
     channels = new[0][channel_axis(operation)] or 1
     if is_depthwise(operation):
         return channels
@@ -204,21 +206,21 @@ def _groups(operation: Any, config: dict, new: list[Shape]) -> int:
 
 
 def _target(operation: Any, old: list[Shape], new: list[Shape]) -> Shape:
-    """Target of a Reshape in the student."""
+    """Return the target of a Reshape in the student."""
     target = reshaped(tuple(operation.output.shape[1:]), old[0], new[0])
     if target is None:
         raise ValueError(
             f"it makes {tuple(operation.output.shape[1:])} of {old[0]}, and "
             f"no entry of that fits {new[0]}"
         )
-    # One unknown size may stand as -1.
+    # Reshape accepts one unknown size, written as -1.
     return tuple(-1 if size is None else size for size in target)
 
 
 def _check_changeable(
     operation: Any, old: list[Shape], new: list[Shape]
 ) -> None:
-    """Refuse layers that hide a width, or a state that would be lost."""
+    """Refuse layers with a hidden width, or with state that would be lost."""
     if isinstance(operation, layers.Lambda):
         raise ValueError("a Lambda may hold any code")
     if _is_quantized(operation):
@@ -242,7 +244,7 @@ def _check_changeable(
 
 
 def _is_quantized(operation: Any) -> bool:
-    """Tell whether a layer, or one inside it, is."""
+    """Tell whether a layer, or a layer inside it, is quantized."""
     if not isinstance(operation, layers.Layer):
         return False
     policies = [layer.dtype_policy for layer in flatten_layers(operation)]
@@ -250,7 +252,7 @@ def _is_quantized(operation: Any) -> bool:
 
 
 def _check_partners(operation: Any, old: list[Shape], new: list[Shape]) -> None:
-    """Refuse to let two inputs that had one size broadcast instead."""
+    """Refuse inputs whose sizes differ now, which Keras might broadcast."""
     first, first_new = old[0][::-1], new[0][::-1]
     for other, other_new in zip(old[1:], new[1:], strict=True):
         pairs = zip(
@@ -266,10 +268,10 @@ def _check_partners(operation: Any, old: list[Shape], new: list[Shape]) -> None:
 
 
 def _fresh(config: Any) -> Any:
-    """Copy a config without what ties a layer to the teacher's training.
+    """Copy a config without the entries from the teacher's training.
 
-    Seeds would make all students alike; frozen weights and low-rank adapters
-    would stay at their random start.
+    Seeds would make all students start alike. Frozen weights and low-rank
+    adapters would keep their random initial values.
     """
     if isinstance(config, dict):
         return {

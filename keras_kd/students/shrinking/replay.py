@@ -1,4 +1,4 @@
-"""A teacher's graph, called again with new layers."""
+"""Calls a teacher's graph again with new layers."""
 
 from typing import Any
 
@@ -35,9 +35,9 @@ class Replay:
         shapes: list[tuple] | None = None,
         name: str | None = None,
     ) -> keras.Model:
-        """Make a model again, for inputs of its own or of given shapes."""
-        # A view on the same tensors is never compiled, so that the clone does
-        # not get the teacher's loss, which may expect probabilities.
+        """Rebuild a model, with its own input shapes or with given ones."""
+        # A view on the same tensors is not compiled, so the clone does not get
+        # the teacher's loss, which may expect probabilities.
         replayed = view(source, name)
         inputs = []
         for index, tensor in enumerate(replayed.inputs):
@@ -53,7 +53,7 @@ class Replay:
         )
 
     def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
-        """Make an operation again and call it; remember it if shared."""
+        """Call an operation's counterpart, which is made at the first call."""
         tensors = [
             leaf
             for leaf in keras.tree.flatten((args, kwargs))
@@ -64,7 +64,7 @@ class Replay:
         if kwargs.get("training") is False:
             del kwargs["training"]
         if id(operation) in self._plan.to_logits and len(tensors) == 1:
-            # A Softmax layer takes a mask that its linear successor does not.
+            # A Softmax layer takes a mask; its linear replacement does not.
             kwargs.pop("mask", None)
         clone = self._made.get(id(operation))
         if is_graph(operation):
@@ -87,7 +87,7 @@ class Replay:
         return outputs
 
     def _refusal(self, operation: Any, error: Exception) -> ValueError:
-        """Name the layer that does not fit, and what to do."""
+        """Return the error that names the layer and says what to do."""
         kind = type(operation).__name__
         reason = " ".join(str(error).replace("\x1b[1m", "").split())
         return ValueError(
@@ -104,10 +104,10 @@ class Replay:
         )
 
     def inherit(self) -> None:
-        """Give the new layers the kept weights of the teacher's.
+        """Copy the kept part of the teacher's weights to the new layers.
 
-        A head whose units changed, and layers that a rule gave weights of
-        another shape, keep their random ones.
+        A head whose number of units changed keeps its random weights, and so
+        does a layer that a rule gave weights of another shape.
         """
         plan, widths = self._plan, self._plan.widths
         for operation, clone in self._sources:
@@ -123,7 +123,7 @@ class Replay:
             new_head = id(operation) in plan.heads and plan.head_units
             if new_head or plan.rule(operation) or widths is None:
                 continue
-            # What only removed blocks used is not part of the student.
+            # A layer that only removed blocks used is not part of the student.
             if widths.followed(id(operation)):
                 inherit(operation, clone, widths)
 
@@ -131,16 +131,20 @@ class Replay:
 def _check_inside(
     operation: Any, clone: Any, call: tuple[Any, Any], outputs: Any
 ) -> None:
-    """Check what a layer of layers has inside, which its shape hides.
+    """Check the inside of a layer that holds others.
+
+    `compute_output_shape` of such a layer may promise a shape that its `call`
+    does not produce.
 
     Args:
         operation: The teacher's layer.
-        clone: The student's.
-        call: What it is called with, positional and by name.
-        outputs: What it says to give.
+        clone: The student's layer.
+        call: Positional and keyword arguments of the call.
+        outputs: Symbolic results of that call.
 
     Raises:
-        ValueError: If it has other parts, or computes another shape.
+        ValueError: If `clone` has other weights than `operation`, or `call`
+            computes another shape than that of `outputs`.
     """
     parts = [
         [(weight.name, len(weight.shape)) for weight in layer.weights]

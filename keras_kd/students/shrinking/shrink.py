@@ -1,4 +1,4 @@
-"""A smaller student, derived from the teacher."""
+"""Derives a smaller student from a teacher."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -38,21 +38,21 @@ def shrink(
 ) -> keras.Model:
     """Derive a smaller model from a Functional or Sequential one.
 
-    The quickest way to a student, and one whose layers pair with the
-    teacher's by name. Parameters fall with about the square of `width`.
-    Where a network made for devices exists, such as the families of
-    `keras_kd.students`, it can be the better student at equal size.
+    This is the quickest way to a student, and its layers have the names of
+    the teacher's. The number of parameters falls with about the square of
+    `width`. A network designed for devices, such as one of the families in
+    `keras_kd.students`, can be the better student at equal size.
 
     Every Dense, convolution, recurrent and embedding layer gets `width`
-    times its units, rounded to a `multiple`; all else follows:
-    normalization, depthwise convolutions (their multiplier is kept),
-    shortcuts, Reshape layers that hold a channel count. Groups of a
-    convolution, and both directions of a Bidirectional layer, keep equally
-    many channels. Layers that hold others, such as `MultiHeadAttention` or
-    the blocks of a transformer (KerasHub's, or one's own), are narrowed where
-    their config names its widths as `embed_dim`, `hidden_dim`,
-    `intermediate_dim`, `ff_dim`, `mlp_dim` or the like: attention loses heads
-    before heads lose width.
+    times its units, rounded to a `multiple`. Everything else adapts to these
+    widths: normalization, depthwise convolutions (their multiplier is kept),
+    shortcuts, Reshape layers that contain a channel count. The groups of a
+    convolution keep equally many channels, and so do the two directions of a
+    Bidirectional layer. Layers that hold others, such as
+    `MultiHeadAttention` or a transformer block (KerasHub's or your own), are
+    narrowed if their config names its widths `embed_dim`, `hidden_dim`,
+    `intermediate_dim`, `ff_dim`, `mlp_dim` or the like. Attention loses whole
+    heads before the heads get narrower.
 
     The head keeps its units and gives **logits**: a softmax or sigmoid at
     the end of the teacher, in the last layer or after it, becomes linear.
@@ -64,10 +64,10 @@ def shrink(
     gives a Functional student.
 
     Reference for `initialize="teacher"`: Li et al. 2017 (arXiv 1608.08710),
-    section 3: filters with the smallest L1 norms go. Departure: the norms of
-    layers whose outputs are added are summed, where the paper takes those
-    of the shortcut alone. Inside layers that hold others, heads and hidden
-    units go by the same norms.
+    section 3: the filters with the smallest L1 norms are removed. Departure:
+    where layer outputs are added, the norms of these layers are summed; the
+    paper uses the norms of the shortcut alone. Inside layers that hold
+    others, heads and hidden units are chosen by the same norms.
 
     Args:
         teacher: A built Functional or Sequential model, nested ones
@@ -78,27 +78,31 @@ def shrink(
             shortcut, blocks of a transformer that are one layer, or, in a
             model that is one chain, layers whose output has the shape of
             their input. `floor(depth * n + 0.5)` of `n` stay, the last one
-            longest. Blocks that change the shape stay. DistilBERT (Sanh et
-            al. 2019, arXiv 1910.01108) begins as half of its teacher's
-            blocks, with `width=1.0` and `initialize="teacher"`.
+            longest. Blocks that change the shape stay. With `depth=0.5`,
+            `width=1.0` and `initialize="teacher"` the student starts from
+            half of its teacher's blocks, as DistilBERT does (Sanh et al.
+            2019, arXiv 1910.01108).
         num_classes: Units of the head. Defaults to the teacher's.
-        multiple: Number that widths are rounded to a multiple of, never
-            below nine tenths of what `width` asks for; at least 1. Where the
-            teacher's is no such multiple, or less than twice the number is
-            asked for, they are rounded to an integer. Defaults to 8, which
-            vector units like; 1 keeps to `width` most closely.
-        rules: What to do with layers of a class, also those that cannot be
-            narrowed otherwise: `rules={LayerClass: function}`, called as
-            `function(layer, config, old_shapes, new_shapes, width)` with the
-            shapes of its inputs in teacher and student, without the batch.
-            It returns the config of the student's layer, or the layer. A
-            layer whose output has the shape of its input is taken to leave
-            the channels in their order.
-        initialize: None for random weights; `"teacher"` for the teacher's,
-            of the channels whose kernels have the largest L1 norm. At
-            `width=1.0` the student then computes what the teacher does. Made
-            by rules, or for other `num_classes`, layers whose weights have
-            other shapes than the teacher's start at random.
+        multiple: Widths are rounded to a multiple of this number, at least
+            1, and never below nine tenths of what `width` asks for. A width
+            is rounded to an integer instead if the teacher's width is not
+            such a multiple, or if `width` asks for less than twice the
+            number. Defaults to 8, which suits vector units; 1 follows
+            `width` most closely.
+        rules: How to make the student's layers of a class, including
+            classes that cannot be narrowed otherwise: `rules={LayerClass:
+            function}`. It is called as `function(layer, config, old_shapes,
+            new_shapes, width)`, with the shapes of the layer's inputs in
+            teacher and student, without the batch axis, and returns the
+            config of the student's layer, or the layer itself. If the output
+            of such a layer has the shape of its input, the layer is assumed
+            to keep the order of the channels.
+        initialize: None for random weights; `"teacher"` to copy the
+            teacher's weights for the channels whose kernels have the largest
+            L1 norm. At `width=1.0` and `depth=1.0` the student then computes
+            the same as the teacher. Two kinds of layers start at random if
+            their weights have other shapes than the teacher's: those made by
+            rules, and the head if `num_classes` differs.
 
     Returns:
         A new model named `<teacher>_student`, not compiled.
@@ -106,10 +110,10 @@ def shrink(
     Raises:
         TypeError: If an argument has the wrong type.
         ValueError: If an argument is outside its range, the teacher is
-            subclassed or not built, its output is no classifier's, a layer
-            cannot be narrowed (the message names it), its channels cannot
-            be followed for `initialize="teacher"`, or nothing can be made
-            smaller.
+            subclassed or not built, its output is not a classifier's, a
+            layer cannot be narrowed (the message names it), its channels
+            cannot be followed for `initialize="teacher"`, or nothing can be
+            made smaller.
 
     Example:
     >>> import keras_kd
@@ -152,7 +156,7 @@ def shrink(
 
 
 def _widths(teacher: keras.Model, plan: Plan, initialize: str | None) -> Widths:
-    """Decide which channels of which layer stay."""
+    """Decide which channels each layer keeps."""
     channels = Channels(
         teacher,
         plan.heads,
@@ -188,7 +192,8 @@ def _check_narrowable(teacher: keras.Model, plan: Plan, widths: Widths) -> None:
         return
     for operation in operations(teacher):
         fixed = id(operation) in plan.heads or widths.pinned(id(operation))
-        # What has weights and cannot be narrowed is refused by its name.
+        # A layer that has weights and cannot be narrowed counts as wide:
+        # `remade` refuses it by name.
         wide = width_key(operation) is not None or (
             getattr(operation, "weights", []) and not follows_input(operation)
         )
@@ -239,7 +244,7 @@ def _check_numbers(width: Any, depth: Any, num_classes: Any) -> None:
 
 
 def _check_graph(teacher: Any, rules: Mapping[type, Rule]) -> None:
-    """Refuse what has no known layers, or hides them in a subclass."""
+    """Refuse models without a known graph, and subclassed models inside."""
     message = requirement(
         _SUBJECT,
         "teacher",

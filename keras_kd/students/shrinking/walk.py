@@ -1,4 +1,4 @@
-"""Walks over a teacher's graph: its layers, its calls, the way to its head."""
+"""Walks a teacher's graph: its layers, its calls, the path to its head."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from keras_kd.core.keras_internals import calls_of
 from keras_kd.core.keras_internals import origin
 from keras_kd.students.shrinking.layer_kinds import width_key
 
-# Activations whose result is a probability or its logarithm.
+# Activations that give probabilities or their logarithms.
 _PROBABILITY = {
     "hard_sigmoid",
     "log_sigmoid",
@@ -22,7 +22,7 @@ _PROBABILITY = {
     "sigmoid",
     "softmax",
 }
-# What may stand between the layer that makes the logits and the output.
+# Layers allowed between the layer that makes the logits and the output.
 _AFTER_HEAD = {
     "Activation",
     "ActivityRegularization",
@@ -43,7 +43,7 @@ _AFTER_HEAD = {
 
 
 def operations(model: keras.Model) -> Iterator[Any]:
-    """Yield the operations of a model, those of nested models in place."""
+    """Yield the operations of a model, including those of nested models."""
     for operation in view(model).operations:
         if is_graph(operation):
             yield from operations(operation)
@@ -57,10 +57,10 @@ def live_calls(
     """Yield `(operation, inputs, results)` of each call, inputs first.
 
     Args:
-        model: A Functional model; nested ones are one operation.
-        passed_over: Operations of which one input stands for the result, by
-            their id: only that input is given, what made the others is not
-            visited.
+        model: A Functional model. A nested model counts as one operation.
+        passed_over: For operations of removed blocks, by their id, the index
+            of the input that replaces the result. Only that input is
+            yielded; the operations behind the others are not visited.
     """
     ready = {id(tensor) for tensor in model.inputs}
     waiting = list(model.outputs)
@@ -83,7 +83,7 @@ def live_calls(
 
 
 def activation_name(operation: Any) -> str:
-    """Name what an operation applies last: "linear" where it is nothing."""
+    """Return the name of an operation's activation, or "linear"."""
     activation = getattr(operation, "activation", None)
     if activation is not None:
         return getattr(activation, "__name__", type(activation).__name__)
@@ -94,9 +94,12 @@ def activation_name(operation: Any) -> str:
 def head_path(tensor: keras.KerasTensor) -> list[Any]:
     """List the operations from the layer that makes the logits to an output.
 
-    Nested models are entered. Raises ValueError where the output does not
-    come from one Dense or convolution layer, through nothing but a softmax
-    or sigmoid, pooling, dropout and reshaping.
+    The operations of nested models are included.
+
+    Raises:
+        ValueError: If the output does not come from a Dense or convolution
+            layer, or passes through anything but a softmax or sigmoid,
+            pooling, dropout, reshaping and the like.
     """
     path: list[Any] = []
     while True:
@@ -118,7 +121,7 @@ def head_path(tensor: keras.KerasTensor) -> list[Any]:
 
 
 def producer(tensor: keras.KerasTensor) -> tuple[Any, list]:
-    """Return the operation that made a tensor, and what it made it from."""
+    """Return the operation that made a tensor, and that call's inputs."""
     operation, node_index, _ = origin(tensor)
     return operation, calls_of(operation)[node_index].input_tensors
 

@@ -1,4 +1,4 @@
-"""How many channels each layer of a student has, and which of the teacher's."""
+"""Decides how many of the teacher's channels a student keeps, and which."""
 
 from collections import Counter
 from collections import defaultdict
@@ -12,22 +12,27 @@ from keras_kd.students.shrinking.channel_numbers import WHOLE
 from keras_kd.students.shrinking.channel_numbers import Numbering
 from keras_kd.students.shrinking.channels import Channels
 
-# Channels that are made by the same layers, by the numbers they have.
+# Numbers of channels that are made by the same layers.
 Cell = list[int]
 
 
 class Widths:
     """The channels that stay.
 
-    Channels made by the same layers form a cell; of each cell the same share
-    stays, so that sums and concatenations fit by themselves.
+    Channels made by the same layers form a cell. Every cell keeps the same
+    share of its channels, so that sums and concatenations still fit.
 
     Args:
         channels: The teacher's channels.
         width: Share of them to keep.
         multiple: Number that the widths are rounded to a multiple of.
-        importance: For each channel how much it counts; those that count
-            most stay. None keeps any.
+        importance: Importance of each channel a layer makes, by the layer's
+            id; the most important channels stay. None keeps the first ones.
+
+    Attributes:
+        uneven: Whether importance could not be followed with equally many
+            channels in every row.
+        lost: See `Channels`.
     """
 
     def __init__(
@@ -40,7 +45,7 @@ class Widths:
         self._channels = channels
         self._roots = channels.sets.roots()
         self._rows = [self._roots[rows] for rows in channels.rows]
-        self._strict = importance is not None
+        self._ranked = importance is not None
         self._values = self._summed(importance or {})
         self.uneven = False
         self.lost = channels.lost
@@ -51,25 +56,25 @@ class Widths:
         self._kept = np.isin(self._roots, list(kept))
 
     def units(self, layer: int) -> int | None:
-        """Width of the layer with this id; None where it is not known."""
+        """Return the width of the layer with this id; None if it is unknown."""
         made = self._channels.made.get(layer)
         return None if made is None else int(self._kept[made].sum())
 
     def pinned(self, layer: int) -> bool:
-        """Tell whether a layer meets the model's input and keeps its width."""
+        """Tell whether a layer is joined with the input and keeps its width."""
         made = self._channels.made.get(layer)
         return made is not None and bool((self._roots[made] == WHOLE).all())
 
     def followed(self, layer: int) -> bool:
-        """Tell whether the layer is part of the student."""
+        """Tell whether the layer was reached, and so is part of the student."""
         return layer in self._channels.read
 
     def made(self, layer: int) -> np.ndarray | None:
-        """Positions of the kept channels among those the layer makes."""
+        """Return the positions of kept channels among those a layer makes."""
         return self._positions(self._channels.made.get(layer))
 
     def read(self, layer: int) -> np.ndarray | None:
-        """Positions of the kept channels among those the layer reads."""
+        """Return the positions of kept channels among those a layer reads."""
         return self._positions(self._channels.read.get(layer))
 
     def _positions(self, channels: Numbering) -> np.ndarray | None:
@@ -89,7 +94,10 @@ class Widths:
         return list(cells.values())
 
     def _even(self, cell: Cell) -> int:
-        """Number of rows that a cell is spread over evenly."""
+        """Return a number that a cell's width has to be a multiple of.
+
+        It is the number of rows that the cell is spread over evenly.
+        """
         counts = [1]
         for rows in self._rows:
             inside = np.isin(rows, cell).sum(axis=1)
@@ -99,8 +107,8 @@ class Widths:
         return lcm(*counts)
 
     def _chosen(self, cell: Cell, count: int) -> Cell:
-        """The channels of a cell that count most, as many in every row."""
-        if not self._strict or count == len(cell):
+        """Return the most important channels of a cell, equally many a row."""
+        if not self._ranked or count == len(cell):
             return cell[:count]
         places: dict[int, list[int]] = {root: [] for root in cell}
         for number, rows in enumerate(self._rows):
@@ -119,7 +127,7 @@ class Widths:
         return chosen
 
     def _summed(self, importance: Mapping[int, np.ndarray]) -> np.ndarray:
-        """Importance of each channel, over all layers that make it."""
+        """Sum the importance of each channel over all layers that make it."""
         values = np.zeros(len(self._roots))
         for layer, value in importance.items():
             np.add.at(values, self._roots[self._channels.made[layer]], value)
