@@ -1,4 +1,4 @@
-"""What a loss gets to know of a model when a Distiller binds the loss."""
+"""The description of a model that a Distiller gives to its losses."""
 
 from dataclasses import dataclass
 from typing import Any

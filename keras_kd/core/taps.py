@@ -160,17 +160,17 @@ class Tap:
     ) -> list[str | None]:
         argument = f"{self._role}_output"
         if output_kind is not None:
-            told = keras.tree.flatten(output_kind)
-            told = told * len(heads) if len(told) == 1 else told
-            for kind in told:
+            given = keras.tree.flatten(output_kind)
+            given = given * len(heads) if len(given) == 1 else given
+            for kind in given:
                 check_choice(self._subject, argument, kind, KINDS)
-            if len(told) != len(heads):
+            if len(given) != len(heads):
                 raise ValueError(
                     f"`{self._subject}` needs `{argument}` to name one kind "
                     f"for each of the {len(heads)} outputs of "
                     f"`{self.model.name}`. Received: {show(output_kind)}."
                 )
-            for index, kind in enumerate(told):
+            for index, kind in enumerate(given):
                 if heads[index].kind != kind:
                     heads[index] = Head(kind)
         for head in heads:

@@ -148,7 +148,7 @@ class StudentTuner(Tuner):
         self.budget = budget
         self.teacher_id = teacher_id
         self.teacher = teacher
-        self._loss_is_told = False
+        self._loss_is_inferred = False
         folder = Path(directory or ".") / (project_name or "untitled_project")
         check_writable(folder / "oracle.json")
         super().__init__(
@@ -218,7 +218,7 @@ class StudentTuner(Tuner):
                 or bool(kwargs.get("validation_split")),
             )
         if tell_loss(self.hypermodel, self.oracle, given):
-            self._loss_is_told = True
+            self._loss_is_inferred = True
         if cluster.is_chief():
             cluster.serve(self, kwargs.get("verbose", "auto"))
         else:
@@ -425,13 +425,13 @@ class StudentTuner(Tuner):
 
     def get_state(self) -> dict[str, Any]:
         """Return the task's loss, if the tuner inferred it from the data."""
-        loss = self.hypermodel.loss if self._loss_is_told else None
+        loss = self.hypermodel.loss if self._loss_is_inferred else None
         return {"loss": keras.saving.serialize_keras_object(loss)}
 
     def set_state(self, content: dict[str, Any]) -> None:
         """Restore the state that `get_state` returned."""
         if content.get("loss") is not None and self.hypermodel.loss is None:
-            self._loss_is_told = True
+            self._loss_is_inferred = True
             self.hypermodel.loss = keras.saving.deserialize_keras_object(
                 content["loss"]
             )

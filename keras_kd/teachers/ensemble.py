@@ -45,8 +45,9 @@ class Ensemble:
             `"binary_probabilities"`; or a list with one kind per model.
 
     Shapes:
-        Inputs are those of the members; the result is class logits `(batch,
-        ..., classes)` in float32, in the structure of the members' outputs.
+        Inputs are those of the members; the result is class logits in
+        float32, `(batch, ..., classes)`, in the structure of the members'
+        outputs.
 
     Raises:
         TypeError: If `models` is not a list of Keras models.

@@ -49,14 +49,14 @@ class Chief(OracleServicer):
         """End a trial, if it is assigned to the calling worker."""
         trial = Trial.from_proto(request.trial)
         self._check_owner(trial.trial_id, context)
-        told = protocol.metadata(context)
-        trial.message = protocol.decode(told.get(protocol.MESSAGE, b""))
+        metadata = protocol.metadata(context)
+        trial.message = protocol.decode(metadata.get(protocol.MESSAGE, b""))
         known = self.oracle.trials[trial.trial_id]
         name = self.oracle.objective.name
         if trial.status == "COMPLETED" and not known.metrics.exists(name):
             # A chief that was killed received the metrics but did not save
             # them: run the trial again.
-            self.oracle.release(told.get(protocol.TUNER, ""))
+            self.oracle.release(metadata.get(protocol.TUNER, ""))
             self._lose(trial.trial_id, context)
         self._ending(context, lambda: self.oracle.end_trial(trial))
         return protos.get_service().EndTrialResponse()

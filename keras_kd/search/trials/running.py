@@ -47,10 +47,10 @@ def trial_seed(
         for name, value in values.items()
         if not name.startswith("tuner/")
     }
-    told = json.dumps(
+    content = json.dumps(
         [search_seed, execution, own], default=str, sort_keys=True
     )
-    digest = hashlib.sha256(told.encode())
+    digest = hashlib.sha256(content.encode())
     return int.from_bytes(digest.digest()[:4], "big") >> 1
 
 

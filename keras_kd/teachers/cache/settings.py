@@ -87,13 +87,13 @@ class Settings:
         Raises:
             ValueError: If a function has no `teacher_id`.
         """
-        told = {
+        extra = {
             "layers": sorted(self.layers),
             # JSON turns tuples into lists; so does the stored identity.
             "output": json.loads(json.dumps(self.teacher_output)),
         }
         return Identity(
-            teacher=fingerprint.of_teacher(teacher, self.teacher_id) | told,
+            teacher=fingerprint.of_teacher(teacher, self.teacher_id) | extra,
             example=example,
             dtype=self.dtype,
             top_k=self.top_k,

@@ -140,8 +140,8 @@ def _callable_runner(
     def run(x: Any) -> dict[str, Any]:
         outputs = teacher(select(x))
         leaves = keras.tree.flatten(outputs)
-        told = kinds * len(leaves) if len(kinds) == 1 else kinds
-        if len(told) != len(leaves):
+        given = kinds * len(leaves) if len(kinds) == 1 else kinds
+        if len(given) != len(leaves):
             raise ValueError(
                 requirement(
                     _SUBJECT,
@@ -151,7 +151,8 @@ def _callable_runner(
                 )
             )
         logits = [
-            _logits(leaf, kind) for leaf, kind in zip(leaves, told, strict=True)
+            _logits(leaf, kind)
+            for leaf, kind in zip(leaves, given, strict=True)
         ]
         return {"logits": keras.tree.pack_sequence_as(outputs, logits)}
 
