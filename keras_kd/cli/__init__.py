@@ -1,7 +1,7 @@
-"""The command `keras-kd`: one command a file, each calls one function.
+"""The program `keras-kd`: one command per file, each calls one function.
 
-Nothing heavy is imported here, so that `--help` answers at once; each
-command imports what it needs when it runs.
+Nothing heavy is imported here, so that `--help` answers at once; each command
+imports what it needs when it runs.
 """
 
 import os
@@ -22,7 +22,7 @@ from keras_kd.cli import quickstart
 from keras_kd.cli import search
 from keras_kd.cli import verify
 
-# What our own code raises for input it cannot use: the user's to mend.
+# Errors that the package raises for input it cannot use; the user can fix them.
 _EXPECTED = (
     FloatingPointError,  # a loss that is not finite
     ImportError,
@@ -39,7 +39,8 @@ class _OneLineErrors(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        # `Exit` and `Abort` are RuntimeErrors; the pipe's reader went away.
+        # `Exit` and `Abort` are RuntimeErrors, a `BrokenPipeError` is an
+        # OSError: none of them is an error of the user.
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except _EXPECTED as error:

@@ -1,4 +1,4 @@
-"""`keras-kd cache`: a teacher's outputs, computed once."""
+"""`keras-kd cache`: builds, shows and verifies teacher caches."""
 
 from pathlib import Path
 from typing import Annotated
@@ -69,7 +69,7 @@ def _print(content: dict[str, Any], as_json: bool) -> None:
     if as_json:
         printing.print_json(content)
         return
-    # The structures are for programs.
+    # Structures are printed only as JSON.
     rows = [
         (name, printing.measure(name, value))
         for name, value in content.items()

@@ -105,7 +105,7 @@ def distill(  # noqa: PLR0913 (one option a line)
 
 
 def make_student(text: str, teacher: "keras.Model") -> "keras.Model":
-    """Return `shrink:WIDTH` of the teacher, or the model of a file."""
+    """Return a student from `shrink:WIDTH` or from a `.keras` file."""
     from keras_kd import students
 
     how, _, width = text.partition(":")

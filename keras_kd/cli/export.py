@@ -1,4 +1,4 @@
-"""`keras-kd export`: a student as a verified file."""
+"""`keras-kd export`: writes a student as a verified file."""
 
 from dataclasses import asdict
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a search is asked for, what it found, and how that is printed."""
+"""The settings and results of `keras-kd search`, and how they are printed."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from keras_kd.cli import printing
 from keras_kd.cli.measuring import Row
 from keras_kd.cli.measuring import print_rows
 
-# Names of the costs in a table's head, in the order of its columns.
+# Column headings of the costs, in the order of the columns.
 _COSTS = {
     "size_bytes": "\nbytes",
     "latency_ms": "latency\nms",
@@ -24,19 +24,19 @@ _COSTS = {
 
 @dataclasses.dataclass(frozen=True)
 class SearchSetting:
-    """What a search does.
+    """The settings of a search.
 
     Attributes:
         teacher: The teacher's file.
         dataset: Name for `keras_kd.data.load`.
-        budget: What was set of the `keras_kd.Budget`.
+        budget: The arguments of the `keras_kd.Budget`.
         student: `"shrink"`, or a family of `keras_kd.students`.
-        tuner: How trials are proposed.
-        max_trials: Trials at most.
-        epochs: Epochs a trial.
-        executions_per_trial: Trainings a trial.
-        batch_size: Examples a step.
-        learning_rate: Adam's, at the start of a cosine.
+        tuner: Name of the oracle that proposes trials.
+        max_trials: Maximum number of trials.
+        epochs: Epochs per trial.
+        executions_per_trial: Training runs per trial.
+        batch_size: Examples per step.
+        learning_rate: Adam's first learning rate; it decays along a cosine.
         max_train: Training images to keep; `None` keeps all.
         seed: Seed of the proposals, the weights and the order.
     """
@@ -57,19 +57,19 @@ class SearchSetting:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What a search gave.
+    """The results of a search.
 
     Attributes:
-        setting: What was asked for.
-        data: The data set.
-        trials: Every trial: values, status, reason, accuracy, costs.
-        front: IDs of the trials that no other one beats in everything.
+        setting: The settings.
+        data: Description of the data set.
+        trials: All trials: values, status, reason, accuracy, costs.
+        front: IDs of the trials on the Pareto front.
         best: ID of the trial whose student was exported.
-        test: The best one's metrics on the test images: mean, spread over
+        test: The best trial's metrics on the test images: mean, spread over
             the executions, and each execution.
-        rows: The teacher's, the student's and the exported file's line.
-        seconds: Duration of this session.
-        machine: Where it ran.
+        rows: Measurements of the teacher, the student and the exported file.
+        seconds: Duration of this run.
+        machine: The machine and versions.
     """
 
     setting: SearchSetting
@@ -90,7 +90,7 @@ class Found:
 
 
 def print_found(found: Found, output: Path) -> None:
-    """Print what was done, the front, the files, and where they are."""
+    """Print the summary, the Pareto front, the files and their folder."""
     typer.echo("\n".join(sentences(found)) + "\n")
     print_front(found)
     typer.echo("\n" + best_sentence(found) + "\n")
@@ -99,7 +99,7 @@ def print_found(found: Found, output: Path) -> None:
 
 
 def sentences(found: Found) -> tuple[str, ...]:
-    """Say what was searched, so that the tables can be read alone."""
+    """Return sentences that explain the tables: data, budget, trials."""
     data, setting = found.data, found.setting
     statuses = [trial["status"] for trial in found.trials]
     failed = [trial for trial in found.trials if trial["status"] == "failed"]
@@ -118,7 +118,7 @@ def sentences(found: Found) -> tuple[str, ...]:
 
 
 def budget_words(budget: Mapping[str, Any]) -> str:
-    """Word a budget: its limits, then what file they are about."""
+    """Return a budget as text: its limits, then the kind of file."""
     units = {
         "size_bytes": "{:,} bytes",
         "latency_ms": "{:g} ms an image",
@@ -136,7 +136,7 @@ def budget_words(budget: Mapping[str, Any]) -> str:
 
 
 def print_front(found: Found) -> None:
-    """Print the front: what each step in cost buys."""
+    """Print the trials of the Pareto front as a table."""
     trials = {trial["trial_id"]: trial for trial in found.trials}
     shown = [trials[trial_id] for trial_id in found.front]
     values = [n for n in shown[0]["values"] if not n.startswith("tuner/")]
@@ -163,7 +163,7 @@ def print_front(found: Found) -> None:
 
 
 def best_sentence(found: Found) -> str:
-    """Say which trial is the best, and what it reaches on the test images."""
+    """Return a sentence with the best trial and its test accuracy."""
     test = found.test
     accuracy = _accuracy(
         test["mean"]["accuracy"], test["spread"].get("accuracy")

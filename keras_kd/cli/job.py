@@ -1,4 +1,4 @@
-"""The job of the quickstart: teacher in, verified device files out."""
+"""The job of `keras-kd quickstart`: from a teacher to verified files."""
 
 import platform
 import time
@@ -26,17 +26,17 @@ LARGEST_SHARE = 0.25
 
 
 def run(setting: Setting, output: Path, progress: Progress) -> Outcome:
-    """Do the whole job.
+    """Run the whole job.
 
     Args:
-        setting: What to do.
-        output: Folder that gets `teacher.keras`, `student_alone.keras`,
-            `student.keras`, `saved_model/` and one `.tflite` file a
+        setting: The settings.
+        output: Folder for `teacher.keras`, `student_alone.keras`,
+            `student.keras`, `saved_model/` and one `.tflite` file per
             quantization.
-        progress: Where to show it.
+        progress: Shows the progress.
 
     Raises:
-        ValueError: If the setting cannot be met: an unknown data set, more
+        ValueError: If the settings cannot be met: an unknown data set, more
             labels than images, a student above a quarter of the teacher.
         OSError: If the folder cannot be written to.
         ExportMismatchError: If a file does not behave like the student.
@@ -97,7 +97,7 @@ def load(setting: Setting) -> "Splits":
 
 
 def few_labels(setting: Setting, splits: "Splits") -> Any:
-    """Return the labelled images of the student alone, in full batches."""
+    """Return endless full batches of the few labelled images."""
     from keras_kd import data
 
     count = setting.labels
@@ -120,7 +120,7 @@ def few_labels(setting: Setting, splits: "Splits") -> Any:
 def check_size(
     teacher: "keras.Model", student: "keras.Model", width: float
 ) -> None:
-    """Refuse a student that is more than a quarter of its teacher."""
+    """Refuse a student with more than a quarter of the teacher's weights."""
     share = student.count_params() / teacher.count_params()
     if share > LARGEST_SHARE:
         raise ValueError(
@@ -141,7 +141,7 @@ def train(
     models: dict[str, "keras.Model"],
     progress: Progress,
 ) -> None:
-    """Train the teacher, the student alone, and the student under it."""
+    """Train the teacher, the student alone, and the distilled student."""
     import keras_kd
 
     teacher, alone, student = models.values()
@@ -149,7 +149,7 @@ def train(
         setting.learning_rate, setting.epochs, len(splits.train), progress
     )
     if setting.labels is None:
-        # Each a pipeline of its own, so that both see one order.
+        # Each student gets its own pipeline, so that both see the same order.
         own_data, distilled_data = load(setting).train, load(setting).train
         alpha = setting.alpha
     else:
@@ -188,7 +188,7 @@ def export(
 def sentences(
     setting: Setting, splits: "Splits", models: dict[str, "keras.Model"]
 ) -> tuple[str, ...]:
-    """Say what was done, so that the table can be read without this file."""
+    """Return sentences that explain the table: data, models, labels."""
     teacher, alone, _ = (model.count_params() for model in models.values())
     steps = setting.epochs * len(splits.train)
     if setting.labels is None:

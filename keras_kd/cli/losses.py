@@ -1,4 +1,4 @@
-"""`keras-kd losses`: the methods there are."""
+"""`keras-kd losses`: lists the distillation losses."""
 
 import inspect
 import re
@@ -16,10 +16,10 @@ from keras_kd.cli.quiet import load_tensorflow
 
 @dataclass(frozen=True)
 class Method:
-    """One distillation loss, as a line of a list.
+    """One distillation loss, as a row of the table.
 
     Attributes:
-        name: What `losses=` takes as a string.
+        name: Name for the argument `losses`.
         loss: The class in `keras_kd.losses`.
         kind: `"logit"`, `"feature"` or `"relation"`.
         summary: The first sentence of its documentation.
@@ -53,7 +53,7 @@ def losses(
 
 
 def methods() -> list[Method]:
-    """Return what the package knows about each of its losses."""
+    """Return a description of every loss of the package."""
     load_tensorflow()
     from keras_kd.losses import METHODS
 
@@ -70,7 +70,7 @@ def methods() -> list[Method]:
 
 
 def markdown(rows: list[Method]) -> str:
-    """Return the table of losses that stands in the README."""
+    """Return the table of losses for the README."""
     lines = ["| loss | kind | what it does | reference |", "|---|---|---|---|"]
     for row in rows:
         cells = [f"`{row.loss}`", row.kind, row.summary, row.reference]
@@ -91,5 +91,5 @@ def _reference(documentation: str) -> str:
     if section is None:
         return ""
     text = " ".join(section[1].split())
-    # An "et al." ends no sentence.
+    # The full stop of "et al." does not end the sentence.
     return re.split(r"(?<! al)\.(?:\s|$)", text)[0]

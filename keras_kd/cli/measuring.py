@@ -1,4 +1,4 @@
-"""Files measured with one code, and printed as one table."""
+"""Measures files, all with the same code, and prints them as a table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,15 +28,16 @@ class Row:
     """One measured file.
 
     Attributes:
-        model: What it is.
+        model: Name of the model or file.
         path: The file or folder.
         accuracy: Share of test images with the right class.
-        agreement: Share on which it and the teacher pick the same class.
-        size_bytes: Of the file or folder.
-        latency_ms_p50: Median time of one image.
-        latency_ms_p95: 95th percentile.
+        agreement: Share of test images on which the file and the teacher
+            pick the same class.
+        size_bytes: Size of the file or folder.
+        latency_ms_p50: Median time for one image.
+        latency_ms_p95: 95th percentile of the time for one image.
         largest_difference: Largest difference of an output from the trained
-            student's; `None` for what is not an exported file.
+            student's; `None` if the file was not exported.
     """
 
     model: str
@@ -59,14 +60,14 @@ def measure(
     """Load every file back and measure it, all with the same code.
 
     Args:
-        names: What each file is, and where.
-        checks: The verification of those that were exported, by name.
+        names: Path of each file, by the name in its row.
+        checks: The verification of each exported file, by name.
         dataset: Batches of test images and labels.
         teacher: The teacher's file.
-        progress: Where to show it.
+        progress: Shows the progress.
 
     Returns:
-        One row a file, in the order of `names`.
+        One row per file, in the order of `names`.
     """
     import keras_kd
 
@@ -94,7 +95,7 @@ def measure(
 
 
 def print_rows(rows: tuple[Row, ...]) -> None:
-    """Print one line a row."""
+    """Print the rows as a table."""
     printing.print_table(
         COLUMNS,
         [

@@ -1,4 +1,4 @@
-"""What a quickstart is asked for, and what it gives."""
+"""The settings and results of `keras-kd quickstart`."""
 
 import dataclasses
 import json
@@ -9,20 +9,20 @@ from keras_kd.cli.measuring import Row
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What a run does.
+    """The settings of a run.
 
     Attributes:
         dataset: Name for `keras_kd.data.load`.
-        labels: Labelled images that the student alone sees; `None` gives
-            all labels to both students.
-        epochs: Epochs of each training.
+        labels: Number of labelled images for the student that is trained
+            without a teacher; `None` gives all labels to both students.
+        epochs: Epochs of each training run.
         max_train: Training images to keep; `None` keeps all.
-        width: The student's width, the teacher's being 1.
+        width: The student's width; the teacher's is 1.
         seed: Seed of the weights, the order and the labelled images.
-        batch_size: Examples a step.
-        learning_rate: Adam's, at the start of a cosine.
-        temperature: Of `SoftTargets`.
-        alpha: Weight of the distillation part where labels are used too.
+        batch_size: Examples per step.
+        learning_rate: Adam's first learning rate; it decays along a cosine.
+        temperature: Temperature of `SoftTargets`.
+        alpha: Weight of the distillation part, if labels are used too.
     """
 
     dataset: str
@@ -39,17 +39,17 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a run gave.
+    """The results of a run.
 
     Attributes:
-        setting: What was asked for.
-        sentences: The setting and the models, in words.
-        data: The data set.
-        num_params: Parameters of each model.
-        steps: Steps of each training.
-        rows: One a file.
+        setting: The settings.
+        sentences: The settings and the models, in words.
+        data: Description of the data set.
+        num_params: Number of parameters of each model.
+        steps: Steps of each training run.
+        rows: The measurements, one row per file.
         seconds: Duration of the job.
-        machine: Where it ran.
+        machine: The machine and versions.
     """
 
     setting: Setting

@@ -1,4 +1,4 @@
-"""How the commands print: tables for people, JSON for programs."""
+"""Output of the commands: tables for people, JSON for programs."""
 
 import json
 from collections.abc import Iterable
@@ -25,13 +25,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under their columns; all but the first are right-aligned.
 
     Args:
-        columns: What stands above each column.
+        columns: Heading of each column.
         rows: Cells, as text.
     """
     from rich.console import Console
     from rich.table import Table
 
-    # Wide enough that no cell is cut, whatever the terminal.
+    # Wide enough that no cell is truncated, even on a narrow terminal.
     console = Console(width=160)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for index, column in enumerate(columns):
@@ -44,7 +44,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_check(check: Mapping[str, Any], as_json: bool) -> None:
-    """Print what a verification found, as a table or as JSON."""
+    """Print the result of a verification as a table or as JSON."""
     if as_json:
         print_json(check)
         return
@@ -59,17 +59,17 @@ def print_check(check: Mapping[str, Any], as_json: bool) -> None:
 
 
 def percent(value: float | None) -> str:
-    """Word a share as a percentage with one decimal."""
+    """Format a share as a percentage with one decimal; `None` as ""."""
     return "" if value is None else f"{value:.1%}"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Word a number with a fixed count of decimals."""
+    """Format a number with a fixed number of decimals; `None` as ""."""
     return "" if value is None else f"{value:,.{digits}f}"
 
 
 def measure(name: str, value: Any) -> str:
-    """Word a measurement by its name: shares, milliseconds, counts."""
+    """Format a measurement: a share, a number or a dict of counts."""
     if isinstance(value, dict):
         return ", ".join(f"{count:,} {key}" for key, count in value.items())
     if isinstance(value, bool) or not isinstance(value, int | float):

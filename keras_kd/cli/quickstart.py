@@ -16,7 +16,7 @@ from keras_kd.core.checks import requirement
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
 
-# Settings that end within minutes on two cores.
+# Settings that take a few minutes on two cores.
 PRESETS = {
     "digits": Setting("digits", labels=100, epochs=20),
     "mnist": Setting("mnist", labels=100, epochs=6, max_train=10_000),
@@ -86,7 +86,7 @@ def parse_labels(text: str) -> int | None:
 
 
 def print_outcome(outcome: Outcome, output: Path) -> None:
-    """Print what was done, the table, and where the files are."""
+    """Print the summary, the table and the folder of the files."""
     typer.echo("\n".join(outcome.sentences) + "\n")
     print_rows(outcome.rows)
     typer.echo(f"\nFiles and results.json: {output}/ ({outcome.seconds:.0f} s)")

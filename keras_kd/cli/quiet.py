@@ -1,4 +1,4 @@
-"""Imports TensorFlow without the lines it writes while it loads."""
+"""Imports TensorFlow without its log lines."""
 
 import os
 import sys
@@ -8,9 +8,9 @@ import tempfile
 def load_tensorflow() -> None:
     """Import TensorFlow and Keras; show what they print only on failure.
 
-    TensorFlow 2.21 logs to the file descriptor before its log level is read,
-    so `TF_CPP_MIN_LOG_LEVEL` does not reach those lines; looking for a GPU
-    that is not there is one more.
+    TensorFlow 2.21 writes to the file descriptor before it reads its log
+    level, so `TF_CPP_MIN_LOG_LEVEL` does not silence those lines. It writes
+    one more when it looks for a GPU and finds none.
     """
     if "tensorflow" in sys.modules:
         return

@@ -123,11 +123,12 @@ def read_budget(
         file: JSON for `keras_kd.Budget.from_dict`.
         size: Text for `size_bytes`, or `None`.
         latency: Text for `latency_ms`, or `None`.
-        quantization: Of the file; `None` for that in `file`, or int8.
+        quantization: Text for `quantization`; `None` for the value in
+            `file`, or int8 if it has none.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If there is no limit, or one is no quantity.
+        ValueError: If there is no limit, or a limit is not a quantity.
     """
     import keras_kd
 

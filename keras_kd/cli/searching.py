@@ -1,4 +1,4 @@
-"""The job of `keras-kd search`: teacher in, best file of a budget out."""
+"""The job of `keras-kd search`: from a teacher to the best file in a budget."""
 
 import contextlib
 import dataclasses
@@ -27,23 +27,23 @@ from keras_kd.search import StudentTuner
 from keras_kd.search.oracles.making import ORACLES
 
 STUDENTS = ("shrink", "mlp", "convnet", "resnet")
-# What may differ when a search goes on: more trials.
+# Settings that may change when a search is resumed.
 _MAY_DIFFER = ("max_trials",)
 _OBJECTIVE = "val_accuracy"
 
 
 def run(setting: SearchSetting, output: Path, *, overwrite: bool) -> Found:
-    """Do the whole job, or go on with it.
+    """Run the whole job, or resume it.
 
     Args:
-        setting: What to do.
-        output: Folder that gets `student.keras`, `student_<kind>.tflite`,
+        setting: The settings.
+        output: Folder for `student.keras`, `student_<kind>.tflite`,
             `teacher_cache/`, and the search's own folder `trials/`.
-        overwrite: Whether to throw a former search in that folder away.
+        overwrite: Whether to delete an earlier search in that folder.
 
     Raises:
-        ValueError: If the setting cannot be met, or is not the one that the
-            search in `output` was begun with.
+        ValueError: If the settings cannot be met, or the search in `output`
+            was begun with other settings.
         OSError: If the folder cannot be written to.
         OverBudgetError: If no student fits the budget.
         ExportMismatchError: If the file does not behave like the student.
@@ -66,7 +66,7 @@ def run(setting: SearchSetting, output: Path, *, overwrite: bool) -> Found:
     cache = keras_kd.TeacherCache.build(
         output / "teacher_cache", teacher, splits.train
     )
-    # KerasTuner prints there that it goes on with a search.
+    # KerasTuner prints to standard output when it resumes a search.
     with contextlib.redirect_stdout(sys.stderr):
         tuner = _tuner(setting, output, cache, teacher, splits)
     write_text(output / "setting.json", _json(setting))
@@ -97,19 +97,19 @@ def run(setting: SearchSetting, output: Path, *, overwrite: bool) -> Found:
 
 
 class _Watched(StudentTuner):
-    """A `StudentTuner` whose epochs are the steps of a stage."""
+    """A `StudentTuner` that shows its epochs as the steps of a stage."""
 
     _stage: Stage | None = None
     _per_trial = 1
     _epochs = 0
 
     def steps(self, epochs: int) -> int:
-        """Return the epochs of the whole search, as if all were trained."""
+        """Return the epochs of the whole search, if it trains every trial."""
         self._per_trial = epochs * self.executions_per_trial
         return self.oracle.max_trials * self._per_trial
 
     def watch(self, stage: Stage) -> None:
-        """Show the search as a stage of `steps` steps."""
+        """Show the progress of the search on a stage."""
         self._stage = stage
         self._show()
 
@@ -144,8 +144,8 @@ def student_builder(
 
     Args:
         name: One of `STUDENTS`.
-        teacher: What `"shrink"` makes smaller.
-        splits: The data set, whose shapes a family is built for.
+        teacher: The model that `"shrink"` makes smaller.
+        splits: The data set; a family is built for its shapes.
     """
     if name == "shrink":
         return lambda width: keras_kd.students.shrink(teacher, width=width)
@@ -180,10 +180,10 @@ def _tuner(
 
 
 def _check_begun(setting: SearchSetting, output: Path) -> None:
-    """Refuse to go on with a search that was begun with other options.
+    """Refuse to resume a search that was begun with other options.
 
-    `StudentTuner` compares space, budget and oracle; not the data, nor how
-    long a trial trains.
+    `StudentTuner` compares the space, the budget and the oracle, but neither
+    the data nor the epochs of a trial.
 
     Raises:
         ValueError: Names the options that differ.
@@ -216,7 +216,7 @@ def _files(
     output: Path,
     progress: Progress,
 ) -> tuple[Row, ...]:
-    """Write the best student's files, and measure them."""
+    """Write the best student's files and measure them."""
     student = tuner.best_student()
     kind = setting.budget.get("quantization", "float32")
     path = output / f"student_{kind}.tflite"

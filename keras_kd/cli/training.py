@@ -1,4 +1,4 @@
-"""What the commands that train have in common."""
+"""Training and `.keras` files, for the commands that train or load."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained: Adam, its rate falling to 0 along a cosine.
+    """Trains with Adam, whose learning rate decays to 0 along a cosine.
 
     Attributes:
-        learning_rate: Rate at the first step.
-        epochs: Epochs.
-        steps_per_epoch: Steps of one epoch.
-        progress: Where each training is shown as a stage.
+        learning_rate: Learning rate at the first step.
+        epochs: Number of epochs.
+        steps_per_epoch: Steps per epoch.
+        progress: Shows each training run as a stage.
     """
 
     learning_rate: float
@@ -40,7 +40,7 @@ class Recipe:
 
         Args:
             model: A classifier that returns logits, or a `Distiller`.
-            dataset: Batches; repeated as often as the steps need.
+            dataset: Batches, repeated as often as needed.
             label: Name of the stage.
             labels: Whether `dataset` has labels, as class numbers.
         """
@@ -66,11 +66,11 @@ class Recipe:
 
 
 def save_keras(model: "keras.Model", path: Path) -> None:
-    """Save weights and structure, whole once the file has its name.
+    """Save a model's structure and weights to a file atomically.
 
-    The optimizer's state, three times the weights, is left out.
+    The optimizer's state is left out; it would triple the file's size.
     """
-    # Unlike `clone_model`, this leaves `compile` behind.
+    # Unlike `clone_model`, `from_config` drops what `compile` set.
     bare = type(model).from_config(model.get_config())
     bare.set_weights(model.get_weights())
     with staged(path) as scratch:
@@ -82,7 +82,7 @@ def load_student(path: Path) -> "keras.Model":
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or needs code of yours to load.
+        ValueError: If it is damaged, or needs a user's code to load.
     """
     from keras_kd import teachers
 

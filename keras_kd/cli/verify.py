@@ -1,4 +1,4 @@
-"""`keras-kd verify`: does a file do what the student does?"""
+"""`keras-kd verify`: compares an exported file with its student."""
 
 from dataclasses import asdict
 from pathlib import Path

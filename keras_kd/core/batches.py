@@ -1,4 +1,4 @@
-"""Any dataset a Keras user may bring, as NumPy batches."""
+"""Iterates over any kind of Keras data set as NumPy batches."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -22,27 +22,27 @@ _KINDS = (
 def batches(
     dataset: Any, batch_size: int = 64, *, subject: str = "evaluate"
 ) -> Iterator[Batch]:
-    """Iterate once over a dataset as NumPy batches.
+    """Iterate once over a data set as NumPy batches.
 
-    The dataset is checked at the call; its values are read as the iterator
-    moves on, one batch in memory at a time.
+    The data set is checked at the call; its values are read during
+    iteration, with one batch in memory at a time.
 
     Args:
         dataset: A batched `tf.data.Dataset` or a `keras.utils.PyDataset`
             that yields `x`, `(x, y)` or `(x, y, sample_weight)`; an array,
             list or dict of arrays (`x` alone); or a tuple of two or three of
             these. A list is one `x` with several inputs, as in Keras.
-        batch_size: Examples a batch for arrays, at least 1; datasets keep
+        batch_size: Examples per batch of arrays, at least 1; data sets keep
             their own. Defaults to 64.
-        subject: Name of the function that asks, for the error messages.
+        subject: Class or function to name in error messages.
 
     Returns:
-        An iterator over `(x, y, sample_weight)`; the last two are `None`
-        where the dataset has none. `x` and `y` keep their structure.
+        An iterator over `(x, y, sample_weight)`; the last two are `None` if
+        the data set has none. `x` and `y` keep their structure.
 
     Raises:
         TypeError: If `dataset` is none of these.
-        ValueError: If it is endless, empty or not batched, or if its parts
+        ValueError: If it is infinite, empty or not batched, or if its parts
             differ in length.
 
     Example:
@@ -64,7 +64,7 @@ def batches(
 
 
 def _check_pipeline(dataset: tf.data.Dataset, subject: str) -> None:
-    """Refuse endless, empty and unbatched pipelines before any is read."""
+    """Refuse infinite, empty and unbatched pipelines without reading them."""
     cardinality = int(dataset.cardinality())
     if cardinality == tf.data.INFINITE_CARDINALITY:
         raise _error(
@@ -119,7 +119,7 @@ def _array_steps(dataset: Any, batch_size: int, subject: str) -> Iterator[Any]:
 def _counted(
     steps: Iterator[Any], dataset: Any, subject: str
 ) -> Iterator[Batch]:
-    """Yield NumPy batches; an iterator that had none is an error."""
+    """Yield NumPy batches; raise if there were none."""
     seen = 0
     for step in steps:
         batch = _map(_numpy, _split(step, subject))
@@ -133,7 +133,7 @@ def _counted(
 
 
 def _split(step: Any, subject: str) -> Batch:
-    """Split a batch as Keras does: only a tuple holds labels."""
+    """Split a batch as Keras does: only a tuple contains labels."""
     if not isinstance(step, tuple):
         return step, None, None
     if not 1 <= len(step) <= 3:

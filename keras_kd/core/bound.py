@@ -1,4 +1,4 @@
-"""A model as a loss sees it when a Distiller binds the loss."""
+"""The description of a model that a Distiller gives to its losses."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +12,13 @@ from keras_kd.core.taps import Tapped
 
 @dataclass(frozen=True)
 class Bound:
-    """The teacher or the student, with what it returns.
+    """The teacher or the student, with its symbolic outputs.
 
     Attributes:
         role: `"teacher"` or `"student"`.
-        given: What the user gave: a model, an ensemble, a cache.
+        given: The object that the user gave: a model, an ensemble, a cache.
         spec: Symbolic outputs of one call.
-        num_examples: How many examples a cache holds; `None` for others.
+        num_examples: Number of examples in a cache; `None` otherwise.
     """
 
     role: str
@@ -30,11 +30,11 @@ class Bound:
         """Return the Keras model itself.
 
         Args:
-            subject: The loss that needs it, for the error.
-            purpose: What it needs the model for, as in `"its classifier"`.
+            subject: The loss that needs the model, for the error.
+            purpose: What the loss needs it for, such as `"its classifier"`.
 
         Raises:
-            ValueError: If the role is not played by one Keras model.
+            ValueError: If the teacher or student is not a Keras model.
         """
         if isinstance(self.given, keras.Model):
             return self.given
@@ -49,8 +49,8 @@ class Bound:
 
         Args:
             path: The layer's name or path.
-            subject: The loss that needs it, for the error.
-            purpose: What it needs the layer for.
+            subject: The loss that needs the layer, for the error.
+            purpose: What the loss needs it for.
 
         Raises:
             ValueError: If there is no model, or no such layer in it.

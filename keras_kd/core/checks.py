@@ -1,4 +1,4 @@
-"""Argument checks, and the one sentence form every error has.
+"""Argument checks, and the sentence form that all errors share.
 
 `SoftTargets` needs `temperature` to be a number greater than 0.
 Received: temperature=-1. Use 2 to 6 for most classifiers.
@@ -18,7 +18,7 @@ def requirement(
     received: Any,
     advice: str = "",
 ) -> str:
-    """Word an error: who needs what, what came, what to do."""
+    """Return an error message: what is needed, what came, what to do."""
     sentence = (
         f"`{subject}` needs `{argument}` to be {expected}. "
         f"Received: {argument}={show(received)}."
@@ -27,10 +27,10 @@ def requirement(
 
 
 def show(value: Any) -> str:
-    """Print a value the way it is read best in an error message.
+    """Format a value for an error message.
 
-    Models and layers show their name, shapes are plain tuples, long values
-    are cut.
+    Models and layers are shown by name, shapes as plain tuples; long values
+    are truncated.
     """
     name = getattr(value, "name", None)
     if isinstance(name, str) and hasattr(value, "get_config"):
@@ -57,13 +57,13 @@ def check_number(
     """Return `value` as a float; NaN is outside every interval.
 
     Args:
-        subject: Name of the class or function that asks.
+        subject: Class or function to name in the error.
         argument: Name of the argument.
-        value: What the caller gave.
+        value: The value to check.
         above: Exclusive lower bound.
         low: Inclusive lower bound.
         high: Inclusive upper bound.
-        advice: What to do, added to the message.
+        advice: What the user can do; added to the message.
 
     Raises:
         TypeError: If `value` is not a real number.
@@ -116,7 +116,7 @@ def check_integer(
 def check_choice(
     subject: str, argument: str, value: Any, choices: Iterable[Any]
 ) -> Any:
-    """Return `value` when it is one of `choices`.
+    """Return `value` if it is one of `choices`.
 
     Raises:
         ValueError: Lists the valid choices and the nearest match.
@@ -137,7 +137,7 @@ def check_choice(
 
 
 def nearest(value: Any, choices: Iterable[Any]) -> str:
-    """Word the nearest valid name, or nothing when none is near."""
+    """Return "Did you mean ...?" with the nearest name, or ""."""
     names = [choice for choice in choices if isinstance(choice, str)]
     close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
     return f"Did you mean {close[0]!r}?" if close else ""

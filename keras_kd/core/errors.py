@@ -11,10 +11,11 @@ class OverBudgetError(RuntimeError):
     """A student is larger or slower than its device budget allows.
 
     Attributes:
-        measurement: What was measured; later limits may be missing.
-        violation: How far over the worst limit, as a share of it: 0.22 is
+        measurement: The measured costs; those after the exceeded limit may
+            be missing.
+        violation: By which share of it the worst limit is exceeded: 0.22 is
             22 % over.
-        reason: The limits that were passed, in words.
+        reason: The exceeded limits, in words.
     """
 
     def __init__(
@@ -32,7 +33,8 @@ class OverBudgetError(RuntimeError):
 
 
 class StaleCacheError(RuntimeError):
-    """A teacher cache does not belong to what is asked of it, or is damaged.
+    """A teacher cache is damaged, or was built with other settings.
 
-    Build it again in another folder, or use what it was built with.
+    Build it again in another folder, or use the teacher, data and settings
+    that it was built with.
     """

@@ -1,4 +1,4 @@
-"""Files and folders that are whole when they have their name."""
+"""Writes files and folders atomically: a file with its name is complete."""
 
 import os
 import shutil
@@ -10,15 +10,15 @@ from pathlib import Path
 
 @contextmanager
 def staged(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a scratch path beside `path`; rename it there at the end.
+    """Yield a scratch path beside `path`; rename it to `path` at the end.
 
-    The body writes a file or a folder at the yielded path. When it ends
-    normally, the content is flushed to disk and renamed to `path`, replacing
-    what was there. When it raises, nothing is left and the old `path` is
-    untouched.
+    The body writes a file or a folder at the yielded path. If it ends
+    normally, the content is flushed to disk and replaces `path`. If it
+    raises, the scratch is deleted and the old `path` is unchanged.
 
     Raises:
-        OSError: At once, when the parent folder cannot be written to.
+        OSError: Before the body runs, if the parent folder cannot be written
+            to.
     """
     target = Path(path)
     check_writable(target)
@@ -49,7 +49,7 @@ def write_text(path: str | os.PathLike[str], content: str) -> None:
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Make the parent folder of `path` and check that files can go there.
+    """Create the parent folder of `path` and check that it is writable.
 
     Raises:
         OSError: Names the folder and what to do.
@@ -86,7 +86,7 @@ def _flush(path: Path) -> None:
 
 
 def _flush_folder(path: Path) -> None:
-    """Flush a folder's entries, where the system allows it."""
+    """Flush a folder's entries, except on Windows, which cannot."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Models whose layers and their order are known."""
+"""Models whose graph of layers is known: Functional and Sequential."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from keras_kd.core.keras_internals import run_order
 
 
 def is_graph(model: Any) -> bool:
-    """Tell whether the layers of a model and their order are known."""
+    """Tell whether a model's layers and their order are known."""
     known = isinstance(model, (keras.Sequential, keras.Function))
-    # A class of the user's own may do anything in its `call`.
+    # A user's own class may do anything in its `call`.
     return known and type(model).call.__module__.startswith("keras.")
 
 
 def view(model: keras.Model, name: str | None = None) -> keras.Model:
-    """Return a Functional model on the same tensors, never compiled."""
+    """Return an uncompiled Functional model on the same tensors."""
     if isinstance(model, keras.Sequential):
         inputs, outputs = model.inputs[0], model.outputs[0]
     else:
@@ -24,5 +24,5 @@ def view(model: keras.Model, name: str | None = None) -> keras.Model:
 
 
 def calls(model: keras.Model) -> list[Any]:
-    """Return the nodes of a Functional model in the order they are run in."""
+    """Return the calls of a Functional model in the order they run."""
     return [node for node in run_order(model) if not node.is_input]

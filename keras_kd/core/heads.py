@@ -1,7 +1,7 @@
-"""What a model's outputs are: logits or probabilities, told from its layers.
+"""Infers from a model's layers whether it returns logits or probabilities.
 
-The kind of an output is decided from the layers that made it, never from the
-numbers: the data cannot tell a logit of 0.3 from a probability of 0.3.
+The kind of an output is inferred from the layers that computed it, never from
+its values, which cannot tell a logit of 0.3 from a probability of 0.3.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from keras_kd.core.wires import Passage
 
 KINDS = ("logits", "probabilities", "binary_logits", "binary_probabilities")
 
-# Layers after which a probability is still a probability and a logit still a
-# logit: they move, drop or average values, and do nothing else to them.
+# Layers that keep the kind of their input: they only move, drop or average
+# values.
 _KEEPING = (
     keras.layers.Average,
     keras.layers.AveragePooling1D,
@@ -30,7 +30,7 @@ _KEEPING = (
     keras.layers.Reshape,
     keras.layers.UpSampling2D,
 )
-# Layers whose outputs are unbounded when their inputs are.
+# Layers whose outputs are unbounded if their inputs are.
 _AFFINE = (
     keras.layers.Add,
     keras.layers.BatchNormalization,
@@ -59,13 +59,13 @@ _PROBABILITIES = {
 
 
 class Head(NamedTuple):
-    """What one output of a model is, and where its logits can be read.
+    """The kind of one output of a model, and where to read its logits.
 
     Attributes:
-        kind: One of `KINDS`, or `None` when the layers do not tell.
-        source: `(layer, attribute)` whose first input is the logits, when
+        kind: One of `KINDS`, or `None` if the layers do not tell.
+        source: The `(layer, attribute)` whose first input is the logits, if
             the output is exactly the softmax or sigmoid of that input.
-        last: Name of what made the output, for error messages.
+        last: Name of the layer that made the output, for error messages.
     """
 
     kind: str | None
@@ -74,12 +74,13 @@ class Head(NamedTuple):
 
 
 def read_head(output: Any, passages: Sequence[Passage]) -> Head:
-    """Tell what `output` is from the calls recorded while it was made."""
+    """Infer the head of `output` from the recorded calls of the model."""
     producers: dict[int, Passage] = {}
     for passage in passages:
         for tensor in keras.tree.flatten(passage.output):
-            # The first to return a tensor made it: a model returns its last
-            # layer's, an inactive dropout its input.
+            # The first call that returned a tensor produced it. Later calls
+            # may return it too: a model its last layer's output, an inactive
+            # dropout its input.
             producers.setdefault(id(tensor), passage)
     head = _trace(output, producers)
     if head.kind is None:
@@ -90,25 +91,25 @@ def read_head(output: Any, passages: Sequence[Passage]) -> Head:
 
 
 def class_logits(outputs: Any, kind: str) -> Any:
-    """Turn a model's outputs into logits over at least two classes.
+    """Convert a model's outputs to logits over at least two classes.
 
     Args:
         outputs: Tensor or array `(batch, ..., units)`.
         kind: One of `KINDS`. Probabilities become log-probabilities, which
-            are logits of the same distribution at every temperature. One
-            binary unit becomes two classes `[0, z]`; several become two
-            classes each.
+            are logits of the same distribution at every temperature. Each
+            binary unit becomes two classes: `[0, z]` from a logit and
+            `[log(1 - p), log(p)]` from a probability.
 
     Returns:
         `(batch, ..., classes)`; for binary kinds `(batch, ..., 2)` from one
         unit and `(batch, ..., units, 2)` from several. float32, or float64
-        where the input is.
+        for float64 inputs.
     """
     if not isinstance(outputs, keras.KerasTensor):
         outputs = ops.convert_to_tensor(outputs)
     dtype = keras.backend.standardize_dtype(outputs.dtype)
     outputs = ops.cast(outputs, "float64" if dtype == "float64" else "float32")
-    # The smallest normal float32: log of it is -87.3.
+    # About the smallest normal float32; its logarithm is -87.3.
     tiny = 1.2e-38
     if kind == "logits":
         return outputs
@@ -154,7 +155,7 @@ def _trace(tensor: Any, producers: dict[int, Passage]) -> Head:
 
 
 def _activated(name: str, source: tuple[Any, str], last: str) -> Head:
-    """Tell an output from the activation that made it."""
+    """Return the head of an output whose activation is `name`."""
     if name in ("linear", "log_softmax"):
         return Head("logits", None, last)
     kind = _PROBABILITIES.get(name)

@@ -5,12 +5,13 @@ from types import ModuleType
 
 
 def optional(module: str, extra: str, purpose: str) -> ModuleType:
-    """Import `module`, or say which extra brings it.
+    """Import `module`, or raise an error that names the extra to install.
 
     Args:
         module: Import name of the package.
         extra: The extra of `keras-kd` that installs it.
-        purpose: What needs it, as the subject of the sentence.
+        purpose: What needs the package, as the subject of the error's
+            sentence.
 
     Raises:
         ImportError: If the package is not installed.

@@ -1,7 +1,7 @@
-"""The private names of Keras that this package leans on.
+"""The private names of Keras that this package relies on.
 
-They stand here and nowhere else, each under a name of ours;
-`tests/core/test_keras_internals.py` says what breaks when one is gone.
+They are used only here, each in a function with a name of its own;
+`tests/core/test_keras_internals.py` says what breaks when a name disappears.
 """
 
 from collections.abc import Iterator
@@ -13,25 +13,25 @@ import keras
 
 
 def flatten_layers(layer: Any, *, include_self: bool = True) -> Iterator[Any]:
-    """Yield a layer and all layers below it, however deep."""
+    """Yield a layer and all layers nested in it."""
     yield from layer._flatten_layers(include_self=include_self)
 
 
 def held_layers(layer: Any) -> list[Any]:
     """Return the layers that a layer holds as attributes.
 
-    Only models have the public `layers`.
+    The public `layers` exists only on models.
     """
     return list(getattr(layer, "_layers", []))
 
 
 def own_trainable_variables(layer: Any) -> list[Any]:
-    """Return a layer's trainable variables, those of inner layers left out."""
+    """Return a layer's own trainable variables, without inner layers'."""
     return list(layer._trainable_variables)
 
 
 def causal_padding(convolution: Any) -> Any:
-    """Return what a causal one-dimensional convolution pads its input by."""
+    """Return the input padding of a causal one-dimensional convolution."""
     return convolution._compute_causal_padding()
 
 
@@ -39,10 +39,10 @@ def causal_padding(convolution: Any) -> Any:
 
 
 def origin(tensor: Any) -> tuple[Any, int, int]:
-    """Return what made a symbolic tensor.
+    """Return where a symbolic tensor comes from.
 
     Returns:
-        The operation, which of its calls, and which output of that call.
+        The operation, the index of its call, and the index of the output.
     """
     operation, node_index, tensor_index = tensor._keras_history
     return operation, node_index, tensor_index
@@ -54,12 +54,12 @@ def maker(tensor: Any) -> Any:
 
 
 def calls_of(operation: Any) -> list[Any]:
-    """Return the nodes in which an operation is called, in that order."""
+    """Return the nodes of an operation's calls, in order."""
     return operation._inbound_nodes
 
 
 def consumers(operation: Any) -> list[Any]:
-    """Return the nodes that are fed what an operation returned."""
+    """Return the nodes that take an operation's outputs."""
     return operation._outbound_nodes
 
 
@@ -81,18 +81,18 @@ def outputs_structure(model: Any) -> Any:
 
 
 def mask_of(tensor: Any) -> Any:
-    """Return the mask that a tensor carries, or `None`.
+    """Return a tensor's Keras mask, or `None`.
 
-    Taken from the tensor itself: any arithmetic on it drops the mask.
+    Pass the tensor that the layer returned: arithmetic drops the mask.
     """
     return getattr(tensor, "_keras_mask", None)
 
 
-# What `compile` leaves on a model.
+# What `compile` sets on a model.
 
 
 def compiled_loss(model: keras.Model) -> Any:
-    """Return the function of labels, predictions and weights, or `None`."""
+    """Return the loss of labels, predictions and weights, or `None`."""
     return model._compile_loss
 
 
@@ -109,10 +109,10 @@ def loss_tracker(model: keras.Model) -> Any:
 def total_loss(
     model: keras.Model, x: Any, y: Any, predictions: Any, sample_weight: Any
 ) -> Any:
-    """Return the compiled loss with all penalties, outside of training.
+    """Return the compiled loss with all penalties, in inference mode.
 
-    `_compute_loss`, because it takes a `compute_loss` that a user overrides,
-    with or without `training`.
+    `_compute_loss` also works if a user's `compute_loss` has no argument
+    `training`.
     """
     return model._compute_loss(x, y, predictions, sample_weight, training=False)
 

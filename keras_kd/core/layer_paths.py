@@ -1,4 +1,4 @@
-"""Find layers by name or path, in nested and subclassed models too."""
+"""Finds layers by name or path, in nested and subclassed models too."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from keras_kd.core.keras_internals import held_layers
 def walk(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield `(path, layer)` for every layer below `model`, outermost first.
 
-    A path is the names on the way, joined by `/`: `"backbone/block_3"`.
+    A path joins the names of nested layers with `/`: `"backbone/block_3"`.
     """
     for layer in _children(model):
         path = f"{prefix}{layer.name}"
@@ -25,14 +25,14 @@ def find_layer(model: Any, path: str, *, subject: str, argument: str) -> Any:
 
     Args:
         model: The model to look in.
-        path: A layer's name, or names joined by `/` from the outside in. A
-            plain name may be that of a nested layer when it is unique.
-        subject: Who asks, for the error.
+        path: A layer's name, or names joined by `/` from the outside in. The
+            name of a nested layer is enough if it is unique.
+        subject: Class or function to name in the error.
         argument: The argument that holds the path, for the error.
 
     Raises:
-        ValueError: If no layer, or more than one, fits. Offers the nearest
-            name, or lists the paths.
+        ValueError: If no layer, or more than one, matches. Offers the
+            nearest name, or lists the paths.
     """
     paths = list(walk(model))
     exact = [layer for known, layer in paths if known == path]

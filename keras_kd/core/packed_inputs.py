@@ -1,6 +1,6 @@
-"""Teacher outputs and example ids that travel with the data, inside `x`.
+"""Packs teacher outputs and example ids into the `x` of a data set.
 
-They cannot travel in `y`: Keras's `class_weight` takes a single tensor there.
+They cannot go into `y`: for `class_weight` Keras needs a single tensor there.
 """
 
 from typing import Any
@@ -13,18 +13,18 @@ TEACHER = "keras_kd_teacher"
 
 
 class TopK(NamedTuple):
-    """The largest logits of a classifier, as they travel with the data.
+    """The largest log-probabilities of a classifier, in sparse form.
 
-    A thousand classes made dense for every batch cost the pipeline more than
-    finding them does; the training step, which needs them dense, makes them
-    so.
+    With a thousand classes, making dense batches would cost the input
+    pipeline more than looking them up. So the data stays sparse, and the
+    training step calls `dense`.
 
     Attributes:
-        classes: `(..., k)` of int32.
-        log_probabilities: Those of the classes, `(..., k)`.
-        others: What each other class has, `(...)`.
-        axis: `(..., classes, 0)`: holds nothing; its shape tells how many
-            classes there are.
+        classes: The k likeliest classes, `(..., k)`, int32.
+        log_probabilities: Their log-probabilities, `(..., k)`.
+        others: The log-probability of each other class, `(...)`.
+        axis: An empty array `(..., classes, 0)`; its shape tells the number
+            of classes.
 
     Example:
     >>> import numpy as np
@@ -58,17 +58,17 @@ class TopK(NamedTuple):
 
 
 def pack(x: Any, outputs: dict[str, Any]) -> dict[str, Any]:
-    """Put a teacher's outputs beside the inputs they belong to.
+    """Pack a teacher's outputs together with their inputs.
 
     Args:
-        x: What the student takes: a tensor or a structure of them.
-        outputs: `"logits"`, in the structure of the teacher's outputs, dense
-            or `TopK`; `"features"`, layer path to tensor; `"ids"`, which
-            example of the data set each is. A key is left out when there is
-            none.
+        x: The student's input: a tensor or a structure of tensors.
+        outputs: A dict with any of the keys `"logits"`, in the structure of
+            the teacher's outputs, dense or `TopK`; `"features"`, layer path
+            to tensor; and `"ids"`, the number of each example in the data
+            set.
 
     Returns:
-        A dict that `unpack` takes apart.
+        A dict that `unpack` unpacks.
 
     Example:
     >>> from keras_kd.core.packed_inputs import pack, unpack
@@ -81,7 +81,7 @@ def pack(x: Any, outputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def unpack(x: Any) -> tuple[Any, dict[str, Any] | None]:
-    """Take joined data apart.
+    """Unpack joined data.
 
     Args:
         x: Joined data, or plain inputs.

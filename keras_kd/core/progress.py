@@ -1,4 +1,4 @@
-"""Progress of a long job: a bar with time left, or plain lines in a pipe."""
+"""Progress of a long job: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -35,12 +35,12 @@ class Stage:
         self._task = bar.add_task(self.label, total=self.total, note="")
 
     def reach(self, step: int, note: str = "") -> None:
-        """Say that `step` of the stage's steps are done.
+        """Show that `step` of the stage's steps are done.
 
         Args:
             step: Steps done since the stage began, at most `total`.
             note: A few words shown at the end of the line, such as the
-                accuracy so far. The last one that is not empty stays.
+                accuracy so far. An empty note keeps the previous one.
         """
         self.note = note or self.note
         if self._bar is not None:
@@ -54,17 +54,17 @@ class Stage:
             self._printed = now
 
     def finish(self) -> None:
-        """Say that every step is done, and how long they took."""
+        """Show that every step is done, and how long they took."""
         self.reach(self.total)
         if self._bar is None:
             seconds = time.perf_counter() - self._started
             self._print(f"done in {seconds:.1f} s", self.note)
 
     def callback(self, steps_per_epoch: int) -> "keras.callbacks.Callback":
-        """Return a Keras callback that shows a `fit` as this stage.
+        """Return a Keras callback that shows the progress of `fit`.
 
-        The note is the last metric an epoch ended with: the validation
-        accuracy, where `fit` measures one.
+        The note is the last epoch's validation accuracy or, if `fit` does
+        not measure it, the training accuracy or the loss.
         """
         import keras
 
@@ -91,12 +91,12 @@ class Stage:
 class Progress:
     """Shows the stages of a job on a stream, by default standard error.
 
-    On a terminal each stage is a bar with the time left. Anywhere else a
-    stage is a plain line when it ends, and one every ten seconds before.
+    On a terminal each stage is a bar with the time left. Elsewhere a stage
+    prints a plain line every ten seconds and when it ends.
 
     Args:
-        stream: Where to write. Defaults to standard error, so that standard
-            output holds results only.
+        stream: The stream to write to. Defaults to standard error, so that
+            standard output contains only results.
 
     Example:
     >>> import io
@@ -150,7 +150,7 @@ def _rich_bar(stream: TextIO) -> Any:
 
 
 def _last_metric(logs: Any) -> str:
-    """Word the accuracy among an epoch's logs, validation first."""
+    """Return an epoch's accuracy or loss as text, validation first."""
     logs = logs or {}
     words = {
         "val_accuracy": "validation accuracy",

@@ -13,8 +13,8 @@ class Range:
     Attributes:
         low: Smallest value.
         high: Largest value, above `low`.
-        log: Whether factors count rather than differences: 1 to 2 is then
-            as far as 8 to 16. Needs `low` above 0.
+        log: Whether the range is sampled on a logarithmic scale, on which 1
+            to 2 is as far as 8 to 16. Needs `low` above 0.
 
     Raises:
         TypeError: If a bound is not a number.

@@ -1,6 +1,6 @@
-"""What the replicas of a `tf.distribute` strategy tell each other.
+"""Communication between the replicas of a `tf.distribute` strategy.
 
-Outside of a strategy, and while shapes are worked out, there is one replica.
+Outside a strategy, and during shape inference, there is one replica.
 """
 
 from typing import Any
@@ -9,12 +9,12 @@ import tensorflow as tf
 
 
 def num_replicas() -> int:
-    """Return how many replicas train in step."""
+    """Return the number of replicas that train in sync."""
     return int(tf.distribute.get_strategy().num_replicas_in_sync)
 
 
 def all_sum(tensor: Any) -> Any:
-    """Add up a tensor over the replicas."""
+    """Return the sum of a tensor over the replicas."""
     context = _context()
     if context is None:
         return tensor
@@ -22,7 +22,7 @@ def all_sum(tensor: Any) -> Any:
 
 
 def all_gather(tensor: Any) -> Any:
-    """Join the replicas' tensors along their first axis.
+    """Concatenate the replicas' tensors along their first axis.
 
     Gradients flow back to the replica that a row came from.
     """
@@ -33,12 +33,12 @@ def all_gather(tensor: Any) -> Any:
 
 
 def own_rows(gathered: Any, size: Any) -> Any:
-    """Return the rows of a gathered tensor that this replica gave.
+    """Return this replica's rows of a gathered tensor.
 
     Args:
-        gathered: What `all_gather` returned, or what was computed from it
-            row by row.
-        size: How many rows this replica gave.
+        gathered: The result of `all_gather`, or a tensor with one row for
+            each of its rows.
+        size: Number of this replica's rows.
     """
     context = _context()
     if context is None:

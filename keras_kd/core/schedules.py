@@ -19,12 +19,12 @@ else:
 def check_schedule(
     subject: str, argument: str, value: Any, **bounds: Any
 ) -> Number:
-    """Return a checked number, or a schedule as it is.
+    """Return a checked number, or a schedule unchanged.
 
     Args:
-        subject: Who asks, for the error.
+        subject: Class or function to name in the error.
         argument: Name of the argument, for the error.
-        value: A number, a `LearningRateSchedule`, or the saved form of one.
+        value: A number, a `LearningRateSchedule`, or a serialized one.
         **bounds: Bounds and advice of `checks.check_number`.
 
     Raises:
@@ -54,7 +54,7 @@ def value_at(value: Number, step: Any) -> Any:
 
 
 def to_config(value: Number) -> Any:
-    """Return a form of the value that JSON can hold."""
+    """Return the value as JSON values."""
     if isinstance(value, Schedule):
         return keras.saving.serialize_keras_object(value)
     return value

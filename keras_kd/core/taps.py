@@ -1,4 +1,4 @@
-"""A model's outputs, its logits and any of its layers, in one pass."""
+"""Reads a model's outputs, logits and layers in one forward pass."""
 
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -23,12 +23,12 @@ __all__ = ["Tap", "Tapped", "class_logits", "input_spec", "output_kind"]
 
 
 class Tapped(NamedTuple):
-    """What one forward pass gave.
+    """The results of one forward pass.
 
     Attributes:
-        predictions: The model's own outputs, as it returns them.
+        predictions: The model's outputs, unchanged.
         logits: Class logits in the same structure, `(batch, ..., classes)`
-            with at least two classes; `None` when not asked for.
+            with at least two classes; `None` if they were not requested.
         features: Layer path to that layer's output.
     """
 
@@ -40,25 +40,25 @@ class Tapped(NamedTuple):
 class Tap:
     """Runs a model once and returns predictions, logits and features.
 
-    Works on Functional, Sequential, nested and subclassed models. A softmax
-    or sigmoid head is read before its activation, so its logits are exact; a
-    probability that is reshaped or averaged afterwards is used as its
-    logarithm. Costs one traced forward pass when it is made and nothing a
-    step.
+    It works on Functional, Sequential, nested and subclassed models. A
+    softmax or sigmoid head is read before its activation, so its logits are
+    exact; for probabilities that are reshaped or averaged afterwards, the
+    logits are their logarithms. A tap costs one traced forward pass at
+    construction and nothing per step.
 
     Args:
         model: A built Keras model.
         layers: Names or paths (`"backbone/block_3"`) of layers to read.
         output_kind: `"logits"`, `"probabilities"`, `"binary_logits"` or
-            `"binary_probabilities"`, or a structure of them like the
-            model's outputs, where the layers do not tell.
-        logits: Whether logits are wanted.
-        subject: Who asks, for error messages.
-        role: The model's name in error messages: `"teacher"`, `"student"`.
+            `"binary_probabilities"`, or a structure of these like the
+            model's outputs, if the layers do not tell.
+        logits: Whether to return logits.
+        subject: Class or function to name in error messages.
+        role: The model's role in error messages: `"teacher"`, `"student"`.
 
     Raises:
-        ValueError: If the model is not built, a layer is not in it, or its
-            outputs are wanted as logits and cannot be told to be any.
+        ValueError: If the model is not built, a layer is not in it, or
+            logits are requested and the kind of an output is unknown.
 
     Example:
     >>> import keras
@@ -160,17 +160,17 @@ class Tap:
     ) -> list[str | None]:
         argument = f"{self._role}_output"
         if output_kind is not None:
-            told = keras.tree.flatten(output_kind)
-            told = told * len(heads) if len(told) == 1 else told
-            for kind in told:
+            given = keras.tree.flatten(output_kind)
+            given = given * len(heads) if len(given) == 1 else given
+            for kind in given:
                 check_choice(self._subject, argument, kind, KINDS)
-            if len(told) != len(heads):
+            if len(given) != len(heads):
                 raise ValueError(
                     f"`{self._subject}` needs `{argument}` to name one kind "
                     f"for each of the {len(heads)} outputs of "
                     f"`{self.model.name}`. Received: {show(output_kind)}."
                 )
-            for index, kind in enumerate(told):
+            for index, kind in enumerate(given):
                 if heads[index].kind != kind:
                     heads[index] = Head(kind)
         for head in heads:
@@ -185,7 +185,7 @@ class Tap:
 
 
 def output_kind(model: keras.Model) -> Any:
-    """Tell what a model's outputs are, from its layers.
+    """Infer the kind of a model's outputs from its layers.
 
     Args:
         model: A built Keras model.
@@ -205,8 +205,8 @@ def input_spec(model: keras.Model, *, subject: str, role: str) -> Any:
     """Return the symbolic inputs a built model takes.
 
     Returns:
-        `keras.KerasTensor`s in the structure of the model's inputs, the
-        batch size left open.
+        `keras.KerasTensor`s in the structure of the model's inputs, with an
+        unknown batch size.
 
     Raises:
         ValueError: If the model is not built.
@@ -236,7 +236,7 @@ def input_spec(model: keras.Model, *, subject: str, role: str) -> Any:
 
 
 class _Probe(keras.Layer):
-    """Runs a model on symbolic inputs and keeps what its layers passed."""
+    """Runs a model on symbolic inputs and finds the heads of its outputs."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""What of TensorFlow this package leans on outside its stable API.
+"""The private names of TensorFlow that this package relies on.
 
-It stands here and nowhere else; `tests/core/test_tensorflow_internals.py`
-says what breaks when it is gone.
+They are used only here; `tests/core/test_tensorflow_internals.py` says what
+breaks when a name disappears.
 """
 
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 def freeze(function: Any) -> Any:
     """Return a traced function with its variables turned into constants.
 
-    TFLite's converter freezes with it. Called functions are inlined.
+    TFLite's converter freezes functions the same way. Called functions are
+    inlined.
 
     Args:
         function: A concrete function.

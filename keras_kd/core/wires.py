@@ -1,10 +1,10 @@
-"""Record what passes through layers while a model runs, in one pass.
+"""Records the inputs and outputs of layers while a model runs.
 
 A wire replaces one method of one layer *instance* (its `call`, or its
-`activation`) for as long as somebody listens, and hands what passes to every
-recorder of the current thread. Replicas of a mirrored strategy run in threads
-over the same layers, so wires are counted under a lock and recorders are kept
-per thread.
+`activation`) while there are listeners, and passes each call's inputs and
+output to every recorder of the current thread. Replicas of a mirrored strategy
+run the same layers in several threads, so the listeners of a wire are counted
+under a lock and recorders are kept per thread.
 """
 
 import functools
@@ -20,7 +20,7 @@ WireKey = tuple[int, str]
 
 
 class Passage(NamedTuple):
-    """One call that a wire saw."""
+    """One recorded call of a wired method."""
 
     layer: Any
     attribute: str
@@ -32,7 +32,7 @@ Recorder = Callable[[Passage], None]
 
 
 class _Wire:
-    """The replaced method of one layer and how many listen to it."""
+    """The replaced method of one layer and its number of listeners."""
 
     def __init__(self, layer: Any, attribute: str) -> None:
         self.layer = layer
@@ -52,7 +52,7 @@ class _Wire:
                 recorder(passage)
             return output
 
-        # Past `Layer.__setattr__`, which would track the function.
+        # Bypasses `Layer.__setattr__`, which would track the function.
         object.__setattr__(layer, attribute, wired)
 
     def remove(self) -> None:
@@ -73,7 +73,7 @@ def listening(
 ) -> Iterator[None]:
     """Send every call of the given `(layer, attribute)` places to `recorder`.
 
-    The layers are as they were when the last listener has left.
+    The layers are restored when the last listener leaves.
     """
     places = list(places)
     with _LOCK:

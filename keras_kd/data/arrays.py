@@ -1,4 +1,4 @@
-"""Arrays that a user has, checked and batched."""
+"""Checks a user's arrays and batches them."""
 
 from typing import Any
 
@@ -25,21 +25,21 @@ def from_arrays(  # noqa: PLR0913 (x, y, sample_weight, as `fit` has them)
     scale: float | None = None,
     num_classes: int | None = None,
 ) -> tf.data.Dataset:
-    """Batch arrays after checking everything that training would trip over.
+    """Batch arrays after checking them for errors that would break training.
 
-    Keeps one copy of the arrays in memory; scaling is done batch by batch.
+    Keeps one copy of the arrays in memory and scales one batch at a time.
 
     Args:
         x: An array, or a list or dict of arrays for several inputs.
-        y: Labels: class numbers or one-hot rows. `None` where there are
-            none.
-        sample_weight: One weight an example, at least 0.
-        batch_size: Examples a batch, at least 1. Defaults to 64.
-        shuffle: Whether to shuffle, anew at each pass. Defaults to `False`.
+        y: Labels: class numbers or one-hot rows. `None` if there are none.
+        sample_weight: One weight per example, at least 0.
+        batch_size: Examples per batch, at least 1. Defaults to 64.
+        shuffle: Whether to shuffle; each pass has a new order. Defaults to
+            `False`.
         seed: Seed of the order.
-        scale: Factor for `x`, as `1 / 255` for images of bytes. Defaults to
-            `None`: `x` as it is.
-        num_classes: Where given, labels are checked against it.
+        scale: Factor for `x`, such as `1 / 255` for images of bytes.
+            Defaults to `None`, which leaves `x` unchanged.
+        num_classes: If given, labels are checked against it.
 
     Shapes:
         x: `(examples, ...)`; float64 becomes float32, text stays text.
@@ -51,8 +51,8 @@ def from_arrays(  # noqa: PLR0913 (x, y, sample_weight, as `fit` has them)
 
     Raises:
         TypeError: If an array holds objects or complex numbers.
-        ValueError: If lengths differ, nothing is there, a value is NaN or
-            infinite, a label is out of range or a weight is negative.
+        ValueError: If lengths differ or are 0, a value is NaN or infinite, a
+            label is out of range or a weight is negative.
 
     Example:
     >>> import keras_kd
@@ -136,7 +136,7 @@ def _weights(weights: np.ndarray) -> np.ndarray:
 def _numbers(
     name: str, values: np.ndarray, *, text: bool = False
 ) -> np.ndarray:
-    """Return `values` when they are finite numbers (or text)."""
+    """Return `values` if they are finite numbers (or text)."""
     if values.dtype.kind not in ("biufSU" if text else "biuf"):
         raise TypeError(
             requirement(

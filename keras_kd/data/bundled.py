@@ -1,4 +1,4 @@
-"""The data set that comes with the package and needs no network."""
+"""The digits data set, which the package contains."""
 
 from pathlib import Path
 
@@ -11,10 +11,11 @@ DIGITS_LEVELS = 16
 
 
 def digits() -> tuple[Pair, Pair]:
-    """Return 1,797 handwritten digits as arrays, train and test.
+    """Return 1,797 handwritten digits as training and test arrays.
 
-    For quick starts, examples and tests: real data, no download. The split
-    is fixed: 50 test images of each class. The writers are in both parts.
+    Use it for quick starts, examples and tests: real data, no download. The
+    split is fixed, with 50 test images of each class. The same writers are
+    in both parts.
 
     Reference:
         E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten
@@ -46,7 +47,7 @@ def digits() -> tuple[Pair, Pair]:
 
 
 def digits_uint8() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the arrays as they are stored, images with a channel axis."""
+    """Return the stored arrays, the images with a channel axis."""
     path = Path(__file__).with_name("digits.npz")
     with np.load(path, allow_pickle=False) as stored:
         return (

@@ -1,4 +1,4 @@
-"""Data that says which example is which."""
+"""Adds example numbers to a data set."""
 
 from typing import Any
 
@@ -11,20 +11,20 @@ from keras_kd.core.packed_inputs import pack
 
 
 def number_examples(dataset: Any, *, batched: bool = True) -> Any:
-    """Give each example its number, for losses with a memory of examples.
+    """Number the examples, for losses that remember each example.
 
-    The numbers travel inside x, so call this before the data is shuffled,
-    repeated or augmented: an example then keeps its number in every epoch.
-    Data that was joined to a `TeacherCache` has numbers already.
+    The numbers travel inside x. Call this before the data is shuffled,
+    repeated or augmented, so that an example has the same number in every
+    epoch. Data joined to a `TeacherCache` already has numbers.
 
     Args:
         dataset: A `tf.data.Dataset`, or arrays `x`, `(x, y)` or
             `(x, y, sample_weight)`.
-        batched: Whether a `tf.data.Dataset` gives batches. Defaults to True.
+        batched: Whether a `tf.data.Dataset` is batched. Defaults to True.
 
     Returns:
-        The same data for a `Distiller`: a dataset, or arrays to pass as
-        `fit(*data)`. Numbers are int64 and count from 0.
+        The numbered data for a `Distiller`: a data set, or arrays to pass as
+        `fit(*data)`. Numbers are int64 and start at 0.
 
     Raises:
         TypeError: If `dataset` is of another type.
@@ -58,7 +58,7 @@ def number_examples(dataset: Any, *, batched: bool = True) -> Any:
 
 
 def _numbered(first: Any, element: Any, batched: bool) -> Any:
-    """Return the next first number and one numbered element."""
+    """Return the first number of the next element, and the numbered one."""
     x, *rest = element if isinstance(element, tuple) else (element,)
     leaf = keras.tree.flatten(x)[0]
     size = tf.shape(leaf, tf.int64)[0] if batched else tf.ones((), tf.int64)

@@ -22,8 +22,8 @@ class Images(NamedTuple):
     Attributes:
         parts: Part name to `(uint8 images, int32 labels)`.
         input_shape: Shape of one image.
-        class_names: In the order of the labels.
-        levels: The value that stands for 1.0.
+        class_names: Names of the classes, in the order of the labels.
+        levels: The pixel value that is scaled to 1.0.
     """
 
     parts: dict[str, tuple[np.ndarray, np.ndarray]]
@@ -38,13 +38,13 @@ def read_images(name: str, choose: Choose) -> Images:
     Args:
         name: Its name.
         choose: Called with the number of training examples and the sizes of
-            the validation and test parts there are; returns the rows of the
-            training part that make up each part taken from it.
+            the set's own validation and test parts. Returns, by part name,
+            the rows of the training examples for every part taken from them.
 
     Raises:
         ImportError: If TensorFlow Datasets is not installed.
-        ValueError: If there is no such set, or it is not one of equally
-            sized images, or it is too big.
+        ValueError: If there is no such set, its images are not equally
+            sized, or it is too big.
         OSError: If it cannot be downloaded.
     """
     tfds = optional("tensorflow_datasets", "datasets", f"The data set {name!r}")
@@ -76,7 +76,7 @@ def read_images(name: str, choose: Choose) -> Images:
 
 
 def _builder(tfds: Any, name: str) -> Any:
-    """Return the set's builder, from prepared files where there are any."""
+    """Return the set's builder, which uses prepared files if there are any."""
     try:
         return tfds.builder(name, data_dir=_data_dir())
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
@@ -121,7 +121,7 @@ def _keys(tfds: Any, info: Any, name: str) -> tuple[str, str]:
 
 
 def _prepare(builder: Any, name: str) -> None:
-    """Download and prepare the set, unless its files are there."""
+    """Download and prepare the set, unless it is already prepared."""
     if builder.info.splits:
         return
     try:
@@ -157,7 +157,7 @@ def _fill(
             parts[part][0][first:last] = images[here]
             parts[part][1][first:last] = labels[here]
         start = stop
-    # TFRecord files that were cut short are read without an error.
+    # Truncated TFRecord files are read without an error.
     if start != expected:
         raise OSError(
             f"The prepared files hold {start} of {expected} examples. "

@@ -15,26 +15,27 @@ def pipeline(
     scale: float | None = None,
     drop_remainder: bool = False,
 ) -> tf.data.Dataset:
-    """Batch arrays of one length.
+    """Batch arrays of equal length.
 
     Only row numbers are shuffled and only one batch at a time is scaled, so
-    that a set of uint8 images stays at one byte a value. The order follows
-    from `seed` (and, where it was set, from `keras.utils.set_random_seed`);
-    each pass has its own.
+    uint8 images take one byte per value in memory. The order depends on
+    `seed` (and on `keras.utils.set_random_seed` if it was called); each pass
+    has a different order.
 
     Args:
         arrays: `(x,)`, `(x, y)` or `(x, y, sample_weight)`; `x` and `y` may
             be structures of arrays.
-        batch_size: Examples a batch.
+        batch_size: Examples per batch.
         seed: Seed of the order; `None` keeps the order of the arrays.
-        scale: Factor that `x` is multiplied with, as float32; `None` leaves
-            `x` as it is.
+        scale: Factor for `x`, which becomes float32; `None` leaves `x`
+            unchanged.
         drop_remainder: Whether to drop a last batch that is not full.
 
     Returns:
         A `tf.data.Dataset` of tuples like `arrays`, or of `x` alone.
     """
-    # Held on the CPU, where tf.data reads: with a GPU, constants go there.
+    # tf.data reads on the CPU; on a machine with a GPU, constants would
+    # otherwise be placed on the GPU.
     with tf.device("CPU:0"):
         tensors = keras.tree.map_structure(tf.constant, arrays)
     length = len(keras.tree.flatten(arrays)[0])

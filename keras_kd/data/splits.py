@@ -1,4 +1,4 @@
-"""Image classification sets by name, ready for training."""
+"""Loads image classification sets by name, ready for training."""
 
 from dataclasses import dataclass
 from dataclasses import fields
@@ -18,19 +18,19 @@ from keras_kd.data.pipeline import pipeline
 
 _SUBJECT = "load"
 
-# What is held out is the same for every `seed`, so that runs with several
-# seeds are measured on the same images.
+# The held-out images are the same for every `seed`, so that runs with
+# different seeds are measured on the same images.
 _HOLD_OUT_SEED = 20150309
 
 
 @dataclass(frozen=True)
 class Splits:
-    """A data set's parts, and what a model for it needs to know.
+    """The parts of a data set, with its shapes and classes.
 
     Args:
         name: The name it was loaded by.
         train: Shuffled batches of `(x, y)`, in a new order at each pass.
-        validation: Batches in a fixed order; `None` where none was held out.
+        validation: Batches in a fixed order; `None` if none was held out.
         test: Batches in a fixed order.
         input_shape: Shape of one image, `(height, width, channels)`.
         num_classes: Number of classes.
@@ -38,8 +38,8 @@ class Splits:
         num_train: Examples in `train`.
         num_validation: Examples in `validation`.
         num_test: Examples in `test`.
-        batch_size: Examples a batch.
-        seed: Seed of the order of `train`, and of `max_train`.
+        batch_size: Examples per batch.
+        seed: Seed of the order of `train`, and of the choice of `max_train`.
 
     Shapes:
         x: `(batch, height, width, channels)`, float32 in [0, 1].
@@ -65,7 +65,7 @@ class Splits:
     seed: int
 
     def describe(self) -> dict[str, Any]:
-        """Return all but the data, as values that JSON can hold."""
+        """Return everything except the data, as JSON values."""
         data = ("train", "validation", "test")
         described = {
             field.name: getattr(self, field.name)
@@ -89,24 +89,25 @@ def load(
 ) -> Splits:
     """Load an image classification set by name.
 
-    `"digits"` comes with the package; every other name is one of TensorFlow
-    Datasets, looked for in the folder `TFDS_DATA_DIR` where that variable is
-    set, and downloaded only when it is not there yet. The images are decoded
-    once and held in memory as bytes (CIFAR-10: 184 MB); a set that takes
-    more than 4 GiB so is refused.
+    `"digits"` comes with the package; every other name is a set of
+    TensorFlow Datasets. It is read from the folder `TFDS_DATA_DIR` if that
+    variable is set, and downloaded only if it is not there yet. The images
+    are decoded once and held in memory as bytes (CIFAR-10: 184 MB); a set
+    that would take more than 4 GiB is refused.
 
-    Where a set has no validation part, a share of its training images is
-    held out; where it has no test part, a tenth of them before that. Both
-    are the same images for every `seed`.
+    If a set has no test part, a tenth of its training images is held out as
+    one. If it has no validation part, a share of the remaining training
+    images is held out. Both are the same images for every `seed`.
 
     Args:
         name: `"digits"`, or a name such as `"mnist"`.
-        batch_size: Examples a batch, at least 1. Defaults to 64.
-        seed: Seed of the training order and of what `max_train` keeps.
-        validation_share: Share of the training images held out where the
-            set has no validation part, at least 0 and below 1. Defaults to
-            0.1; 0 gives `validation=None`.
-        max_train: Keep only so many training images, for quick runs.
+        batch_size: Examples per batch, at least 1. Defaults to 64.
+        seed: Seed of the training order and of the images that `max_train`
+            keeps.
+        validation_share: Share of the training images to hold out if the set
+            has no validation part, at least 0 and below 1. Defaults to 0.1;
+            0 gives `validation=None`.
+        max_train: Keep only this many training images, for quick runs.
             Defaults to all.
         drop_remainder: Whether to drop a last training batch that is not
             full. Defaults to `False`.
@@ -116,8 +117,9 @@ def load(
 
     Raises:
         ImportError: If TensorFlow Datasets is needed and not installed.
-        ValueError: If no set has that name (offers the nearest), it is not
-            one of equally sized images with a label each, or it is too big.
+        ValueError: If no set has that name (offers the nearest), it does not
+            consist of equally sized images with a label each, or it is too
+            big.
         OSError: If it cannot be downloaded.
 
     Example:
@@ -189,7 +191,7 @@ def _choose(
     max_train: int | None,
     seed: int,
 ) -> dict[str, np.ndarray]:
-    """Choose rows of the training part; `held` are the parts there are."""
+    """Choose training rows for each part that is not in `held`."""
     rows = np.random.default_rng(_HOLD_OUT_SEED).permutation(num_train)
     chosen = {}
     shares = {"test": 0.1, "validation": validation_share}

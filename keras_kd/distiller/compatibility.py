@@ -1,4 +1,4 @@
-"""What must fit together before training, each a clear error."""
+"""Checks before training that teacher, student and loss fit together."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from keras_kd.core.taps import input_spec
 
 
 def check_inputs(teacher: keras.Model, student: keras.Model) -> None:
-    """Check that the same data can go to both models.
+    """Check that both models can take the same data.
 
-    Dict inputs may differ in their keys: each model takes what it knows.
+    Dict inputs may differ in their keys: each model takes its own keys.
 
     Raises:
-        ValueError: If structures or shapes do not fit.
+        ValueError: If structures or shapes do not match.
     """
     specs = {
         role: _named(input_spec(model, subject="Distiller", role=role))
@@ -34,10 +34,10 @@ def check_inputs(teacher: keras.Model, student: keras.Model) -> None:
 
 
 def check_replicas(student: keras.Model, strategy: Any) -> None:
-    """Check that the student was made in the strategy's scope.
+    """Check that the student was created in the strategy's scope.
 
     Raises:
-        ValueError: If its variables live outside of it.
+        ValueError: If its variables were created outside the scope.
     """
     if strategy.num_replicas_in_sync == 1:
         return
@@ -54,24 +54,25 @@ def check_replicas(student: keras.Model, strategy: Any) -> None:
 def check_loss(
     loss: Any, kinds: list[str | None], student: keras.Model
 ) -> None:
-    """Check that the compiled loss expects what the student returns.
+    """Check that the compiled loss expects the kind of the student's outputs.
 
-    A cross-entropy that takes logits for probabilities trains a broken model
-    without a word; the student's layers say which it returns.
+    A cross-entropy that mistakes logits for probabilities trains a broken
+    model without any error.
 
     Args:
-        loss: What was given to `compile`.
+        loss: The `loss` given to `compile`.
         kinds: The kind of each of the student's outputs.
-        student: For its name.
+        student: The student, for its name.
 
     Raises:
-        ValueError: If a cross-entropy and an output disagree.
+        ValueError: If a cross-entropy and an output do not match.
     """
     losses = keras.tree.flatten(loss)
     if len(losses) == 1:
         losses = losses * len(kinds)
     if isinstance(loss, dict) or len(losses) != len(kinds):
-        # Matched by name, in any order: checked when every kind agrees.
+        # Keras matches these losses by name, so they can only be checked if
+        # all outputs are of the same kind.
         losses = losses if len(set(kinds)) == 1 else []
         kinds = kinds[:1] * len(losses)
     for item, kind in zip(losses, kinds, strict=True):
@@ -111,7 +112,7 @@ def expects_logits(loss: Any) -> bool | None:
 
 
 def sparse_labels(loss: Any) -> tuple[bool, Any]:
-    """Tell whether a loss takes class numbers, and which one it ignores."""
+    """Return whether a loss takes class numbers, and the class it ignores."""
     if loss is None or keras.tree.is_nested(loss):
         return False, None
     if loss in ("crossentropy", "ce"):

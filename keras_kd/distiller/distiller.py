@@ -31,69 +31,71 @@ from keras_kd.teachers.inputs import InputChoice
 from keras_kd.teachers.inputs import check_input_choice
 from keras_kd.teachers.inputs import choose_input
 
-# The signature of Keras' method, under a docstring of our own.
+# Copies the signature of Keras' method, but not its docstring.
 _signature_of = functools.partial(functools.wraps, assigned=(), updated=())
 
 
 @keras.saving.register_keras_serializable("keras_kd")
 class Distiller(keras.Model):
-    """Trains a student to do what a teacher does, with `model.fit`.
+    """Trains a student to imitate a teacher, with `model.fit`.
 
-    Costs one teacher and one student forward pass a step, however many
-    losses there are. For `predict`, `evaluate`, `call` and `export` it is
+    A step costs one forward pass of the teacher and one of the student, for
+    any number of losses. `predict`, `evaluate`, `call` and `export` use only
     the student. The teacher runs with `training=False`, outside the gradient
     tape, and is never changed or saved.
 
     Formula:
-        `(1 - alpha) * task + alpha * sum_i weight_i * loss_i`, each a mean
-        over the global batch, plus the student's regularization.
+        `(1 - alpha) * task + alpha * sum_i weight_i * loss_i`, where each
+        loss is a mean over the global batch, plus the student's
+        regularization.
 
     Reference:
         Hinton, Vinyals and Dean 2015, arXiv:1503.02531.
 
     Args:
         teacher: A built `keras.Model`, a `keras_kd.teachers.Ensemble` or
-            `HostTeacher`, a `keras_kd.TeacherCache`, or `None` until one is
-            assigned to `distiller.teacher` or when the data was joined to a
-            cache. A teacher that runs refuses joined data.
-        student: A built `keras.Model`; trained in place.
+            `HostTeacher`, or a `keras_kd.TeacherCache`. `None` if the data
+            is joined to a cache, or to assign `distiller.teacher` later. A
+            live teacher refuses joined data.
+        student: A built `keras.Model`; it is trained in place.
         losses: A loss of `keras_kd.losses`, its name, a loss instance of
             `keras.distillation`, or a list of them. Defaults to
             `SoftTargets(temperature=4.0)`.
         alpha: Weight of the distillation part, between 0 and 1: a number or
             a `LearningRateSchedule` read at `optimizer.iterations`. Defaults
             to 0.9, as in the papers.
-        temperature: Temperature of the default loss; an error together with
-            `losses`.
-        student_loss_weight: Weight of the task loss, 0 or more, in place of
+        temperature: Temperature of the default loss; not allowed together
+            with `losses`.
+        student_loss_weight: Weight of the task loss, 0 or more, instead of
             `1 - alpha`.
-        agreement: Log the share of examples on which student and teacher
-            pick the same class. Defaults to False.
+        agreement: Whether to log the share of examples on which student and
+            teacher pick the same class. Defaults to False.
         teacher_output: `"logits"`, `"probabilities"`, `"binary_logits"` or
-            `"binary_probabilities"` where the teacher's layers do not tell
-            what it returns; a structure of them for several outputs.
+            `"binary_probabilities"`, if the teacher's layers do not tell; a
+            structure of these for several outputs.
         student_output: The same for the student.
-        teacher_input: What the teacher takes of a batch's x: a function of x
-            (another size or scale), or a key of a dict x (another modality).
-            TensorFlow traces the function. Defaults to all of x.
+        teacher_input: The part of a batch's x that the teacher takes: a
+            function of x (another size or scale), or a key of a dict x
+            (another modality). TensorFlow traces the function. Defaults to
+            all of x.
         student_input: The same for the student, in `fit`, `evaluate`,
             `predict` and calls; `distiller.student` and exports take the
             student's own input.
         name: Name of the model.
 
     Shapes:
-        Outputs are the student's, and inputs too where `student_input` is not
-        given. Labels are as the compiled loss takes them; -1 under a
-        cross-entropy, or NaN in float labels, is no label: such an example
-        counts in the distillation part only. A one-unit head is two classes,
-        a sigmoid head of several units two classes each.
+        Outputs are those of the student, and so are inputs without
+        `student_input`. Labels are as the compiled loss takes them. -1 under
+        a cross-entropy, or NaN in float labels, means no label: such an
+        example counts only in the distillation part. A head of one unit has
+        two classes; in a sigmoid head of several units each unit has two.
 
     Raises:
-        TypeError: If teacher, student, losses or inputs are of another type.
+        TypeError: If teacher, student, losses or inputs have the wrong type.
         ValueError: If alpha is outside [0, 1], a model is not built, the
             models take different inputs or have different class counts, a
-            layer is unknown, or the outputs cannot be told to be logits or
-            probabilities.
+            layer is unknown, or it is unknown whether the outputs are logits
+            or probabilities.
 
     Example:
     >>> import keras
@@ -166,7 +168,7 @@ class Distiller(keras.Model):
 
     @property
     def objective(self) -> Objective:
-        """What is minimized: the losses and their weights."""
+        """The objective: the losses and their weights."""
         return self._objective
 
     @property
@@ -189,22 +191,22 @@ class Distiller(keras.Model):
 
     @property
     def teacher(self) -> Any:
-        """The teacher as it was given, or `None`; may be assigned."""
+        """The teacher that the user gave, or `None`; may be assigned."""
         return None if self._teacher is None else self._teacher.model
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # Keras tracks a model before the setter of a property would run.
+        # A property's setter would run too late: Keras tracks a model first.
         if name == "teacher":
             self._assign_teacher(value)
         else:
             super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
-        # Keras' saver reads every name here, and would save the teacher.
+        # Keras saves the models under all these names.
         return [name for name in super().__dir__() if name != "teacher"]
 
     def _hold(self, name: str, value: Any) -> None:
-        """Set an attribute that nobody tracks."""
+        """Set an attribute that Keras does not track."""
         object.__setattr__(self, name, value)
 
     @property
@@ -221,7 +223,8 @@ class Distiller(keras.Model):
                 logits=self._reads_logits,
                 input=self._inputs["teacher_input"],
             )
-            # With a function before a model, only the data tells its inputs.
+            # With `teacher_input` or `student_input`, a model's input is
+            # known only from the data.
             if all(how is None for how in self._inputs.values()):
                 for model in bound.models:
                     compatibility.check_inputs(model, self.student)
@@ -238,18 +241,18 @@ class Distiller(keras.Model):
                     Bound("student", self.student, self.student_tap.spec),
                 )
         self._hold("_teacher", bound)
-        self.train_function = None  # it was traced with the former teacher
+        self.train_function = None  # It was traced with the old teacher.
 
     def teach(self, x: Any, joined: dict[str, Any] | None) -> Tapped:
         """Return the teacher's outputs for a batch.
 
         Args:
             x: The inputs.
-            joined: What was joined to them, or `None`.
+            joined: The teacher outputs joined to the inputs, or `None`.
 
         Raises:
-            ValueError: If there is no teacher and nothing was joined, or
-                both.
+            ValueError: If there is neither a teacher nor joined outputs, or
+                both a live teacher and joined outputs.
         """
         if self._teacher is not None:
             return self._teacher(x, joined)
@@ -289,7 +292,7 @@ class Distiller(keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The metrics logged: the student's own while evaluating."""
+        """The logged metrics; in `evaluate`, only those of the student."""
         trackers = dict(self._trackers)
         if compiled_loss(self) is None:
             del trackers["student_loss"]
@@ -297,7 +300,7 @@ class Distiller(keras.Model):
         silent = []
         compiled = compiled_metrics(self)
         if compiled is not None and not compiled.built:
-            silent.append(compiled)  # no label was seen yet
+            silent.append(compiled)  # no labels so far
         if self._evaluating and compiled_loss(self) is None:
             silent.append(loss_tracker(self))
         kept = [m for m in super().metrics if all(m is not s for s in silent)]
@@ -305,7 +308,7 @@ class Distiller(keras.Model):
 
     @property
     def output_names(self) -> list[str] | None:
-        """Names of the student's outputs, which `compile` matches."""
+        """Names of the student's outputs, for dicts given to `compile`."""
         return getattr(self.student, "output_names", None)
 
     @_signature_of(keras.Model.compile)
@@ -314,12 +317,12 @@ class Distiller(keras.Model):
 
         Raises:
             ValueError: If there is no `loss` although the task has a weight,
-                or a cross-entropy's `from_logits` is not what the student
-                returns, or XLA is asked for with a `HostTeacher`.
+                a cross-entropy's `from_logits` does not match the student's
+                outputs, or XLA is requested with a `HostTeacher`.
         """
         asked = kwargs.get("jit_compile", args[7] if len(args) > 7 else None)
         self._check_xla(asked is True)
-        # What "auto" comes to on a GPU.
+        # Decides whether `jit_compile="auto"` uses XLA on a GPU.
         self.supports_jit = not getattr(self._teacher, "on_host", False)
         super().compile(*args, **kwargs)
         loss = getattr(self, "loss", None) if compiled_loss(self) else None
@@ -339,7 +342,10 @@ class Distiller(keras.Model):
         self._scale_half_precision(kwargs.get("auto_scale_loss", True))
 
     def _scale_half_precision(self, wanted: bool) -> None:
-        """Scale the loss of a float16 student, which Keras does not see."""
+        """Scale the loss of a float16 student.
+
+        Keras looks only at the Distiller's own dtype policy.
+        """
         half = any(
             layer.compute_dtype == "float16"
             for layer in flatten_layers(self.student)
@@ -354,8 +360,8 @@ class Distiller(keras.Model):
         """Train the student; the arguments are `keras.Model.fit`'s.
 
         Raises:
-            FloatingPointError: If a term of the loss became NaN or infinite.
-                Names it; the weights are those of the last good step.
+            FloatingPointError: If a term of the loss became NaN or infinite;
+                names the term. The weights are those of the last good step.
             ValueError: If there is no teacher, or labels are out of range.
         """
         stop = keras.callbacks.LambdaCallback(
@@ -399,9 +405,9 @@ class Distiller(keras.Model):
 
         Args:
             x: Not used.
-            y: Labels; -1 under a cross-entropy, or NaN, is no label.
+            y: Labels; -1 under a cross-entropy, or NaN, means no label.
             y_pred: The student's outputs.
-            sample_weight: For the `weighted_metrics`.
+            sample_weight: Weights for the `weighted_metrics`.
 
         Returns:
             Every logged value by name.
@@ -420,7 +426,7 @@ class Distiller(keras.Model):
     def call(
         self, inputs: Any, training: bool | None = None, mask: Any = None
     ) -> Any:
-        """Run the student; `student_input` and joined data as in `fit`."""
+        """Run the student; takes the same inputs as `fit`."""
         x, _ = unpack(inputs)
         return self.student(self.student_inputs(x), training=training)
 
@@ -432,10 +438,10 @@ class Distiller(keras.Model):
         """Save to a `.keras` file; the arguments are `keras.Model.save`'s.
 
         Raises:
-            ValueError: If an input function is not registered with Keras.
-                An older file of that name is then still there.
+            ValueError: If an input function is not registered with Keras. An
+                existing file of that name is left unchanged.
         """
-        # Keras empties the file before it asks for the config.
+        # Check first: Keras empties the file before it calls `get_config`.
         self._saved_inputs()
         super().save(filepath, *args, **kwargs)
 
@@ -444,7 +450,7 @@ class Distiller(keras.Model):
         return {name: _saved_input(how, name) for name, how in given.items()}
 
     def get_config(self) -> dict[str, Any]:
-        """Return what makes this Distiller again, without its teacher.
+        """Return the constructor arguments, without the teacher.
 
         Raises:
             ValueError: If an input function is not registered with Keras.
@@ -467,7 +473,7 @@ class Distiller(keras.Model):
     def from_config(
         cls, config: dict[str, Any], custom_objects: Any = None
     ) -> Any:
-        """Make a Distiller whose teacher is `None`."""
+        """Create a Distiller whose teacher is `None`."""
         load = functools.partial(
             keras.saving.deserialize_keras_object,
             custom_objects=custom_objects,
@@ -500,7 +506,7 @@ class Distiller(keras.Model):
 
     @contextmanager
     def _training(self) -> Iterator[None]:
-        """Raise what went wrong in a step as its plain sentence."""
+        """Raise an error of a step as its message, without the graph."""
         self._check_xla(self.jit_compile)
         if self._teacher is not None:
             self._teacher.error = None
@@ -515,18 +521,18 @@ class Distiller(keras.Model):
 
 
 def _build_student(student: keras.Model, teacher: Any) -> None:
-    """Build a student that has no input shape yet with the teacher's."""
+    """Build an unbuilt student with the teacher's input shape."""
     if not student.built and isinstance(teacher, keras.Model):
         spec = input_spec(teacher, subject="Distiller", role="teacher")
         student.build(keras.tree.map_structure(lambda t: t.shape, spec))
 
 
 def _saved_input(how: Any, argument: str) -> Any:
-    """Return what saves `teacher_input` or `student_input`.
+    """Return the serialized form of `teacher_input` or `student_input`.
 
     Args:
         how: `None`, a key, or a function.
-        argument: Which of the two it is.
+        argument: `"teacher_input"` or `"student_input"`.
 
     Raises:
         ValueError: If it is a function that Keras could not load again.

@@ -1,8 +1,8 @@
 """Means over a batch, with masks and weights, in `keras.ops`.
 
-Losses give one value per example and position, unweighted. Here alone they
-are masked, weighted and averaged, so that sample weights, padding, mixed
-precision and any number of replicas come out right together.
+Losses return one unweighted value per example and position. They are masked,
+weighted and averaged only here, so that sample weights, padding, mixed
+precision and any number of replicas work together correctly.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ class Mean(NamedTuple):
 
     Attributes:
         value: `sum(weight * value) / count`, as Keras' losses reduce.
-        count: How many examples, or unmasked positions, it is over.
+        count: Number of examples, or of unmasked positions, in the mean.
     """
 
     value: Any
@@ -31,8 +31,9 @@ def weighted_mean(
 
     Args:
         values: `(batch,)` or `(batch, ...)`.
-        mask: `None`, or booleans over the leading axes of `values`; masked
-            positions count neither in the sum nor in the number.
+        mask: `None`, or booleans over the leading axes of `values`. Where
+            they are False, a value counts neither in the sum nor in the
+            count.
         sample_weight: `None`, `(batch,)`, `(batch, 1)` or over the leading
             axes of `values`.
 
@@ -56,7 +57,7 @@ def weighted_mean(
 
 
 def agreement(teacher_logits: Any, student_logits: Any, mask: Any) -> Mean:
-    """Share of examples on which both models pick the same class."""
+    """Return the share of examples on which both models agree."""
     same = ops.equal(
         ops.argmax(teacher_logits, axis=-1), ops.argmax(student_logits, axis=-1)
     )
@@ -64,20 +65,20 @@ def agreement(teacher_logits: Any, student_logits: Any, mask: Any) -> Mean:
 
 
 def lift(tensor: Any, rank: int) -> Any:
-    """Add axes at the end until the tensor has `rank` of them."""
+    """Append axes until the tensor has at least `rank` axes."""
     for _ in range(rank - len(tensor.shape)):
         tensor = ops.expand_dims(tensor, -1)
     return tensor
 
 
 def weights_of(sample_weight: Any, key: Any) -> Any:
-    """Return the sample weights that count for one output, or for features.
+    """Return the sample weights of one output, or of features.
 
-    Features belong to no output: where each output has weights of its own,
-    an example's weight is the mean of them.
+    Features belong to no output. If each output has its own weights, an
+    example's weight for features is their mean.
 
     Args:
-        sample_weight: `None`, weights, or a structure of them.
+        sample_weight: `None`, weights, or a structure of weights.
         key: Name or index of the output, `None` for features and for a
             single output.
 
@@ -99,7 +100,7 @@ def weights_of(sample_weight: Any, key: Any) -> Any:
 
 
 def select(structure: Any, key: Any) -> Any:
-    """Return one output's entry of labels or weights, or the whole."""
+    """Return one output's labels or weights, or the whole structure."""
     if key is None or not keras.tree.is_nested(structure):
         return structure
     if isinstance(structure, dict):

@@ -1,4 +1,4 @@
-"""Compiled metrics over the labelled examples."""
+"""Updates the compiled metrics with the labelled examples only."""
 
 import functools
 from typing import Any
@@ -13,18 +13,18 @@ from keras_kd.distiller.unlabelled import times
 def update(
     compiled: Any, y: Any, predictions: Any, sample_weight: Any, loss: Any
 ) -> None:
-    """Update metrics as Keras does, without the examples that lack a label.
+    """Update metrics as Keras does, but only with the labelled examples.
 
-    Keras gives weights to `weighted_metrics` only. Here the others too get
-    one, 1 for a label and 0 for none, which for batches with every label
-    changes nothing.
+    Keras passes weights only to `weighted_metrics`. This function also
+    passes weights to `metrics`: 1 for a label and 0 for a missing label. If
+    every example has a label, that changes nothing.
 
     Args:
         compiled: Keras' container of the metrics given to `compile`.
-        y: The labels, as the dataset gives them.
+        y: The labels, as the data set yields them.
         predictions: The student's outputs.
-        sample_weight: The weights, as the dataset gives them, or `None`.
-        loss: What was given to `compile`.
+        sample_weight: The weights, as the data set yields them, or `None`.
+        loss: The `loss` given to `compile`.
     """
     labels, labelled = for_metrics(y, predictions, loss)
     if labelled is None:
@@ -53,5 +53,5 @@ def update(
 
 
 def _unmasked(prediction: Any) -> Any:
-    """Drop the mask, which Keras applies to weighted metrics only."""
+    """Drop the mask, which Keras applies only to weighted metrics."""
     return prediction if mask_of(prediction) is None else prediction + 0

@@ -1,4 +1,4 @@
-"""What a Distiller minimizes: the losses, their weights and schedules."""
+"""The objective of a Distiller: its losses, weights and schedules."""
 
 from typing import Any
 from typing import NamedTuple
@@ -32,13 +32,13 @@ _ALPHA_ADVICE = (
 
 
 class Batch(NamedTuple):
-    """What the data gives beside the inputs.
+    """The parts of a batch besides the inputs.
 
     Attributes:
-        y: Labels, as the data set gives them, or `None`.
+        y: Labels, as the data set yields them, or `None`.
         sample_weight: Weights, or `None`.
-        example_ids: `(batch,)`, or `None`.
-        ignored: A class number that the compiled loss leaves out.
+        example_ids: The examples' numbers, `(batch,)`, or `None`.
+        ignored: A class number that the compiled loss ignores, or `None`.
     """
 
     y: Any = None
@@ -52,7 +52,8 @@ class Term(NamedTuple):
 
     Attributes:
         weight: Its factor among the distillation losses.
-        means: Its mean over each output that it compares; they add up.
+        means: Its mean for each output that it compares; the means are
+            added.
     """
 
     weight: Any
@@ -66,16 +67,15 @@ class Term(NamedTuple):
 
 
 class _Pair(NamedTuple):
-    """What a loss compares at once.
+    """The teacher and student tensors of one call of a loss.
 
     Attributes:
-        teacher: What the loss reads of the teacher.
-        student: What it reads of the student.
-        masked: The student's tensor whose Keras mask counts: the output
-            itself, or the tapped layer; `None` where several layers are
-            compared at once.
-        key: Name or index of the output whose weights count, `None` for a
-            single one and for layers.
+        teacher: The teacher's logits or features, or both.
+        student: The student's logits or features, or both.
+        masked: The student's tensor whose Keras mask is used: the output or
+            the layer; `None` if the loss compares several layers.
+        key: Name or index of the output whose sample weights are used;
+            `None` for a single output and for layers.
     """
 
     teacher: Any
@@ -94,10 +94,10 @@ class Objective:
         losses: The distillation losses, as the Distiller takes them.
         temperature: Temperature of the default loss.
         alpha: Weight of the distillation part.
-        student_loss_weight: Weight of the task loss in place of `1 - alpha`.
+        student_loss_weight: Weight of the task loss instead of `1 - alpha`.
 
     Raises:
-        TypeError: If a loss is of another type.
+        TypeError: If a loss has the wrong type.
         ValueError: If a weight is outside its range, or `temperature` is
             given together with `losses`.
     """
@@ -117,7 +117,7 @@ class Objective:
     ) -> None:
         """Set the weights of the two parts; see the class.
 
-        A step that was traced before keeps the former ones.
+        A training step that was already traced keeps the old weights.
         """
         self.alpha = check_schedule(
             "Distiller", "alpha", alpha, low=0, high=1, advice=_ALPHA_ADVICE
@@ -130,7 +130,7 @@ class Objective:
 
     @property
     def names(self) -> list[str]:
-        """Names of the losses, as they are logged."""
+        """Names of the losses in the logs."""
         return [loss.name for loss in self.losses]
 
     @property
@@ -140,14 +140,14 @@ class Objective:
 
     @property
     def needs_task(self) -> bool:
-        """Whether the task loss has a weight."""
+        """Whether the task loss can have a weight above 0."""
         weight = self.student_loss_weight
         if weight is None:
             return isinstance(self.alpha, Schedule) or self.alpha < 1
         return isinstance(weight, Schedule) or weight > 0
 
     def layer_names(self, role: str) -> list[str]:
-        """Return every layer of a model that the losses read.
+        """Return the layers of a model that the losses read, without repeats.
 
         Args:
             role: `"teacher"` or `"student"`.
@@ -155,10 +155,10 @@ class Objective:
         return layer_names(self.losses, role)
 
     def bind(self, teacher: Bound, student: Bound) -> None:
-        """Show both models to the losses, build their weights, check shapes.
+        """Bind the losses to both models, build their weights, check shapes.
 
         Raises:
-            ValueError: If a loss and the models do not fit.
+            ValueError: If a loss does not fit the models.
         """
         for loss in self.losses:
             loss.bind(teacher, student)
@@ -172,10 +172,10 @@ class Objective:
                     )
 
     def check_built(self) -> None:
-        """Check that no loss waits for a teacher to make its weights.
+        """Check that every loss with weights of its own is built.
 
         Raises:
-            ValueError: If one does.
+            ValueError: If a loss still needs a teacher to build its weights.
         """
         for loss in self.losses:
             own = type(loss).build is not keras.Layer.build
@@ -193,12 +193,12 @@ class Objective:
 
         Args:
             teacher: The teacher's outputs.
-            student: The student's.
+            student: The student's outputs.
             batch: Labels, weights and ids.
-            iteration: The optimizer step that schedules are read at.
+            iteration: The optimizer step at which schedules are read.
 
         Raises:
-            ValueError: If a loss needs example ids that the data lacks.
+            ValueError: If a loss needs example ids and the data has none.
         """
         return [
             Term(
@@ -229,18 +229,18 @@ class Objective:
         shares: list[Any],
         iteration: Any,
     ) -> Any:
-        """Weight and add the parts of the loss.
+        """Return the weighted sum of the parts of the loss.
 
-        `task_weight * task + alpha * sum_i weight_i * term_i`, each mean
-        times this replica's share of its global count: the sum over replicas
-        is the mean over the global batch.
+        The sum is `task_weight * task + alpha * sum_i weight_i * term_i`.
+        Each mean is multiplied by this replica's share of its global count,
+        so that the sum over replicas is the mean over the global batch.
 
         Args:
             task: The student's own loss, or `None`.
             terms: The distillation losses.
-            shares: For the task and then each mean of the terms, local count
-                divided by global count.
-            iteration: The optimizer step that schedules are read at.
+            shares: Local count divided by global count, first for the task
+                and then for each mean of the terms.
+            iteration: The optimizer step at which schedules are read.
 
         Returns:
             A scalar, float32.
@@ -264,7 +264,7 @@ def resolve_losses(losses: Any, temperature: Any) -> list[DistillationLoss]:
     """Return the distillation losses that `losses` names.
 
     Raises:
-        ValueError: If there is none, or `temperature` is given too.
+        ValueError: If `losses` is empty, or `temperature` is given too.
     """
     if losses is None:
         return [SoftTargets(4.0 if temperature is None else temperature)]
@@ -287,7 +287,7 @@ def resolve_losses(losses: Any, temperature: Any) -> list[DistillationLoss]:
 
 
 def layer_names(losses: list[DistillationLoss], role: str) -> list[str]:
-    """Return every layer of a model that the losses read, each once."""
+    """Return the layers of a model that the losses read, without repeats."""
     names = [name for loss in losses for name in loss.layer_names(role)]
     return list(dict.fromkeys(names))
 
@@ -295,12 +295,12 @@ def layer_names(losses: list[DistillationLoss], role: str) -> list[str]:
 def _pairs(
     loss: DistillationLoss, teacher: Tapped, student: Tapped
 ) -> list[_Pair]:
-    """Return what a loss compares: one pair, or one for each output.
+    """Return the pairs that a loss compares: one, or one for each output.
 
     Raises:
         ValueError: If the loss reads layers and names none, the models'
-            outputs do not correspond, or the loss names an output that they
-            do not have.
+            outputs do not correspond, or the loss names an output that a
+            model does not have.
     """
     layers: tuple[Any, Any] = (None, None)
     if loss.reads != "logits":
@@ -337,7 +337,7 @@ def _pairs(
 def _corresponding(
     loss: DistillationLoss, teacher: Tapped, student: Tapped
 ) -> list[dict[Any, Any]]:
-    """Return the logits that a loss compares, of both models by name."""
+    """Return the teacher's and student's logits that a loss compares."""
     outputs = [_by_name(tapped.logits) for tapped in (teacher, student)]
     if loss.output_name is not None:
         for role, named in zip(("teacher", "student"), outputs, strict=True):
@@ -364,9 +364,10 @@ def _corresponding(
 def _labels_of(
     loss: DistillationLoss, pair: _Pair, student: Tapped, batch: Batch
 ) -> Any:
-    """Return the labels that a loss gets, in their normal form.
+    """Return the labels for a loss, in their normal form.
 
-    A loss that reads layers gets those of its `output`, or of the only one.
+    A loss that reads layers gets the labels of its `output`, or of the
+    model's only output.
     """
     key = loss.output_name if pair.key is None else pair.key
     outputs = student.predictions if student.logits is None else student.logits
@@ -391,7 +392,7 @@ def _ids_of(loss: DistillationLoss, batch: Batch) -> Any:
 
 
 def _by_name(outputs: Any) -> dict[Any, Any]:
-    """Name the outputs of a model: by key, by index, or `None` for one."""
+    """Return a model's outputs by key or index; a single one by `None`."""
     if isinstance(outputs, dict):
         return dict(outputs)
     if isinstance(outputs, (list, tuple)):

@@ -1,10 +1,10 @@
 """The training and test step on TensorFlow and tf.distribute.
 
-The only file of this room that knows TensorFlow: the gradient tape, the
-checks that run inside the compiled step, and what XLA allows. A failed check
-stops the step before the weights change. TensorFlow reports it as an
-`InvalidArgumentError` with the graph around it; `readable` turns that into
-the sentence alone.
+This is the only file of the package's distiller that uses TensorFlow: the
+gradient tape, the checks inside the compiled step, and the limits of XLA. A
+failed check stops the step before the weights change. TensorFlow reports it as
+an `InvalidArgumentError` that shows the graph; `readable` raises an error with
+only the check's message.
 """
 
 import re
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
 
 OpError = tf.errors.OpError
 _MARK = re.compile(r"<keras_kd:(\w+)>(.*?)</keras_kd>", re.DOTALL)
-# What a join raises while tf.data reads.
+# The error of a cache join that runs inside tf.data.
 _MISS = re.compile(r"ValueError: (The teacher cache .*?)\n")
 _ERRORS = {"nan": FloatingPointError, "labels": ValueError}
 
 
 def train_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
-    """Run one batch: teacher outside the tape, student once, one update.
+    """Train on one batch: run teacher and student once, update once.
 
     Args:
-        distiller: The models, the objective, the optimizer.
+        distiller: The Distiller.
         data: `x`, `(x, y)` or `(x, y, sample_weight)`.
 
     Returns:
@@ -111,7 +111,7 @@ def test_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
     """Evaluate the student on one batch; no teacher, no change.
 
     Args:
-        distiller: The student and what was compiled.
+        distiller: The Distiller.
         data: `x`, `(x, y)` or `(x, y, sample_weight)`.
 
     Returns:
@@ -129,7 +129,7 @@ def test_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
         task = unlabelled.for_loss(
             y, predictions, sample_weight, distiller.loss
         )
-        # Keras has divided it by the number of replicas.
+        # Keras divided the loss by the number of replicas.
         loss = num_replicas() * total_loss(
             distiller, x, task.y, predictions, task.sample_weight
         )
@@ -159,7 +159,7 @@ def _task(distiller: "Distiller", tapped: Tapped, batch: Batch) -> Mean | None:
     compiled = compiled_loss(distiller)(
         known.y, tapped.predictions, known.sample_weight
     )
-    # Keras has divided it by the number of replicas.
+    # Keras divided the loss by the number of replicas.
     return Mean(compiled * num_replicas(), known.count)
 
 
@@ -181,13 +181,13 @@ def _checks_after(
     checks.append(_finite("loss", total))
     scaled = keras.optimizers.LossScaleOptimizer
     if not isinstance(distiller.optimizer, scaled):
-        # Which meets infinite gradients by design, and skips them.
+        # A `LossScaleOptimizer` expects infinite gradients and skips them.
         checks.append(_finite_gradients(gradients))
     return checks
 
 
 def _penalty(distiller: "Distiller") -> Any:
-    """Regularization and `add_loss` terms, the same on every replica."""
+    """Return the sum of regularization and `add_loss` terms."""
     total = tf.zeros((), "float32")
     for value in distiller.losses:
         total += tf.reduce_sum(tf.cast(value, "float32"))
@@ -207,7 +207,7 @@ def _track(
     taught: Tapped,
     tapped: Tapped,
 ) -> None:
-    """Update the logged means, each weighted by what it is over."""
+    """Update the logged means, each weighted by its count."""
     trackers = distiller._trackers
     for name, mean in named.items():
         trackers[name].update_state(mean.value, sample_weight=mean.count)
@@ -257,15 +257,15 @@ def _finite(name: str, value: Any) -> Any:
 def _finite_gradients(gradients: list[Any]) -> Any:
     """Check that the gradient is finite.
 
-    A finite loss can have a NaN slope: a ReLU turns a NaN input into 0, and
-    the gradient multiplies that input again.
+    A finite loss can have a NaN gradient: a ReLU turns a NaN into 0, but the
+    gradient of the weights is a product with the NaN input.
     """
     sums = [tf.reduce_sum(g) for g in gradients if isinstance(g, tf.Tensor)]
     return _finite("gradient", tf.add_n(sums) if sums else tf.zeros(()))
 
 
 def _not_nan(outputs: Any) -> list[Any]:
-    """Check that the teacher gave numbers; minus infinity is a mask."""
+    """Check that the teacher's outputs are not NaN; -inf is a mask."""
     message = (
         "The teacher's outputs are NaN for this batch, so training stopped; "
         "the student's weights are those of the last good step. Look for NaN "
@@ -283,7 +283,7 @@ def _not_nan(outputs: Any) -> list[Any]:
 def _labels_in_range(labels: Any, num_classes: int, ignored: Any) -> Any:
     """Check that class labels are below the number of classes.
 
-    An example without a label has -1, or NaN.
+    -1 and NaN are allowed: they mean no label.
     """
     labels = tf.convert_to_tensor(labels)
     inside = (labels >= 0) & (labels < num_classes)
@@ -304,7 +304,7 @@ def _labels_in_range(labels: Any, num_classes: int, ignored: Any) -> Any:
 
 
 def _after(checks: list[Any], structure: Any) -> Any:
-    """Return `structure`, to be had only once the checks have passed."""
+    """Return `structure` with tensors that depend on the checks."""
     checks = [check for check in checks if check is not None]
     if not checks:
         return structure
@@ -315,7 +315,7 @@ def _after(checks: list[Any], structure: Any) -> Any:
 
 
 def _non_finite_message(names: list[str]) -> str:
-    """Word the error for loss terms that are NaN or infinite."""
+    """Return the error message for loss terms that are NaN or infinite."""
     listed = " and ".join(f"`{name}`" for name in names)
     return (
         f"The loss is not finite: {listed} became NaN or infinite, so "
@@ -326,7 +326,10 @@ def _non_finite_message(names: list[str]) -> str:
 
 
 def stop_when_nan(epoch: int, logs: dict[str, float] | None = None) -> None:
-    """Stop after an epoch whose steps XLA could not stop itself."""
+    """Raise at the end of an epoch with a loss that is not finite.
+
+    Under XLA, steps cannot raise.
+    """
     del epoch
     bad = [
         name
@@ -339,7 +342,7 @@ def stop_when_nan(epoch: int, logs: dict[str, float] | None = None) -> None:
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Raise the plain sentence of a failed check.
+    """Raise the error of a failed check, without TensorFlow's graph.
 
     Raises:
         FloatingPointError: If a term of the loss was not finite.

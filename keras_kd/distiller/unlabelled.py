@@ -1,8 +1,8 @@
 """Batches in which some examples have no label.
 
-An example without a label has -1 where a cross-entropy takes class numbers,
-or NaN in float labels. It counts in the distillation part only: the task
-loss and the compiled metrics are means over the labelled ones.
+An example without a label has -1 instead of a class number for a
+cross-entropy, or NaN in float labels. It counts only in the distillation part:
+the task loss and the compiled metrics are means over the labelled examples.
 """
 
 from typing import Any
@@ -19,11 +19,12 @@ from keras_kd.distiller.means import select
 
 
 class Rule(NamedTuple):
-    """How the loss of one output reads its labels.
+    """How the loss of one output interprets its labels.
 
     Attributes:
-        minus_one: Whether -1 means no label, for floats and for integers.
-        ignored: A class number that the loss leaves out.
+        minus_one: Whether -1 means no label in float labels, and whether it
+            does in integer labels.
+        ignored: A class number that the loss ignores, or `None`.
         averages: Whether the loss is a mean over the batch.
     """
 
@@ -33,14 +34,15 @@ class Rule(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """A batch's labels as the compiled loss takes them.
+    """A batch's labels and weights for the compiled loss.
 
     Attributes:
-        y: The labels, a legal one where there is none.
-        sample_weight: The weights, 0 where there is no label and scaled so
-            that Keras' mean over the batch is one over the labelled.
-        count: How many examples, or positions, the task loss is over.
-        total: How many there are, labelled or not.
+        y: The labels, with a valid label in place of each missing one.
+        sample_weight: The weights, which are 0 for a missing label and
+            scaled so that Keras' mean over the batch is the mean over the
+            labelled examples.
+        count: Number of labelled examples, or positions.
+        total: Number of all examples, or positions.
     """
 
     y: Any
@@ -59,10 +61,10 @@ class _Part(NamedTuple):
 
 
 def rule_of(loss: Any) -> Rule:
-    """Tell how a loss, or no loss, reads its labels.
+    """Return how a loss interprets its labels; `loss` may be `None`.
 
-    Only a cross-entropy has no use for -1; it is a class of a hinge loss
-    and a value of a regression.
+    -1 means no label only for a cross-entropy: for a hinge loss it is a
+    class, and for a regression a value.
     """
     if loss is None:
         return Rule()
@@ -82,16 +84,16 @@ def rule_of(loss: Any) -> Rule:
 def for_loss(
     y: Any, predictions: Any, sample_weight: Any, loss: Any
 ) -> Labelled:
-    """Make labels and weights that leave out what has no label.
+    """Return labels and weights that exclude unlabelled examples.
 
     Args:
-        y: The labels, as the dataset gives them.
+        y: The labels, as the data set yields them.
         predictions: The student's outputs.
-        sample_weight: The weights, as the dataset gives them, or `None`.
-        loss: What was given to `compile`.
+        sample_weight: The weights, as the data set yields them, or `None`.
+        loss: The `loss` given to `compile`.
 
     Returns:
-        Labels and weights for the compiled loss, and what it is a mean over.
+        Labels, weights and counts for the compiled loss.
     """
     parts = _parts(y, predictions, loss)
     known = [_labelled(p.y, p.prediction, p.rule) for p in parts]
@@ -106,7 +108,8 @@ def for_loss(
         if labelled is not None:
             labels[part.key] = _legal(part, labelled)
             count, total = _counts(labelled, mask_of(part.prediction))
-            # A loss that ignores a class divides by the others' number.
+            # A loss with `ignore_class` already divides by the number of the
+            # other examples.
             if part.rule.averages and part.rule.ignored is None:
                 labelled = labelled * ops.divide_no_nan(total, count)
             weights[part.key] = times(weight, labelled)
@@ -121,13 +124,13 @@ def for_loss(
 
 
 def for_metrics(y: Any, predictions: Any, loss: Any) -> tuple[Any, Any]:
-    """Return legal labels, and 1 where there is a label and 0 elsewhere.
+    """Return valid labels and weights: 1 for a label, 0 for a missing one.
 
-    A class that the loss ignores counts here, as it does in Keras.
+    A class that the loss ignores counts in metrics, as it does in Keras.
 
     Returns:
-        Two structures like `y`; `None` in place of the second where labels
-        of this type are always there.
+        Two structures like `y`; `None` instead of the second if labels of
+        this type cannot be missing.
     """
     labels, weights = {}, {}
     for part in _parts(y, predictions, loss):
@@ -143,7 +146,7 @@ def for_metrics(y: Any, predictions: Any, loss: Any) -> tuple[Any, Any]:
 
 
 def times(weight: Any, labelled: Any) -> Any:
-    """Multiply weights that may lack axes, or be `None`, by 0 and 1."""
+    """Multiply weights by 0 and 1; both may be `None` or lack axes."""
     if weight is None or labelled is None:
         return weight if labelled is None else labelled
     weight = ops.cast(ops.convert_to_tensor(weight), labelled.dtype)
@@ -154,7 +157,7 @@ def times(weight: Any, labelled: Any) -> Any:
 
 
 def _parts(y: Any, predictions: Any, loss: Any) -> list[_Part]:
-    """Pair labels with outputs; nothing where they do not correspond."""
+    """Pair labels with outputs; return [] if they do not correspond."""
     leaves = keras.tree.flatten(predictions)
     if len(leaves) == 1 and len(keras.tree.flatten(y)) == 1:
         losses = keras.tree.flatten(loss)
@@ -185,9 +188,9 @@ def _parts(y: Any, predictions: Any, loss: Any) -> list[_Part]:
 
 
 def _labelled(y: Any, prediction: Any, rule: Rule) -> Any:
-    """Return 1.0 where there is a label, one value an example or position.
+    """Return 1.0 or 0.0 for each example or position: has it a label?
 
-    `None` when labels of this type are always there.
+    Returns `None` if labels of this type cannot be missing.
     """
     dtype = keras.backend.standardize_dtype(y.dtype)
     floats = "float" in dtype
@@ -209,7 +212,7 @@ def _labelled(y: Any, prediction: Any, rule: Rule) -> Any:
 
 
 def _legal(part: _Part, labelled: Any) -> Any:
-    """Replace absent labels by ones whose loss is finite, of weight 0."""
+    """Replace missing labels by valid ones with a finite loss."""
     y, prediction = part.y, part.prediction
     present = ops.cast(lift(labelled, len(y.shape)), "bool")
     if part.rule.ignored is not None:
@@ -217,7 +220,7 @@ def _legal(part: _Part, labelled: Any) -> Any:
     fill = ops.zeros_like(y)
     sparse = len(y.shape) < len(prediction.shape) or y.shape[-1] == 1
     if sparse and prediction.shape[-1] > 1:
-        # The likeliest class is one that the student does not mask.
+        # The student does not mask its likeliest class.
         fill = ops.cast(ops.argmax(prediction, axis=-1), y.dtype)
         fill = ops.reshape(fill, ops.shape(y))
     return ops.where(present, y, fill)
@@ -233,7 +236,7 @@ def _counts(labelled: Any, mask: Any) -> tuple[Any, Any]:
 
 
 def _size(leaves: list[Any], num_outputs: int) -> Any:
-    """Count examples, or unmasked positions when there is one output."""
+    """Count examples or, for a single masked output, unmasked positions."""
     mask = mask_of(leaves[0])
     if num_outputs == 1 and mask is not None:
         return ops.sum(ops.cast(mask, "float32"))
@@ -241,10 +244,11 @@ def _size(leaves: list[Any], num_outputs: int) -> Any:
 
 
 def _shares_of_outputs(counts: list[Any]) -> list[Any]:
-    """Correct each output of several for replicas that have other labels.
+    """Return a factor for each output's loss that corrects its share.
 
-    The step scales the sum of the outputs' losses by one share, local count
-    divided by global count; an output's own share may be another.
+    The step multiplies the sum of the outputs' losses by one share, local
+    count divided by global count. With several outputs and replicas, an
+    output's own share may differ, because other labels are missing.
     """
     if len(counts) == 1 or num_replicas() == 1:
         return [1.0] * len(counts)

@@ -1,8 +1,8 @@
-"""Distillation losses: one method a file, one row here.
+"""Distillation losses: each method has one file, and one import here.
 
-A row is everything a method needs to be known: its import makes the public
-name, the string name (the class's in snake_case), the line of `keras-kd
-losses` and the README table's row, and asks for a row of the contract test.
+The import registers the method: it defines the public name, the string name
+(the class name in snake_case), the line of `keras-kd losses` and the row of
+the README table, and the contract test demands a row for it.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from keras_kd.losses.targets import class_mask
 from keras_kd.losses.targets import has_label
 from keras_kd.losses.targets import normal_labels
 
-# The rows, in the order of the lists.
+# The methods, in the order in which they are listed.
 # isort: off
 from keras_kd.losses.soft_targets import SoftTargets as SoftTargets
 from keras_kd.losses.hard_labels import HardLabels as HardLabels
@@ -52,7 +52,7 @@ def get(identifier: Any) -> DistillationLoss:
             defaults), or a loss instance of `keras.distillation`.
 
     Raises:
-        TypeError: If it is none of them.
+        TypeError: If it is none of these.
         ValueError: If the name is unknown; offers the nearest.
 
     Example:

@@ -1,4 +1,4 @@
-"""What every distillation loss is."""
+"""The base class of all distillation losses."""
 
 import re
 from collections.abc import Mapping
@@ -24,50 +24,51 @@ from keras_kd.core.schedules import value_at
 class DistillationLoss(keras.Layer):
     """Base class of the distillation losses.
 
-    Subclass it to add a method: say what it `reads`, take the arguments, and
-    write `call`. A loss returns one number per example; the `Distiller` alone
+    Subclass it to add a method: set `reads`, take the method's arguments, and
+    write `call`. A loss returns one number per example; only the `Distiller`
     weights and averages. A loss is a Keras layer, so weights that it adds
-    (an adapter between two widths, say) are trained and saved with the
-    `Distiller`, never with the student; layers that it holds run in training
-    mode in `fit` and in inference mode everywhere else. What it needs of the
-    models themselves it takes in `bind`.
+    (for example an adapter between two widths) are trained and saved with
+    the `Distiller`, never with the student; its own layers run in training
+    mode in `fit` and in inference mode everywhere else. Override `bind` if
+    the loss needs something from the models themselves.
 
     Args:
         weight: Factor of this loss among the distillation losses, 0 or
             more: a number or a `LearningRateSchedule` read at
             `optimizer.iterations`. Defaults to 1.0.
         name: Name in the logs. Defaults to the class name in snake_case.
-        teacher_layer: For losses that read layers: the teacher's layer, a
-            name, a path `"backbone/block_3"`, or a list of them. Needs
-            `student_layer` too.
-        student_layer: The student's layer or layers, as many.
+        teacher_layer: For losses that read layers: the name or path
+            (`"backbone/block_3"`) of the teacher's layer, or a list of them.
+            Needs `student_layer` too.
+        student_layer: The same for the student, with as many layers.
         output: For models with several outputs: the name or index of the
-            one whose logits are compared and whose labels are read. Defaults
-            to all of them, summed.
+            output whose logits are compared and whose labels are read.
+            Defaults to all outputs, summed.
         gather: For losses that use the batch: compare over the global batch
             of all replicas instead of each replica's part of it. Defaults to
             False.
 
     Attributes:
         kind: `"logit"`, `"feature"` or `"relation"`, for lists of methods.
-        reads: What `call` gets: `"logits"`, `"layers"`, or `"both"` in two
-            dicts, `{"logits": ..., "layers": ...}`.
-        uses_batch: Whether one example's value depends on the others in the
-            batch, as in relation losses.
+        reads: What `call` receives from each model: `"logits"`, `"layers"`,
+            or `"both"` as a dict `{"logits": ..., "layers": ...}`.
+        uses_batch: Whether the value of one example depends on the others in
+            the batch, as in relation losses.
         needs_example_ids: Whether `call` takes `example_ids`.
-        ranges: Argument to the `keras_kd.core.ranges.Range` that a search
-            draws it from.
+        ranges: Name of each argument that a search varies, and its
+            `keras_kd.core.ranges.Range`.
 
     Shapes:
         teacher_outputs, student_outputs: logits `(batch, ..., classes)`, or
-            what the layers returned, a list for several.
-        labels: from a `Distiller` in the form that
-            `keras_kd.losses.normal_labels` gives them, -1 where there is no
+            the output of the layer, or a list of outputs for several layers.
+        labels: from a `Distiller`, in the form that
+            `keras_kd.losses.normal_labels` returns, with -1 for a missing
             label; or `None`.
-        example_ids: `(batch,)`, int64: which example of the data set each is.
+        example_ids: `(batch,)`, int64: each example's number in the data
+            set.
 
     Returns:
-        `(batch,)`, float32, or float64 where the inputs are.
+        `(batch,)`, float32, or float64 for float64 inputs.
 
     Raises:
         ValueError: If the class counts differ, or layers are named that the
@@ -137,15 +138,16 @@ class DistillationLoss(keras.Layer):
 
         Args:
             teacher_outputs: The teacher's logits or features.
-            student_outputs: The student's, in the same structure.
-            labels: What the dataset gives as `y`.
-            step: The optimizer step that schedules are read at.
-            training: Whether the loss's own layers, its adapter say, run in
-                training mode, as they do in `fit` only.
-            example_ids: Which examples these are, for a loss that needs it.
+            student_outputs: The student's logits or features, in the same
+                structure.
+            labels: Labels in their normal form, or `None`.
+            step: The optimizer step at which schedules are read.
+            training: Whether the loss's own layers, such as an adapter, run
+                in training mode, as they do only in `fit`.
+            example_ids: The examples' numbers, for a loss that needs them.
 
         Returns:
-            `(batch,)`: the mean over positions where outputs have any.
+            `(batch,)`: the mean over the positions, if there are any.
         """
         values = self.per_position(
             teacher_outputs,
@@ -170,8 +172,8 @@ class DistillationLoss(keras.Layer):
     ) -> Any:
         """Return the loss of each example and position, `(batch, ...)`.
 
-        The `Distiller` uses this, so that masks and weights of single
-        positions (padded tokens, say) count.
+        The `Distiller` calls this method, so that masks and weights of
+        single positions (such as padded tokens) count.
         """
         teacher_outputs = self._prepared(teacher_outputs)
         student_outputs = self._prepared(student_outputs)
@@ -199,17 +201,17 @@ class DistillationLoss(keras.Layer):
     def call(
         self, teacher_outputs: Any, student_outputs: Any, labels: Any = None
     ) -> Any:
-        """Compute the loss; the one method a subclass writes.
+        """Compute the loss; the only method that a subclass must write.
 
-        It may take `training` besides, which is True in `fit` only, and
-        takes `example_ids` where the class `needs_example_ids`. While shapes
-        are worked out, labels and ids are `None`.
+        It may also take `training`, which is True only in `fit`, and must
+        take `example_ids` if the class `needs_example_ids`. During shape
+        inference labels and ids are `None`.
 
         Args:
-            teacher_outputs: float32 or float64, constant; what the class
-                `reads`.
+            teacher_outputs: float32 or float64, constant; logits or features
+                as `reads` says.
             student_outputs: float32 or float64.
-            labels: Normal labels, or `None`.
+            labels: Labels in their normal form, or `None`.
 
         Returns:
             `(batch,)`, or `(batch, ...)` with one value per position.
@@ -217,27 +219,28 @@ class DistillationLoss(keras.Layer):
         raise NotImplementedError(f"{type(self).__name__} has no `call`.")
 
     def bind(self, teacher: Bound, student: Bound) -> None:
-        """Look at both models once, before anything is computed.
+        """Prepare the loss for two models, before anything is computed.
 
-        A subclass overrides it that needs a classifier, the statistics of a
-        BatchNormalization, or the number of examples in a cache. Runs each
-        time a `Distiller` gets a teacher; not when a file is loaded.
+        Override it if the loss needs a classifier, the statistics of a
+        BatchNormalization, or the number of examples in a cache. A
+        `Distiller` calls it whenever it gets a teacher, but not when it is
+        loaded from a file.
 
         Args:
-            teacher: The teacher; `teacher.model(...)` is the Keras model, or
-                an error that names what the loss misses.
+            teacher: The teacher. `teacher.model(...)` returns the Keras
+                model, or raises an error that says what the loss needs.
             student: The student.
         """
 
     def across_replicas(self, tensor: Any) -> Any:
-        """Return the rows of the global batch with `gather`, else as it is.
+        """Return the tensor of the global batch; without `gather`, unchanged.
 
         Gradients flow back to the replica that a row came from.
         """
         return all_gather(tensor) if self.gather else tensor
 
     def own_rows(self, rows: Any, like: Any) -> Any:
-        """Return this replica's rows of what `across_replicas` led to.
+        """Return this replica's rows of a result for the global batch.
 
         Args:
             rows: One row for each example of the global batch.
@@ -246,7 +249,7 @@ class DistillationLoss(keras.Layer):
         return own_rows(rows, ops.shape(like)[0]) if self.gather else rows
 
     def layer_names(self, role: str) -> list[str]:
-        """Return the layers that the loss reads of one model.
+        """Return the names of the layers that the loss reads from one model.
 
         Args:
             role: `"teacher"` or `"student"`.
@@ -261,7 +264,7 @@ class DistillationLoss(keras.Layer):
         return value_at(value, self._step)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make this loss again."""
+        """Return the constructor arguments of this loss."""
         config: dict[str, Any] = {
             "name": self.name,
             "weight": to_config(self.weight),
@@ -276,11 +279,11 @@ class DistillationLoss(keras.Layer):
         return config | given
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """Return the shapes that the loss was built with, for its file."""
+        """Return the shapes that the loss was built with."""
         return self._shapes
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Make the weights again, those of lazily built layers too.
+        """Create the weights again, including those of lazily built layers.
 
         Args:
             config: What `get_build_config` returned.
@@ -327,7 +330,7 @@ class DistillationLoss(keras.Layer):
             )
 
     def _prepared(self, outputs: Any) -> Any:
-        """Return what the loss reads in float32, or float64."""
+        """Cast the outputs that the loss reads to float32; keep float64."""
         if self.reads == "logits":
             return _full_precision(outputs)
         if self.reads == "both":
@@ -364,7 +367,7 @@ def _full_precision(tensor: Any) -> Any:
 
 
 def _shapes_of(outputs: Any) -> Any:
-    """Shapes of outputs in a form that JSON can hold, the batch left open."""
+    """Return the shapes of outputs as JSON values, without a batch size."""
     if isinstance(outputs, dict):
         return {"named": {k: _shapes_of(v) for k, v in outputs.items()}}
     if isinstance(outputs, (list, tuple)):
@@ -381,6 +384,6 @@ def _symbolic(shapes: Any) -> Any:
 
 
 def snake_case(name: str) -> str:
-    """Return the name in the logs of a class: `LogitsMSE` to `logits_mse`."""
+    """Convert a class name to its name in the logs: `logits_mse`."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()

@@ -1,7 +1,7 @@
-"""The arithmetic of the logit losses, in log space, with no state.
+"""The arithmetic of the logit losses, in log space and without state.
 
-Every function takes logits `(batch, ..., classes)` and returns one value per
-example and position, `(batch, ...)`, in the dtype it was given.
+Every loss takes logits `(batch, ..., classes)` and returns one value per
+example and position, `(batch, ...)`, in the dtype of the logits.
 """
 
 from typing import Any
@@ -12,13 +12,14 @@ from keras import ops
 def kl_divergence(teacher_logits: Any, student_logits: Any) -> Any:
     """Kullback-Leibler divergence from teacher to student, over classes.
 
-    `sum_c p_c (log p_c - log q_c)` with p, q the two softmaxes. Where the two
-    are close (high temperatures) that sum cancels in float32, so rows whose
-    log-ratios are all small use the equal `log sum_c p_c exp(r_c)`, with r
-    the log-ratios less their mean under p. Never negative beyond rounding.
+    The divergence is `sum_c p_c (log p_c - log q_c)`, where p and q are the
+    two softmaxes. If they are close (at high temperatures), the sum suffers
+    from cancellation in float32. So rows whose log-ratios are all small use
+    the equivalent `log sum_c p_c exp(r_c)`, where r are the log-ratios minus
+    their mean under p. The result is never negative beyond rounding.
 
-    A class that the student masks with minus infinity is left out on both
-    sides; one that only the teacher masks is a target of zero.
+    A class that the student masks with minus infinity is left out for both
+    models; a class that only the teacher masks has the target 0.
 
     Args:
         teacher_logits: `(batch, ..., classes)`, already divided by the
@@ -47,7 +48,7 @@ def kl_divergence(teacher_logits: Any, student_logits: Any) -> Any:
 def standardize(logits: Any) -> Any:
     """Z-score of each row of logits: `(z - mean) / (std + 1e-7)`.
 
-    The standard deviation is the unbiased one (n - 1). Masked classes (minus
+    The standard deviation is unbiased (n - 1). Masked classes (minus
     infinity) stay masked and do not count.
 
     Args:
@@ -65,7 +66,7 @@ def standardize(logits: Any) -> Any:
     variance = ops.sum(
         ops.square(centred), axis=-1, keepdims=True
     ) / ops.maximum(count - 1.0, 1.0)
-    # A square root has an infinite slope at zero.
+    # The gradient of a square root is infinite at zero.
     spread = variance > 0
     deviation = ops.where(
         spread, ops.sqrt(ops.where(spread, variance, 1.0)), 0.0
@@ -121,7 +122,7 @@ def logits_mse(
 ) -> Any:
     """Mean over classes of the squared difference of `logits / T`.
 
-    Classes that either side masks with minus infinity count as equal.
+    A class that either model masks with minus infinity adds 0 to the sum.
 
     Args:
         teacher_logits: `(batch, ..., classes)`. Constant.

@@ -1,4 +1,4 @@
-"""The teacher's most likely class as the label."""
+"""Uses the teacher's most likely class as the label."""
 
 from typing import Any
 
@@ -12,8 +12,9 @@ from keras_kd.losses.functional import hard_labels
 class HardLabels(DistillationLoss):
     """Hard labels: the teacher's most likely class is the student's label.
 
-    For teachers that give only a class, and for pseudo-labelling data that
-    has no labels. `SoftTargets` carries more, where logits can be had.
+    Choose it for teachers that return only a class, and to pseudo-label data
+    without labels. If the teacher's logits are known, `SoftTargets` conveys
+    more.
 
     Formula:
         `-log softmax(student)[argmax(teacher)]`.

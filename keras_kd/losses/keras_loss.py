@@ -1,4 +1,4 @@
-"""Loss instances of `keras.distillation`, used as they are."""
+"""Wraps the losses of `keras.distillation`."""
 
 import warnings
 from typing import Any
@@ -19,21 +19,21 @@ def is_keras_loss(value: Any) -> bool:
 
 @keras.saving.register_keras_serializable("keras_kd")
 class KerasLoss(DistillationLoss):
-    """A loss of `keras.distillation` inside our `Distiller`.
+    """A loss of `keras.distillation` for this package's `Distiller`.
 
-    Lets code written for `keras.distillation` move over unchanged; its mean
-    over a batch is what its own `compute_loss` returns. `LogitsDistillation`
-    and `FeatureDistillation` are taken apart into one value per example, so
-    sample weights and masks count; a loss of another class gives every
+    It lets losses written for `keras.distillation` be used unchanged; the
+    mean over a batch equals what their `compute_loss` returns.
+    `LogitsDistillation` and `FeatureDistillation` are computed per example,
+    so sample weights and masks count; a loss of another class gives every
     example the batch's value.
 
     Args:
-        loss: The instance.
+        loss: The loss instance of `keras.distillation`.
         **kwargs: `weight`, `name` and `output` of `DistillationLoss`.
 
     Shapes:
         teacher_outputs, student_outputs: logits `(batch, ..., classes)`, or
-            what the layers returned.
+            the outputs of the layers.
 
     Returns:
         `(batch,)`, float32.
@@ -100,7 +100,7 @@ class KerasLoss(DistillationLoss):
         return scale * function(teacher_outputs, student_outputs)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make this loss again."""
+        """Return the constructor arguments of this loss."""
         return super().get_config() | {
             "loss": keras.saving.serialize_keras_object(self.loss)
         }

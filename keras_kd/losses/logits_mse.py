@@ -1,4 +1,4 @@
-"""Squared difference of the logits."""
+"""Squared difference between the logits."""
 
 from typing import Any
 
@@ -15,9 +15,10 @@ from keras_kd.losses.functional import logits_mse
 class LogitsMSE(DistillationLoss):
     """Logit matching: mean squared error between the logits.
 
-    The limit of `SoftTargets` at high temperature, without the freedom to
-    shift a row by a constant. Cheap, and robust to the choice of temperature;
-    it asks the student for the teacher's scale, which a small one may lack.
+    This is the limit of `SoftTargets` at high temperature, except that a
+    shift of a row by a constant counts here. It is cheap and robust to the
+    choice of temperature, but asks the student to match the scale of the
+    teacher's logits, which a small student may not reach.
 
     Formula:
         `mean_c ((student_c - teacher_c) / T)^2`, over classes; no T^2 factor.
@@ -64,7 +65,7 @@ class LogitsMSE(DistillationLoss):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make this loss again."""
+        """Return the constructor arguments of this loss."""
         return super().get_config() | {
             "temperature": to_config(self.temperature)
         }

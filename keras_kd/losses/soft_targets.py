@@ -18,15 +18,16 @@ from keras_kd.losses.functional import soft_targets
 class SoftTargets(DistillationLoss):
     """Soft targets: the student learns the teacher's softened probabilities.
 
-    The default, and the method to beat: in the published tables it is among
-    the best of the early methods at no extra cost. Set `standardize=True`
-    when the teacher's logits are much larger than the student can make.
+    This is the default and the method to beat: in the published tables it is
+    among the best of the early methods, at no extra cost. Set
+    `standardize=True` if the teacher's logits are much larger than the
+    student can produce.
 
     Formula:
         `T^2 * sum_c p_c (log p_c - log q_c)` with
         `p = softmax(teacher / T)`, `q = softmax(student / T)`, computed from
-        log-softmaxes in float32. The factor T^2 keeps the gradient's size
-        when the temperature changes.
+        log-softmaxes in float32. The factor T^2 keeps the size of the
+        gradient roughly independent of the temperature.
 
     Reference:
         Hinton, Vinyals and Dean 2015, arXiv:1503.02531, section 2.
@@ -37,8 +38,8 @@ class SoftTargets(DistillationLoss):
         temperature: T, greater than 0: a number or a
             `LearningRateSchedule`. Defaults to 4.0, the usual value for
             CIFAR; 1 to 2 suits teachers with many classes.
-        standardize: Replace each row of logits by its z-score first.
-            Defaults to False.
+        standardize: Whether to replace each row of logits by its z-score
+            first. Defaults to False.
         **kwargs: `weight`, `name` and `output` of `DistillationLoss`.
 
     Shapes:
@@ -92,7 +93,7 @@ class SoftTargets(DistillationLoss):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make this loss again."""
+        """Return the constructor arguments of this loss."""
         return super().get_config() | {
             "temperature": to_config(self.temperature),
             "standardize": self.standardize,

@@ -1,8 +1,8 @@
-"""Labels in one form, whatever the data set gave.
+"""Converts the labels of any data set to a normal form.
 
 Normal labels are class numbers, int32 `(batch, ...)`, or distributions over
-the classes, float32 `(batch, ..., classes)`. -1 stands where an example or a
-position has no label: one -1, or a row of them.
+the classes, float32 `(batch, ..., classes)`. An example or position without a
+label has -1 as its class number, or a row of -1.
 """
 
 from typing import Any
@@ -12,20 +12,21 @@ from keras import ops
 
 
 def normal_labels(y: Any, outputs: Any, ignored: int | None = None) -> Any:
-    """Bring the labels of one output into the normal form.
+    """Convert the labels of one output to the normal form.
 
     Args:
-        y: Labels as the data set gives them: class numbers of any type, with
-            or without a last axis of one; one-hot rows or probabilities; for
-            two classes in one unit also the probability of the second. -1
-            and NaN are no label. `None` is no labels at all.
+        y: Labels as the data set yields them: class numbers of any dtype,
+            with or without a last axis of size 1; one-hot rows or
+            probabilities; for two classes also the probability of the
+            second. -1 and NaN mean no label. `None` if the data has no
+            labels.
         outputs: The output's logits `(batch, ..., classes)`, or its single
-            unit `(batch, ..., 1)` of two classes. Only its shape is read.
-        ignored: A class number that means no label.
+            unit `(batch, ..., 1)` for two classes. Only the shape is read.
+        ignored: A class number that means no label, or `None`.
 
     Returns:
-        Class numbers, distributions, or `None`; labels that are neither (the
-        targets of a regression) come back as they are.
+        Class numbers, distributions, or `None`. Labels that are neither,
+        such as the targets of a regression, are returned unchanged.
 
     Example:
     >>> import numpy as np
@@ -61,7 +62,7 @@ def normal_labels(y: Any, outputs: Any, ignored: int | None = None) -> Any:
 
 
 def has_label(labels: Any) -> Any:
-    """Tell where there is a label, from normal labels.
+    """Tell which examples and positions have a label.
 
     Args:
         labels: Class numbers or distributions.
@@ -79,7 +80,7 @@ def has_label(labels: Any) -> Any:
 
 
 def class_mask(labels: Any, num_classes: int) -> Any:
-    """Mark the class that each normal label names, its likeliest.
+    """Mark the class of each label; for a distribution, the likeliest.
 
     Args:
         labels: Class numbers or distributions.

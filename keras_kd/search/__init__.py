@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     )
     from keras_kd.search.tuner import StudentTuner as StudentTuner
 
-# Name -> module; these need KerasTuner, which a `Budget` does not.
+# Name -> module. These names need KerasTuner; `Budget` does not.
 _TUNING = {
     "Candidate": "candidate",
     "HeldOutResult": "results",

@@ -1,4 +1,4 @@
-"""What a search knows about each of its trials."""
+"""One trial of a search, as results report it."""
 
 import dataclasses
 import math
@@ -12,24 +12,24 @@ from keras_kd.search.oracles.scoring import VIOLATION
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A trial: what was tried, what it reached, and what it costs.
+    """A trial: its hyperparameters, its objective and its costs.
 
     Attributes:
-        trial_id: KerasTuner's number of it.
+        trial_id: KerasTuner's ID of the trial.
         values: The hyperparameters.
         status: `"feasible"`, `"infeasible"` (over the budget, not trained),
             `"failed"` or `"running"`.
         reason: Why it is infeasible or failed.
         objective: Mean of the objective over the executions, each at its best
-            epoch; `None` where nothing was trained.
+            epoch; `None` if the student was not trained.
         spread: Standard deviation of the executions' objectives, with n - 1;
             `None` with fewer than two.
         size_bytes: Bytes of the student's `.tflite` file.
         latency_ms: Milliseconds for one example.
-        num_params: Weights of the student.
-        flops: Floating-point operations of one example.
+        num_params: Number of the student's weights.
+        flops: Floating-point operations for one example.
         peak_memory_bytes: Most bytes of activations alive at once.
-        metrics: Everything that was logged, at the best epoch.
+        metrics: All logged metrics, at the best epoch.
     """
 
     trial_id: str
@@ -52,8 +52,8 @@ class Candidate:
         Args:
             trial: The trial.
             objective: Name of the objective.
-            budget: The search's `Budget`, which words why a trial is
-                infeasible: a worker's chief never gets the trial's message.
+            budget: The search's `Budget`. It words why a trial is infeasible
+                when the trial has no message.
         """
         logged = {
             name: trial.metrics.get_best_value(name)

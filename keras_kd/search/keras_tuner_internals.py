@@ -1,8 +1,9 @@
-"""The private names of KerasTuner that a search leans on.
+"""The private names of KerasTuner that a search relies on.
 
-They stand here and nowhere else, but for the methods and attributes of its
-oracles, which ours inherit. `tests/search/test_keras_tuner_internals.py` lists
-both, and says what breaks when one is gone.
+They are used only here, except for the methods and attributes of KerasTuner's
+oracles, which the oracles of this package inherit.
+`tests/search/test_keras_tuner_internals.py` lists all of them, and says what
+breaks when a name disappears.
 """
 
 import threading
@@ -42,22 +43,22 @@ __all__ = [
 
 
 class Tuner(keras_tuner.Tuner):
-    """KerasTuner's tuner, with names for its insides."""
+    """KerasTuner's tuner, with public names for the private parts in use."""
 
     executions_per_trial: int
     tuner_id: str
 
     @property
     def state_file(self) -> Path:
-        """What `save` writes; a tuner that finds it calls `reload`."""
+        """The file that `save` writes; a tuner that finds it reloads."""
         return Path(self._get_tuner_fname())
 
     def weights_file(self, trial_id: str) -> Path:
-        """Return where the weights of a trial's best epoch are."""
+        """Return the file with the weights of a trial's best epoch."""
         return Path(self._get_checkpoint_fname(trial_id))
 
     def declare_space(self) -> None:
-        """Build until every hyperparameter is declared."""
+        """Build students until every hyperparameter is declared."""
         self._populate_initial_space()
 
     def distributed(self) -> AbstractContextManager[Any]:
@@ -68,7 +69,7 @@ class Tuner(keras_tuner.Tuner):
     def callbacks_of(self, trial: Any, execution: int, given: Any) -> list[Any]:
         """Return copies of a user's callbacks, for one execution of a trial.
 
-        TensorBoard gets a folder of its own and the hyperparameters.
+        A TensorBoard callback gets its own folder and the hyperparameters.
         """
         copies = keras.tree.flatten(self._deepcopy_callbacks(given))
         callbacks = list(copies)
@@ -76,19 +77,19 @@ class Tuner(keras_tuner.Tuner):
         return callbacks
 
     def hooks_of(self, trial: Any) -> keras.callbacks.Callback:
-        """Return the callback that calls `on_epoch_end` and its like."""
+        """Return the callback that calls the tuner's `on_epoch_end` etc."""
         return tuner_utils.TunerCallback(self, trial)
 
 
 def metrics_of(result: Any, objective: Any) -> dict[str, float]:
-    """Return what a training reached in its best epoch.
+    """Return the metrics of a training run's best epoch.
 
     Args:
         result: A `History`, a dictionary or a float.
         objective: The search's objective.
 
     Raises:
-        FatalError: If the objective is not in it.
+        FatalError: If `result` does not contain the objective.
     """
     tuner_utils.validate_trial_results(result, objective, "HyperModel.fit()")
     found = tuner_utils.convert_to_metrics_dict(result, objective)
@@ -96,7 +97,7 @@ def metrics_of(result: Any, objective: Any) -> dict[str, float]:
 
 
 def unlock(oracle: Any) -> None:
-    """Let go of the lock that KerasTuner keeps when a call raises."""
+    """Release the lock that KerasTuner keeps when a call raises."""
     if library.THREADS[oracle] == threading.current_thread().name:
         library.THREADS[oracle] = None
         library.LOCKS[oracle].release()

@@ -1,4 +1,4 @@
-"""Choosing among trials: the Pareto front, and its knee."""
+"""The Pareto front of trials, and its knee."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ import numpy as np
 
 
 def front(costs: Sequence[Sequence[float]]) -> list[int]:
-    """Return the points that no other point beats, the first cost rising.
+    """Return the points that no other point beats, by rising first cost.
 
-    A point is beaten when another is at most as large in every cost and
-    smaller in one. Of equal points the first is kept. Takes time quadratic
+    A point is beaten when another point is no larger in any cost and smaller
+    in at least one. Of equal points the first is kept. The time is quadratic
     in the number of points.
 
     Args:
-        costs: A row a point, a column a cost; smaller is better.
+        costs: One row per point, one column per cost; smaller is better.
 
     Returns:
         Row numbers.
@@ -35,21 +35,21 @@ def front(costs: Sequence[Sequence[float]]) -> list[int]:
 
 
 def knee(costs: Sequence[Sequence[float]]) -> int:
-    """Return the point of a front where more of one cost buys least.
+    """Return the knee of a front, its best compromise between the costs.
 
-    The costs are scaled to 0 to 1 over the front; the knee is the point
-    farthest below the plane through the front's ends, that is with the
-    smallest sum.
+    The costs are scaled to 0 to 1 over the front. The knee is the point
+    farthest below the plane through the front's ends, that is, the point
+    with the smallest sum.
 
     Reference:
         Das 1999, On characterizing the "knee" of the Pareto curve,
         Structural Optimization 18, 107-115.
 
     Args:
-        costs: The front: a row a point, a column a cost.
+        costs: The front: one row per point, one column per cost.
 
     Returns:
-        A row number; of equal ones the first.
+        A row number; of equal points, the first.
 
     Example:
     >>> from keras_kd.search.pareto import knee

@@ -1,4 +1,4 @@
-"""What a search found: its trials, what they cost, and the best of them."""
+"""The results of a search: its trials, their costs, and the best of them."""
 
 import dataclasses
 import math
@@ -20,13 +20,14 @@ RULES = ("best", "knee")
 
 
 class HeldOutResult(NamedTuple):
-    """What the reported best reaches on data the search has not seen.
+    """Metrics of the best trial on data that the search has not seen.
 
     Attributes:
         trial_id: The trial.
         mean: Each metric's mean over the executions.
-        spread: Their standard deviations, with n - 1; empty for one.
-        executions: The metrics of each.
+        spread: Each metric's standard deviation over the executions, with
+            n - 1; empty for a single execution.
+        executions: The metrics of each execution.
     """
 
     trial_id: str
@@ -36,13 +37,13 @@ class HeldOutResult(NamedTuple):
 
 
 class Results:
-    """The trials of a search, chosen among by their costs.
+    """Selects trials of a search by their objective and costs.
 
     Args:
-        oracle: Whose trials they are.
-        hypermodel: Builds a student whose cost was not measured yet.
-        budget: What a student may cost, or `None`.
-        ledger: Where costs are looked up and written.
+        oracle: The oracle of the search.
+        hypermodel: Builds the students whose costs were not measured yet.
+        budget: The search's budget, or `None`.
+        ledger: The ledger that stores costs.
     """
 
     def __init__(
@@ -58,9 +59,9 @@ class Results:
         self._ledger = ledger
 
     def candidates(self) -> list[Candidate]:
-        """Return every trial, in the order of their start."""
+        """Return all trials, in the order they started."""
         name = self._oracle.objective.name
-        # A worker does not know it.
+        # A worker does not know the order; it sorts by ID.
         started = getattr(self._oracle, "start_order", [])
         places = {trial_id: place for place, trial_id in enumerate(started)}
         return [
@@ -75,10 +76,10 @@ class Results:
         ]
 
     def front(self, by: tuple[str, ...]) -> list[Candidate]:
-        """Return the trained trials that no other one beats in everything.
+        """Return the trained trials that no other beats in every respect.
 
         Args:
-            by: The costs that count; empty for those the budget limits.
+            by: The costs to compare; empty for those that the budget limits.
 
         Raises:
             ValueError: If a cost is unknown.
@@ -97,8 +98,8 @@ class Results:
 
         Args:
             rule: One of `RULES`.
-            max_bytes: Most `size_bytes`.
-            max_latency_ms: Most `latency_ms`.
+            max_bytes: Upper limit of `size_bytes`.
+            max_latency_ms: Upper limit of `latency_ms`.
 
         Raises:
             ValueError: If no trained trial keeps the limits.
@@ -127,7 +128,7 @@ class Results:
         return kept[front[pareto.knee([rows[i] for i in front])]]
 
     def nothing_trained(self) -> str:
-        """Word the error of a search that trained no student."""
+        """Return the error message for a search that trained no student."""
         statuses = [candidate.status for candidate in self.candidates()]
         counts = ", ".join(
             f"{statuses.count(status)} {status}"
@@ -139,14 +140,14 @@ class Results:
         )
 
     def _limited(self) -> list[str]:
-        """Return the costs that the budget limits, those of files first."""
+        """Return the limited costs, `size_bytes` and `latency_ms` first."""
         if self._budget is None:
             return ["num_params"]
         order = ("size_bytes", "latency_ms", *QUANTITIES)
         return [n for n in dict.fromkeys(order) if n in self._budget.limits]
 
     def _measured(self, names: list[str]) -> list[Candidate]:
-        """Return the trained trials, with every named cost."""
+        """Return the trained trials; measure the named costs they lack."""
         found = []
         for candidate in self.candidates():
             if candidate.status != "feasible":
@@ -169,7 +170,7 @@ class Results:
         return dataclasses.replace(candidate, **costs.to_dict())
 
     def _row(self, candidate: Candidate, names: list[str]) -> tuple[float, ...]:
-        """Return what is to be small: the costs, then the objective."""
+        """Return the values to minimize: the costs, then the objective."""
         value = candidate.objective
         value = math.inf if value is None else float(value)
         sign = -1.0 if self._oracle.objective.direction == "max" else 1.0

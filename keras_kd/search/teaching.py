@@ -1,4 +1,4 @@
-"""The teacher of a search, run once."""
+"""Runs a search's teacher once, and checks the data before the first trial."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +17,7 @@ from keras_kd.teachers import TeacherCache
 
 
 def check_validated(objective: Any, validated: bool) -> None:
-    """Refuse an objective of validation without any, before a trial runs.
+    """Raise if the objective needs validation data and there is none.
 
     Args:
         objective: The search's objective.
@@ -44,18 +44,19 @@ def check_validated(objective: Any, validated: bool) -> None:
 def tell_loss(
     hypermodel: StudentHyperModel, oracle: AnyOracle, data: tuple[Any, ...]
 ) -> bool:
-    """Tell the task's loss from the data, where none was given.
+    """Infer the task's loss from the data, if the user gave none.
 
     Args:
-        hypermodel: Gets the loss.
-        oracle: Of the search; its values build a student to look at.
+        hypermodel: Receives the loss.
+        oracle: The search's oracle. Its default values build a student whose
+            head is inspected.
         data: What `search` got: a data set, or `x, y`.
 
     Returns:
-        Whether it was told here.
+        Whether the loss was inferred.
 
     Raises:
-        ValueError: If head and labels do not tell it.
+        ValueError: If the head and the labels do not determine the loss.
     """
     head = hypermodel.head or StudentOutputs.of(
         hypermodel.build(oracle.get_space())
@@ -76,22 +77,23 @@ def teach_once(
     teacher_id: str | None = None,
     verbose: Any = "auto",
 ) -> tuple[Any, Any]:
-    """Put a teacher's outputs beside the data, for every trial.
+    """Join a teacher's outputs to the data, once for all trials.
 
-    A cache is joined. A teacher that runs is first stored in `folder`; where
-    it is already, in another worker's search or an earlier run of this one,
-    nothing is computed. Data that was joined before is left alone.
+    A `TeacherCache` is joined to the data. The outputs of a live teacher are
+    first cached in `folder`; if another worker or an earlier run already
+    cached them, nothing is computed. Data that is already joined is returned
+    unchanged.
 
     Args:
         teacher: What a `Distiller` takes.
         data: What `fit` takes as x: a data set, or arrays.
-        folder: Where the cache of a live teacher goes.
+        folder: Folder for the cache of a live teacher.
         layers: Layers of the teacher that the losses read.
         teacher_id: As in `TeacherCache.build`.
         verbose: 0 for silence.
 
     Returns:
-        The teacher of the trials, and their data.
+        The teacher and the data that every trial trains with.
 
     Raises:
         StaleCacheError: If the folder holds the outputs of another teacher.
@@ -113,7 +115,7 @@ def teach_once(
     if isinstance(teacher, TeacherCache):
         return teacher, teacher.join(data)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # One worker builds, the others wait and find it whole.
+    # One worker builds the cache; the others wait for it.
     with filelock.FileLock(f"{folder}.lock"):
         cache = TeacherCache.build(
             folder,

@@ -1,4 +1,4 @@
-"""StudentTuner: a KerasTuner search for the best student of a budget."""
+"""StudentTuner: a KerasTuner search for the best student within a budget."""
 
 import json
 import statistics
@@ -36,58 +36,60 @@ _FIT_NAMES = ("batch_size", "epochs", "verbose", "callbacks")
 class StudentTuner(Tuner):
     """Searches alpha, temperature and width for the best student in a budget.
 
-    A `keras_tuner.Tuner` in every respect: callbacks, `overwrite`, resuming,
-    TensorBoard, chief and workers. Costs little more than training the
-    students: the teacher runs once for the whole search, and a student over
-    the budget is measured, recorded as infeasible and not trained.
+    It is a full `keras_tuner.Tuner`: callbacks, `overwrite`, resuming,
+    TensorBoard, chief and workers. A search costs little more than training
+    the students: the teacher runs once for the whole search, and a student
+    over the budget is measured, recorded as infeasible and not trained.
 
-    A search that was killed resumes where it was, the interrupted trial from
-    its last epoch. With data in a fixed order the result is the one of an
-    uninterrupted search, dropout included.
+    A killed search resumes where it stopped, and the interrupted trial
+    resumes from its last epoch. With data in a fixed order the result equals
+    that of an uninterrupted search, dropout included.
 
-    Nothing of a trial's models outlives it. TensorFlow itself keeps some of
-    every function it has traced: 4 MiB of a small Keras model, less than 10
-    of a Distiller, by which the process grows with each trial.
+    A trial's models are freed when it ends. TensorFlow itself keeps part of
+    every function it has traced, so the process grows with each trial: by
+    4 MiB for a small Keras model and by less than 10 MiB for a Distiller.
 
     Args:
-        teacher: A `keras_kd.TeacherCache`; or a teacher that runs, which is
+        teacher: A `keras_kd.TeacherCache`; or a live teacher, which is
             cached in the project folder before the first trial; or `None`
-            for data that was joined to a cache.
+            for data that is already joined to a cache.
         build_student: A function of `width`, a function of `hp`, or a
             `keras_tuner.HyperModel`; see `StudentHyperModel`.
         budget: A `keras_kd.Budget`. Defaults to no limits.
         tuner: `"random"`, `"bayesian"`, `"hyperband"`, `"grid"`, or an
             instance of a `keras_tuner.Oracle`.
-        objective: What is maximized or minimized: a logged name, or what
-            else KerasTuner takes.
-        max_trials: Trials at most, infeasible ones too; `None` for as many
-            as the oracle proposes, all of a grid.
+        objective: What is maximized or minimized: the name of a logged
+            value, or any other objective that KerasTuner takes.
+        max_trials: Maximum number of trials, infeasible ones included;
+            `None` for as many as the oracle proposes, for example a whole
+            grid.
         losses: What a `Distiller` takes, or a function of `hp`; see
             `StudentHyperModel`.
         optimizer: What `compile` takes, or a function of `hp`.
-        loss: The task's loss. Defaults to the cross-entropy that the
-            student's head and the labels' shape tell.
+        loss: The task's loss. Defaults to the cross-entropy that matches the
+            student's head and the labels' shape.
         metrics: What `compile` takes.
-        hyperparameters: A `keras_tuner.HyperParameters`; what it declares
-            wins: `hp.Fixed("alpha", 0.9)` takes `alpha` out of the search.
-        executions_per_trial: How often each trial is trained, from other
-            initial weights; the objective is their mean.
+        hyperparameters: A `keras_tuner.HyperParameters` whose declarations
+            take precedence: `hp.Fixed("alpha", 0.9)` takes `alpha` out of
+            the search.
+        executions_per_trial: How often each trial is trained, each time from
+            different initial weights; the objective is averaged.
         seed: Seed of the proposals and, together with a trial's values and
-            the execution, of its initial weights. Defaults to a random one,
+            the execution, of the initial weights. Defaults to a random seed,
             which the search keeps.
-        directory: Folder of the project. Defaults to the current one.
+        directory: Folder of the project. Defaults to the current folder.
         project_name: Name of the project.
-        overwrite: Whether to remove a former search of that project.
+        overwrite: Whether to remove an earlier search of that project.
         distribution_strategy: A `tf.distribute.Strategy` of one worker, for
             each trial.
-        teacher_id: A name that stands for a teacher that is no Keras model,
-            as in `TeacherCache.build`.
+        teacher_id: A name that identifies a teacher that is not a Keras
+            model, as in `TeacherCache.build`.
         **oracle_arguments: Other arguments of the oracle, such as
             `max_epochs` of Hyperband.
 
     Raises:
         OSError: If the folder cannot be written to.
-        TypeError: If an argument is of another type.
+        TypeError: If an argument has the wrong type.
         ValueError: If an argument is out of range, or the student does not
             fit the teacher.
 
@@ -146,7 +148,7 @@ class StudentTuner(Tuner):
         self.budget = budget
         self.teacher_id = teacher_id
         self.teacher = teacher
-        self._loss_is_told = False
+        self._loss_is_inferred = False
         folder = Path(directory or ".") / (project_name or "untitled_project")
         check_writable(folder / "oracle.json")
         super().__init__(
@@ -186,16 +188,16 @@ class StudentTuner(Tuner):
 
         Args:
             *args: The data, as `keras.Model.fit` takes it.
-            test_data: Data that no trial sees; the best one is evaluated on
-                it at the end, see `test_result`.
+            test_data: Data that no trial sees. The best trial is evaluated
+                on it at the end; see `test_result`.
             **kwargs: Other arguments of `keras.Model.fit`:
                 `validation_data`, `epochs`, `callbacks`, ...
 
         Raises:
-            OverBudgetError: If no student tried meets the budget.
+            OverBudgetError: If none of the students meets the budget.
             RuntimeError: If too many trials in a row failed.
             ValueError: If the objective is not logged, or the task's loss
-                cannot be told from the data.
+                cannot be inferred from the data.
         """
         kwargs |= dict(zip(_FIT_NAMES, args[2:], strict=False))
         given = args[:2]
@@ -216,7 +218,7 @@ class StudentTuner(Tuner):
                 or bool(kwargs.get("validation_split")),
             )
         if tell_loss(self.hypermodel, self.oracle, given):
-            self._loss_is_told = True
+            self._loss_is_inferred = True
         if cluster.is_chief():
             cluster.serve(self, kwargs.get("verbose", "auto"))
         else:
@@ -226,30 +228,31 @@ class StudentTuner(Tuner):
 
     @property
     def results(self) -> list[Candidate]:
-        """Every trial, in the order of their start."""
+        """All trials, in the order they started."""
         return self._found.candidates()
 
     @property
     def test_result(self) -> HeldOutResult | None:
-        """What `search(test_data=...)` or `evaluate_best` found last."""
+        """Last result of `search(test_data=...)` or `evaluate_best`."""
         if not self._test_file.exists():
             return None
         return HeldOutResult(**json.loads(self._test_file.read_text("utf-8")))
 
     def pareto_front(self, *by: str) -> list[Candidate]:
-        """Return the trials that no other trial beats in everything.
+        """Return the trials that no other trial beats in every respect.
 
-        A trial is on the front when each other one has a worse objective or
-        costs more. What was not measured during the search is measured now.
+        A trial is on the front if every other trial has a worse objective or
+        a higher cost. Costs that the search did not measure are measured
+        now.
 
         Args:
-            *by: The costs that count beside the objective: `"size_bytes"`,
+            *by: The costs to compare besides the objective: `"size_bytes"`,
                 `"latency_ms"`, `"num_params"`, `"flops"`,
-                `"peak_memory_bytes"`. Defaults to those the budget limits,
-                `"num_params"` without one.
+                `"peak_memory_bytes"`. Defaults to the costs that the budget
+                limits, or `"num_params"` without a budget.
 
         Returns:
-            Feasible trials, the first cost rising.
+            Feasible trials, sorted by the first cost.
 
         Raises:
             ValueError: If a cost is unknown.
@@ -266,11 +269,11 @@ class StudentTuner(Tuner):
         """Return the trial that `best_student` takes.
 
         Args:
-            rule: `"best"` for the best objective, of equal ones the one
-                that costs least; `"knee"` for the point of the Pareto front
-                where more costs buy least.
-            max_bytes: Most `size_bytes`.
-            max_latency_ms: Most `latency_ms`.
+            rule: `"best"` for the best objective, with ties broken by the
+                lowest cost; `"knee"` for the knee of the Pareto front, where
+                extra cost stops paying off.
+            max_bytes: Upper limit of `size_bytes`.
+            max_latency_ms: Upper limit of `latency_ms`.
 
         Raises:
             ValueError: If no trained trial keeps the limits.
@@ -288,8 +291,8 @@ class StudentTuner(Tuner):
 
         Args:
             rule: See `best_candidate`.
-            max_bytes: Most bytes of its file.
-            max_latency_ms: Most milliseconds for one example.
+            max_bytes: Maximum size of its file in bytes.
+            max_latency_ms: Maximum milliseconds for one example.
 
         Raises:
             ValueError: If no trained trial keeps the limits.
@@ -304,8 +307,8 @@ class StudentTuner(Tuner):
     def evaluate_best(self, data: Any, **kwargs: Any) -> HeldOutResult:
         """Evaluate the best trial on data that the search has not seen.
 
-        Each of its executions is evaluated, at its best epoch. The result is
-        kept in the project folder, and is what `test_result` gives.
+        Each of its executions is evaluated at its best epoch. The result is
+        stored in the project folder, and `test_result` returns it.
 
         Args:
             data: A data set, or a tuple `(x, y)` of arrays.
@@ -333,10 +336,10 @@ class StudentTuner(Tuner):
         """Return the Distillers of the best trials, at their best epochs.
 
         Args:
-            num_models: How many.
+            num_models: Maximum number of Distillers.
 
         Raises:
-            ValueError: If nothing was trained.
+            ValueError: If no student was trained.
         """
         if not any(c.status == "feasible" for c in self.results):
             raise ValueError(self._found.nothing_trained())
@@ -352,8 +355,8 @@ class StudentTuner(Tuner):
             **kwargs: Arguments of `fit`.
 
         Returns:
-            One `History` an execution; for a student over the budget, what
-            was measured.
+            One `History` per execution; for a student over the budget, its
+            measured costs.
         """
         return self._runner.run(trial, args, kwargs)
 
@@ -371,23 +374,23 @@ class StudentTuner(Tuner):
     def on_epoch_end(
         self, trial: Any, model: Any, epoch: int, logs: Any = None
     ) -> None:
-        """Stop a worker whose trial was handed to another one.
+        """Stop a worker whose trial was handed to another worker.
 
         Args:
             trial: The trial.
             model: Its Distiller.
             epoch: The epoch that ended.
-            logs: What it logged.
+            logs: The values it logged.
         """
         self.oracle.check(trial.trial_id)
 
     def on_search_begin(self) -> None:
-        """Save, so that a kill in the first trial is resumed too."""
+        """Save, so that a kill during the first trial can be resumed."""
         super().on_search_begin()
         self.save()
 
     def on_trial_end(self, trial: Any) -> None:
-        """Tell the oracle, save, and remove what was for resuming."""
+        """Tell the oracle, save, and delete the files kept for resuming."""
         super().on_trial_end(trial)
         if trial.status == "COMPLETED":
             self._runner.clean(trial)
@@ -399,7 +402,7 @@ class StudentTuner(Tuner):
             RuntimeError: If it cannot be read.
             ValueError: If it was begun with other settings.
         """
-        # Declared anew, so that a changed space is noticed.
+        # Declare the space first, so that a changed one is noticed.
         self.declare_space()
         if not cluster.is_worker():
             self.oracle.reload()
@@ -415,20 +418,20 @@ class StudentTuner(Tuner):
             )
 
     def save(self) -> None:
-        """Save the search to its folder, every file whole or not at all."""
+        """Save the search to its folder; every file is written atomically."""
         if not cluster.is_worker():
             self.oracle.save()
         state.write_json(self.state_file, self.get_state())
 
     def get_state(self) -> dict[str, Any]:
-        """Return what the tuner decided by itself: the task's loss."""
-        loss = self.hypermodel.loss if self._loss_is_told else None
+        """Return the task's loss, if the tuner inferred it from the data."""
+        loss = self.hypermodel.loss if self._loss_is_inferred else None
         return {"loss": keras.saving.serialize_keras_object(loss)}
 
     def set_state(self, content: dict[str, Any]) -> None:
-        """Take what `get_state` returned."""
+        """Restore the state that `get_state` returned."""
         if content.get("loss") is not None and self.hypermodel.loss is None:
-            self._loss_is_told = True
+            self._loss_is_inferred = True
             self.hypermodel.loss = keras.saving.deserialize_keras_object(
                 content["loss"]
             )

@@ -1,4 +1,4 @@
-"""Teachers: what gives the outputs that a student learns from."""
+"""Teachers: models and caches whose outputs a student learns from."""
 
 from keras_kd.teachers.cache import TeacherCache
 from keras_kd.teachers.callables import HostTeacher

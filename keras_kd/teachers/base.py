@@ -1,4 +1,4 @@
-"""What a Distiller or a cache asks its teacher for, whatever the teacher is."""
+"""The interface through which a Distiller or a cache runs any teacher."""
 
 from typing import Any
 
@@ -10,21 +10,23 @@ from keras_kd.teachers.inputs import choose_input
 
 
 class BoundTeacher:
-    """A teacher together with the layers and logits that are read of it.
+    """A teacher together with the layers and logits to read from it.
 
-    Not a Keras object on purpose: Keras saves and trains what it can see,
-    and a teacher is neither saved nor trained.
+    It is not a Keras object on purpose: Keras saves and trains the objects
+    that it tracks, and a teacher is neither saved nor trained.
 
     Attributes:
-        model: What the user passed.
+        model: The teacher that the user passed.
         models: The Keras models it runs.
-        spec: Symbolic outputs of one call; `None` when only the data tells.
-        input: The part of x that it takes; see
+        spec: Symbolic outputs of one call; `None` if only the data tells
+            them.
+        input: The part of x that the teacher takes; see
             `keras_kd.teachers.inputs.choose_input`.
-        subject: Who asks it, for error messages.
+        subject: The class that uses the teacher, for error messages.
         reads_joined: Whether its outputs come with the data.
-        on_host: Whether it leaves the TensorFlow graph, which XLA forbids.
-        error: What stopped it outside of the graph.
+        on_host: Whether it runs outside the TensorFlow graph, which XLA
+            forbids.
+        error: The exception that it raised outside the graph.
     """
 
     model: Any = None
@@ -41,10 +43,10 @@ class BoundTeacher:
 
         Args:
             x: A batch of inputs.
-            joined: What `keras_kd.core.packed_inputs.unpack` gave.
+            joined: What `keras_kd.core.packed_inputs.unpack` returned.
 
         Raises:
-            ValueError: If outputs are joined to the data already.
+            ValueError: If the data is already joined to a teacher's outputs.
         """
         if joined is not None and set(joined) & {"logits", "features"}:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Any kind of teacher, as the Distiller holds it."""
+"""Turns any kind of teacher into the `BoundTeacher` that a Distiller holds."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -21,20 +21,20 @@ def bind(
     input: InputChoice = None,
     subject: str = "Distiller",
 ) -> BoundTeacher:
-    """Return a teacher together with what is read of it.
+    """Return a teacher together with the layers and logits to read from it.
 
     Args:
         teacher: A Keras model, an `Ensemble`, a `HostTeacher`, a
-            `TeacherCache`, or an object with a method like this one:
+            `TeacherCache`, or an object with a method
             `bind(layers, output_kind, logits=...)`.
-        layers: Names or paths of the layers that are read.
-        output_kind: What the outputs are, where the teacher does not tell.
-        logits: Whether logits are wanted.
+        layers: Names or paths of the layers to read.
+        output_kind: The kind of the outputs, if the teacher does not tell.
+        logits: Whether to return logits.
         input: The part of x that the teacher takes: a function, or a key.
-        subject: Who asks, for error messages.
+        subject: Class or function to name in error messages.
 
     Raises:
-        TypeError: If `teacher` is none of these, or `input` neither a
+        TypeError: If `teacher` is none of these, or `input` is neither a
             function nor a key.
         ValueError: If `input` is given for a cache.
     """

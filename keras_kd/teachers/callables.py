@@ -1,4 +1,4 @@
-"""Any Python function as a teacher, called from within the training step."""
+"""A Python function as a teacher, called from within the training step."""
 
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -21,24 +21,25 @@ from keras_kd.teachers.inputs import choose_input
 
 
 class HostTeacher:
-    """A function from a NumPy batch to outputs: any model of any library.
+    """A teacher that is a Python function: any model of any library.
 
-    For a PyTorch module, a `.tflite` file, a SavedModel or a remote service.
-    Each step leaves the TensorFlow graph for it, so it runs on the host and
-    not under XLA (`jit_compile=True`); a `TeacherCache` built from the same
-    function calls it once an example and has neither limit.
+    Use it for a PyTorch module, a `.tflite` file, a SavedModel or a remote
+    service. Each step leaves the TensorFlow graph to call the function, so
+    it runs on the host and not under XLA (`jit_compile=True`). A
+    `TeacherCache` built from the same function calls it once per example and
+    has neither limit.
 
     Args:
-        function: Takes a batch as NumPy (a dict or list where x is one) and
+        function: Takes a NumPy batch (a dict or list if x is one) and
             returns `(batch, num_classes)`: anything `numpy.asarray` takes.
-            May be called from several threads under a mirrored strategy.
-        num_classes: Number of classes, at least 2; or the whole shape of one
+            Under a mirrored strategy several threads may call it.
+        num_classes: Number of classes, at least 2; or the full shape of one
             example's outputs, `(positions, classes)`.
         output: What the function returns: `"logits"`, `"probabilities"`, or
             `"binary_logits"` or `"binary_probabilities"` of the second of
-            two classes, `(batch, 1)`. Never guessed from the numbers.
+            two classes, `(batch, 1)`. It is never guessed from the values.
         input: The part of x that the function takes: a function of the NumPy
-            x, or a key of a dict x. Defaults to all of it.
+            x, or a key of a dict x. Defaults to all of x.
 
     Shapes:
         The result of a call is class logits `(batch, num_classes)`, float32;
@@ -99,7 +100,7 @@ class HostTeacher:
         """Return the class logits of a batch, as NumPy.
 
         Args:
-            inputs: A batch, as the dataset gives it.
+            inputs: A batch, as the data set yields it.
         """
         raw = self.run(keras.tree.map_structure(np.asarray, inputs))
         return np.asarray(class_logits(raw, self.output))
@@ -111,15 +112,15 @@ class HostTeacher:
         *,
         logits: bool = True,
     ) -> BoundTeacher:
-        """Return the teacher as the Distiller holds it.
+        """Return the `BoundTeacher` that a Distiller holds.
 
         Args:
             layers: Must be empty: a function has no layers.
-            output_kind: Must be `None` or the `output` given.
-            logits: Ignored; there is nothing else.
+            output_kind: Must be `None` or equal to `output`.
+            logits: Ignored; a function returns only logits.
 
         Raises:
-            ValueError: If layers are asked for, or another output kind.
+            ValueError: If `layers` or `output_kind` is anything else.
         """
         del logits
         layers = list(layers)
@@ -141,7 +142,7 @@ class HostTeacher:
         return _BoundHost(self)
 
     def run(self, inputs: Any) -> np.ndarray:
-        """Call the function on NumPy inputs and check what it returns.
+        """Call the function on NumPy inputs and check its outputs.
 
         Args:
             inputs: NumPy arrays in the structure of x.
@@ -150,7 +151,7 @@ class HostTeacher:
             The function's outputs, float32.
 
         Raises:
-            ValueError: If they have another shape than was told.
+            ValueError: If their shape does not match `num_classes`.
         """
         size = len(keras.tree.flatten(inputs)[0])
         chosen = choose_input(
@@ -170,18 +171,18 @@ class HostTeacher:
 
     @property
     def raw_shape(self) -> tuple[int, ...]:
-        """Shape of what the function returns for one example."""
+        """Shape of the function's output for one example."""
         return (*self.shape[:-1], 1) if self._binary else self.shape
 
 
 class _BoundHost(BoundTeacher):
-    """Calls back to the host from the graph."""
+    """Calls a `HostTeacher` from the TensorFlow graph."""
 
     on_host = True
 
     def __init__(self, teacher: HostTeacher) -> None:
         self.model = teacher
-        # What the function raised; TensorFlow passes on only its text.
+        # The function's exception; TensorFlow passes on only its text.
         self.error: Exception | None = None
         logits = keras.KerasTensor((None, *teacher.shape), "float32")
         self.spec = Tapped(logits, logits, {})

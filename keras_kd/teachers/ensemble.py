@@ -1,4 +1,4 @@
-"""Several models that teach as one."""
+"""An ensemble of models as one teacher."""
 
 import math
 from collections.abc import Iterable
@@ -20,9 +20,9 @@ from keras_kd.teachers.live import LiveTeacher
 class Ensemble:
     """Several Keras models whose weighted mean is the teacher.
 
-    Usually teaches better than its best member, at one forward pass a member
-    and step: build a `TeacherCache` of it to pay that once. Never trained
-    or saved with the student.
+    An ensemble usually teaches better than its best member, but runs every
+    member in each step; a `TeacherCache` of it runs them only once. It is
+    neither trained nor saved with the student.
 
     Formula:
         `"logits"`: `sum_m w_m z_m`. `"probabilities"`: `log sum_m w_m
@@ -36,22 +36,24 @@ class Ensemble:
         members' distributions as soft targets.
 
     Args:
-        models: Built Keras models with the same classes. Layers are named
-            with the member's index in front: `"0/conv"`.
-        weights: One number above 0 a model. Defaults to equal weights.
+        models: Built Keras models with the same classes. A layer's name
+            begins with the member's index: `"0/conv"`.
+        weights: One number above 0 per model. Defaults to equal weights.
         combine: `"logits"` or `"probabilities"`. Defaults to `"logits"`.
-        output: What the models return, where their layers do not tell:
+        output: What the models return, if their layers do not tell:
             `"logits"`, `"probabilities"`, `"binary_logits"` or
-            `"binary_probabilities"`; a list for one a model.
+            `"binary_probabilities"`; or a list with one kind per model.
 
     Shapes:
-        Inputs are the members'; the result is class logits `(batch, ...,
-        classes)` in float32, in the structure of the members' outputs.
+        Inputs are those of the members; the result is class logits in
+        float32, `(batch, ..., classes)`, in the structure of the members'
+        outputs.
 
     Raises:
         TypeError: If `models` is not a list of Keras models.
-        ValueError: If there is none, weights are not as many or not above 0,
-            or the models have different classes or outputs.
+        ValueError: If `models` is empty, the weights are not one number
+            above 0 per model, or the models have different classes or
+            outputs.
 
     Example:
     >>> import keras
@@ -97,12 +99,12 @@ class Ensemble:
         *,
         logits: bool = True,
     ) -> BoundTeacher:
-        """Return the ensemble with the layers that are read of it.
+        """Return the ensemble together with the layers to read.
 
         Args:
             layers: Paths such as `"0/conv"`.
-            output_kind: What every member returns, in place of `output`.
-            logits: Whether logits are wanted.
+            output_kind: What every member returns, instead of `output`.
+            logits: Whether to return logits.
 
         Raises:
             ValueError: If a path does not begin with a member's index.
@@ -126,7 +128,7 @@ class Ensemble:
         return _BoundEnsemble(self, wanted, kinds, logits=logits)
 
     def fingerprint_parts(self) -> list[Any]:
-        """Return what the outputs depend on: models, weights, the mean."""
+        """Return what the outputs depend on: the models and the settings."""
         settings = {
             "combine": self.combine,
             "weights": list(self.weights),
@@ -136,7 +138,7 @@ class Ensemble:
 
 
 class _BoundEnsemble(BoundTeacher):
-    """An ensemble with the layers that are read of each member."""
+    """An ensemble together with the layers to read from each member."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The part of the data that a teacher or a student takes."""
+"""Selects the part of the data that a teacher or a student takes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ InputChoice = str | Callable[[Any], Any] | None
 
 
 def check_input_choice(how: Any, *, subject: str, argument: str) -> Any:
-    """Return `how` when it is `None`, a key or a function.
+    """Return `how` if it is `None`, a key or a function.
 
     Raises:
         TypeError: If it is none of these.
@@ -36,8 +36,8 @@ def choose_input(
     Args:
         x: A batch of inputs.
         how: A function of `x`, a key of a dict `x`, or `None` for all of it.
-        subject: Who asks, for the error.
-        argument: The argument that `how` was given as, for the error.
+        subject: Class or function to name in the error.
+        argument: Name of the user's argument, for the error.
 
     Raises:
         ValueError: If `how` is a key that `x` does not have.

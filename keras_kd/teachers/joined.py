@@ -17,8 +17,8 @@ class JoinedTeacher(BoundTeacher):
     """Reads the teacher's outputs from joined data; runs no model.
 
     Args:
-        cache: A `TeacherCache`, which tells classes and layers before any
-            data is there; `None` when only the data tells.
+        cache: A `TeacherCache`, whose classes and layers are known before
+            any data is read; `None` if only the data is known.
         layers: Layers that the losses read.
         output_kind: Must be `None`: a cache holds logits.
 
@@ -59,7 +59,7 @@ class JoinedTeacher(BoundTeacher):
             self._check_layers(self.spec.features)
 
     def __call__(self, x: Any, joined: dict[str, Any] | None = None) -> Tapped:
-        """Return what was joined to the batch, in float32."""
+        """Return the outputs that were joined to the batch, in float32."""
         if joined is None or not set(joined) & {"logits", "features"}:
             raise ValueError(
                 "`Distiller` needs data that the cache was joined to. "

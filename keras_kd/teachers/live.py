@@ -1,4 +1,4 @@
-"""A Keras model that runs beside the student, every step."""
+"""A Keras model as a teacher that runs in every step."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -17,21 +17,21 @@ KINDS_OF_TEACHER = (
 
 
 class LiveTeacher(BoundTeacher):
-    """A model run in inference mode, whose outputs are constants.
+    """Runs a model in inference mode; its outputs are constants.
 
-    The model's weights, flags and statistics stay as they are.
+    The model's weights, flags and statistics do not change.
 
     Args:
         model: A built Keras model.
-        layers: Names or paths of the layers that are read.
-        output_kind: What the outputs are, where the layers do not tell; see
+        layers: Names or paths of the layers to read.
+        output_kind: The kind of the outputs, if the layers do not tell; see
             `keras_kd.core.taps.Tap`.
-        logits: Whether logits are wanted.
-        subject: Who asks, for error messages.
+        logits: Whether to return logits.
+        subject: Class or function to name in error messages.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If it is not built, or see `Tap`.
+        ValueError: If it is not built, or for the reasons listed in `Tap`.
 
     Example:
     >>> import keras
@@ -75,7 +75,7 @@ class LiveTeacher(BoundTeacher):
         self.spec: Tapped = self._tap.spec
 
     def run(self, inputs: Any) -> Tapped:
-        """Run the teacher once, `training=False`, and cut the gradient."""
+        """Run the teacher with `training=False` and stop the gradient."""
         tapped = self._tap(inputs, training=False)
         return keras.tree.map_structure(
             lambda leaf: (

@@ -1,4 +1,4 @@
-"""Read a teacher from a `.keras` file, with errors that say what to do."""
+"""Loads a teacher from a `.keras` file, with errors that say what to do."""
 
 import os
 import zipfile
@@ -11,18 +11,18 @@ import keras
 def load(path: str | os.PathLike[str]) -> keras.Model:
     """Load a teacher from a `.keras` file.
 
-    Files are never loaded with `safe_mode=False`: a `Lambda` layer holds
-    Python bytecode, which would run.
+    Files are never loaded with `safe_mode=False`: a `Lambda` layer contains
+    Python bytecode, which loading could run.
 
     Args:
         path: A file written by `model.save("teacher.keras")`.
 
     Returns:
-        The model, compiled state left out.
+        The model, not compiled.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a whole `.keras` file, or needs
+        ValueError: If it is not a complete `.keras` file, or needs
             `safe_mode=False` or a custom class.
 
     Example:

@@ -14,7 +14,7 @@ from keras_kd.search.cluster.worker import WorkerOracle
 from keras_kd.search.cluster.worker import connected
 from keras_kd.search.oracles.search_oracle import SearchOracle
 
-# A tuner's oracle: its own, or the line to the chief's.
+# A tuner's oracle: its own, or a worker's connection to the chief's.
 AnyOracle = SearchOracle | WorkerOracle
 
 __all__ = [

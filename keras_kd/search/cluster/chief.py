@@ -17,10 +17,10 @@ from keras_kd.search.oracles.search_oracle import SearchOracle
 
 
 class Chief(OracleServicer):
-    """Answers workers, and notices those that are silent.
+    """Answers workers, and notices when one stops responding.
 
-    KerasTuner's own waits for ever: for a worker that was killed, and for
-    all of them when the search ends with an error.
+    KerasTuner's own chief waits forever: for a worker that was killed, and
+    for all workers when the search ends with an error.
 
     Args:
         oracle: The oracle of the search.
@@ -46,22 +46,23 @@ class Chief(OracleServicer):
         return self._ending(context, lambda: update(request, context))
 
     def EndTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """End a trial, if it is the worker's."""
+        """End a trial, if it is assigned to the calling worker."""
         trial = Trial.from_proto(request.trial)
         self._check_owner(trial.trial_id, context)
-        told = protocol.metadata(context)
-        trial.message = protocol.decode(told.get(protocol.MESSAGE, b""))
+        metadata = protocol.metadata(context)
+        trial.message = protocol.decode(metadata.get(protocol.MESSAGE, b""))
         known = self.oracle.trials[trial.trial_id]
         name = self.oracle.objective.name
         if trial.status == "COMPLETED" and not known.metrics.exists(name):
-            # They came to a chief that was killed before it wrote them down.
-            self.oracle.release(told.get(protocol.TUNER, ""))
+            # A chief that was killed received the metrics but did not save
+            # them: run the trial again.
+            self.oracle.release(metadata.get(protocol.TUNER, ""))
             self._lose(trial.trial_id, context)
         self._ending(context, lambda: self.oracle.end_trial(trial))
         return protos.get_service().EndTrialResponse()
 
     def GetTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Return a trial, or only note that a worker lives."""
+        """Return a trial; a heartbeat only records that a worker is alive."""
         if protocol.BEAT not in protocol.metadata(context):
             return super().GetTrial(request, context)
         if self.error is not None:
@@ -72,7 +73,7 @@ class Chief(OracleServicer):
         return protos.get_service().GetTrialResponse()
 
     def look_around(self) -> None:
-        """Hand out again what silent workers had.
+        """Hand out the trials of workers that stopped responding.
 
         Raises:
             RuntimeError: If there was no worker for too long.
@@ -93,7 +94,7 @@ class Chief(OracleServicer):
             )
 
     def is_over(self) -> bool:
-        """Whether the search ended, and every worker knows."""
+        """Whether the search ended and every worker was told."""
         ended = self.stop_triggered or self.error is not None
         return ended and not (
             self.oracle.ongoing_trials or self.oracle.tuner_ids
@@ -124,7 +125,7 @@ class Chief(OracleServicer):
         )
 
     def _ending(self, context: Any, call: Callable[[], Any]) -> Any:
-        """Return what `call` does; an error of it ends the whole search."""
+        """Return `call()`; if it raises, the whole search ends."""
         if self.error is None:
             try:
                 return call()
@@ -133,7 +134,7 @@ class Chief(OracleServicer):
         return self._dismiss(context)
 
     def _dismiss(self, context: Any) -> None:
-        """Tell a worker why the search ended, and forget it."""
+        """Tell a worker why the search ended, and forget the worker."""
         tuner_id = protocol.metadata(context).get(protocol.TUNER)
         if tuner_id is not None:
             self._forget(tuner_id)
@@ -143,9 +144,9 @@ class Chief(OracleServicer):
 def serve(tuner: Any, verbose: Any = "auto") -> None:
     """Answer workers until the search is over.
 
-    A worker that is silent for a minute is forgotten, and another goes on
-    with its trial; the last ones wait for that as long as a trial runs. When
-    the search ends with an error, the workers are told and end with it.
+    A worker that is silent for a minute is forgotten, and another worker
+    continues its trial; so idle workers wait while a trial is running. When
+    the search ends with an error, the workers are told and stop too.
 
     Args:
         tuner: The chief's tuner.
@@ -162,8 +163,8 @@ def serve(tuner: Any, verbose: Any = "auto") -> None:
         chief = Chief(tuner.oracle)
         server = grpc.server(
             futures.ThreadPoolExecutor(max_workers=16),
-            # Without it a second chief at the same port would get a share
-            # of the calls.
+            # Otherwise a second chief at the same port would get a share of
+            # the calls.
             options=(("grpc.so_reuseport", 0),),
         )
         protos.get_service_grpc().add_OracleServicer_to_server(chief, server)

@@ -1,21 +1,22 @@
-"""What chief and workers say beside KerasTuner's own messages.
+"""What chief and workers send in addition to KerasTuner's own messages.
 
-It travels as metadata of KerasTuner's calls, so that its own workers and
-chiefs understand ours.
+It travels as metadata of KerasTuner's calls, so KerasTuner's own workers and
+chiefs work with those of this package.
 """
 
 import os
 from typing import Any
 
-# How often a worker says that it lives, in the call for its trial.
+# How often a worker sends a heartbeat.
 HEARTBEAT_SECONDS = 5.0
-# A worker not heard for so long is forgotten, its trial handed out again.
+# A worker that is silent this long is forgotten, and its trial is handed out
+# again.
 LEASE_SECONDS = 60.0
-# How often a worker that has to wait asks again, and the chief looks around.
+# How often an idle worker asks again, and the chief checks its workers.
 POLL_SECONDS = 0.5
-# How long a worker waits for the chief to start, or to be started anew.
+# How long a worker waits for the chief to start or restart.
 ANSWER_SECONDS = 600.0
-# How long a chief waits when there is no worker at all.
+# How long a chief waits when there is no worker.
 NO_WORKER_SECONDS = 3600.0
 
 TUNER = "keras-kd-tuner"
@@ -26,21 +27,21 @@ _MESSAGE_BYTES = 4000
 
 
 def address() -> str:
-    """Return where the chief listens."""
+    """Return the address that the chief listens on."""
     host = os.environ["KERASTUNER_ORACLE_IP"]
     return f"{host}:{os.environ['KERASTUNER_ORACLE_PORT']}"
 
 
 def encode(message: str | None) -> bytes:
-    """Return the end of a message, where a traceback says what happened."""
+    """Encode the end of a message, where a traceback names the error."""
     return (message or "").encode("utf-8")[-_MESSAGE_BYTES:]
 
 
 def decode(content: bytes) -> str | None:
-    """Return a message that `encode` made."""
+    """Return the message that `encode` encoded; `None` if it is empty."""
     return content.decode("utf-8", errors="replace") or None
 
 
 def metadata(context: Any) -> dict[str, Any]:
-    """Return what came with a call."""
+    """Return the metadata of a call."""
     return dict(context.invocation_metadata() or ())

@@ -1,4 +1,4 @@
-"""Which of a search's processes this one is, as the environment says."""
+"""The role of this process in a search, read from the environment."""
 
 import os
 
@@ -7,7 +7,7 @@ from keras_kd.search.oracles import state
 
 
 def is_chief() -> bool:
-    """Whether this process is the chief of several."""
+    """Whether this process is the chief of a distributed search."""
     return bool(environment.is_chief_oracle())
 
 
@@ -19,9 +19,9 @@ def is_worker() -> bool:
 
 
 def may_overwrite(folder: str | os.PathLike[str]) -> bool:
-    """Whether this process may throw a former search away.
+    """Whether this process may delete an earlier search.
 
-    A worker may not: it would throw away its own chief's.
+    A worker may not: it would delete its own chief's search.
 
     Raises:
         RuntimeError: If another process searches in the folder.

@@ -19,31 +19,31 @@ from keras_kd.search.oracles import state
 
 
 def connected(oracle: Any) -> Any:
-    """Return what a tuner is to ask: on a worker, the chief.
+    """Return the oracle a tuner asks: on a worker, one that asks the chief.
 
     Args:
-        oracle: The oracle of a tuner that was just made; it is returned on
-            the chief, and where there is none.
+        oracle: The oracle of a new tuner. It is returned unchanged on the
+            chief, and in a search of one process.
     """
     return WorkerOracle(oracle._oracle) if roles.is_worker() else oracle
 
 
 class LostTrialError(RuntimeError):
-    """The chief did not hear this worker, and handed its trial out again."""
+    """The chief stopped hearing this worker and reassigned its trial."""
 
 
 class WorkerOracle(OracleClient):
-    """Asks the chief, and tells it every few seconds that it lives.
+    """Forwards calls to the chief, and sends it heartbeats.
 
     Args:
-        oracle: The worker's own oracle, of which only the settings are used.
+        oracle: The worker's own oracle. Only its settings are used.
     """
 
     stub: Any
 
     def __init__(self, oracle: Any) -> None:
         super().__init__(oracle)
-        self.stub = _Line(self.stub, self.tuner_id)
+        self.stub = _ChiefStub(self.stub, self.tuner_id)
         self._trial_id = ""
         self._lost = ""
         self._ended: Exception | None = None
@@ -57,13 +57,13 @@ class WorkerOracle(OracleClient):
 
     @property
     def seed(self) -> int:
-        """The seed of the search, which the chief may have drawn."""
+        """The seed of the search; the chief may have drawn it."""
         seed: int = identity.read(self._folder)["seed"]
         return seed
 
     @property
     def trials(self) -> dict[str, Any]:
-        """All trials, as the chief wrote them last."""
+        """All trials, as the chief last saved them."""
         content = state.read_generations(self._folder / state.ORACLE)
         trials = map(Trial.from_state, content["trials"])
         return {trial.trial_id: trial for trial in trials}
@@ -73,7 +73,7 @@ class WorkerOracle(OracleClient):
         return Path(self._oracle._project_dir)
 
     def create_trial(self, tuner_id: str) -> Any:
-        """Return the next trial; waits a little where there is none yet."""
+        """Return the next trial; wait a moment if there is none yet."""
         self._raise_ended()
         trial = super().create_trial(tuner_id)
         running = trial.status == "RUNNING"
@@ -94,7 +94,7 @@ class WorkerOracle(OracleClient):
         if not self.should_report:
             return
         request = protos.get_service().EndTrialRequest(trial=trial.to_proto())
-        # A trial that another worker has now is that worker's to end.
+        # If the trial was handed to another worker, that worker ends it.
         try:
             self.stub.EndTrial(request, message=trial.message)
         except LostTrialError:
@@ -103,20 +103,20 @@ class WorkerOracle(OracleClient):
             self._trial_id = ""
 
     def get_trial(self, trial_id: str) -> Any:
-        """Return a trial; from the project's files once the chief ended."""
+        """Return a trial; after the search, from the project's files."""
         if self._done.is_set():
             return self.trials[trial_id]
         return super().get_trial(trial_id)
 
     def get_best_trials(self, num_trials: int = 1) -> list[Any]:
-        """Return the best trials whose students fit; fewer if there are."""
+        """Return the best trials whose students fit, at most `num_trials`."""
         return scoring.best(self.trials.values(), self.objective)[:num_trials]
 
     def check(self, trial_id: str) -> None:
-        """Raise if there is no use in going on with a trial.
+        """Raise if this worker should stop its trial.
 
         Raises:
-            FailedTrialError: If another worker has it now.
+            FailedTrialError: If the trial was handed out again.
             RuntimeError: If the search ended with an error.
         """
         self._raise_ended()
@@ -127,7 +127,7 @@ class WorkerOracle(OracleClient):
             )
 
     def set_epochs(self, epochs: int) -> None:
-        """Leave it to the chief."""
+        """Do nothing: the chief's own oracle plans with the epochs."""
 
     def _raise_ended(self) -> None:
         if self._ended is not None:
@@ -149,12 +149,12 @@ class WorkerOracle(OracleClient):
                 continue  # The chief may come back.
 
 
-class _Line:
-    """KerasTuner's stub, signed, with a patience and errors that can be read.
+class _ChiefStub:
+    """Wraps KerasTuner's stub: adds the worker's ID, waiting and clear errors.
 
     Args:
-        stub: The stub.
-        tuner_id: Who calls.
+        stub: KerasTuner's gRPC stub.
+        tuner_id: The ID of the calling worker.
     """
 
     def __init__(self, stub: Any, tuner_id: str) -> None:
@@ -179,12 +179,12 @@ class _Line:
                     timeout=protocol.ANSWER_SECONDS,
                 )
             except grpc.RpcError as error:
-                raise _meaning(error) from error
+                raise _readable(error) from error
 
         return answered
 
     def beat(self, request: Any) -> None:
-        """Say that this worker lives."""
+        """Send a heartbeat."""
         try:
             self._stub.GetTrial(
                 request,
@@ -192,16 +192,16 @@ class _Line:
                 timeout=protocol.HEARTBEAT_SECONDS,
             )
         except grpc.RpcError as error:
-            if error.code() in _SAID:
-                raise _meaning(error) from error
+            if error.code() in _CHIEF_ERRORS:
+                raise _readable(error) from error
             raise
 
 
-_SAID = (grpc.StatusCode.ABORTED, grpc.StatusCode.FAILED_PRECONDITION)
+_CHIEF_ERRORS = (grpc.StatusCode.ABORTED, grpc.StatusCode.FAILED_PRECONDITION)
 
 
-def _meaning(error: Any) -> Exception:
-    """Return what a failed call comes to."""
+def _readable(error: Any) -> Exception:
+    """Return the exception that describes a failed call."""
     if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
         return LostTrialError(error.details())
     if error.code() == grpc.StatusCode.ABORTED:

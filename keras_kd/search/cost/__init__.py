@@ -1,1 +1,1 @@
-"""What a student costs on a device, and what a device allows."""
+"""The costs of a student on a device, and the budget of a device."""

@@ -1,4 +1,4 @@
-"""What makes two students the same to a device: all but names and values."""
+"""Hashes a student's architecture: students of one hash cost the same."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from keras_kd.core.keras_internals import held_layers
 from keras_kd.core.keras_internals import outputs_structure
 from keras_kd.core.keras_internals import run_order
 
-# What a converted file's size and speed do not depend on.
+# Settings that do not change the size or speed of a converted file.
 _WITHOUT = {
     "activity_regularizer",
     "name",
@@ -36,18 +36,18 @@ _WITHOUT = {
 
 
 def architecture_key(model: keras.Model) -> str:
-    """Return a hash that equal architectures share, however they were made.
+    """Return a hash of a model's architecture.
 
-    Layers, their settings, the shapes and types of their weights, and how
-    they are connected count; names, seeds, initial values, regularizers and
-    `trainable` do not. Of a subclassed model only the layers, weights and
-    configuration are known, not what its `call` does.
+    It depends on the layers, their settings, the shapes and types of their
+    weights, and the connections. It does not depend on names, seeds, initial
+    values, regularizers or `trainable`. For a subclassed model only the
+    layers, weights and configuration count; its `call` is not known.
 
     Args:
         model: A built model.
     """
-    # Not from `model.get_config()`: its nested descriptions take three times
-    # as long, and a search asks in every trial.
+    # `model.get_config()` would take three times as long, and a search needs
+    # the hash in every trial.
     text = json.dumps(_described(model), sort_keys=True, default=_plain)
     return xxhash.xxh3_128_hexdigest(text.encode())
 
@@ -55,7 +55,7 @@ def architecture_key(model: keras.Model) -> str:
 def _described(layer: Any) -> list[Any]:
     """Describe a layer, an operation or a model, as plain values."""
     content: list[Any] = [f"{type(layer).__module__}.{type(layer).__name__}"]
-    # A class of the user's own has more to it than its graph.
+    # A user's own class may do more than its graph says.
     known = type(layer) in (keras.Model, keras.Sequential) or (
         type(layer).__name__ == "Functional"
     )
@@ -94,7 +94,7 @@ def _without(config: Any) -> Any:
 
 
 def _graph(model: Any) -> list[Any]:
-    """Describe the calls of a Functional model and what each is fed."""
+    """Describe the calls of a Functional model and their inputs."""
     places: dict[int, str] = {}
     for number, tensor in enumerate(keras.tree.flatten(model.inputs)):
         places[id(tensor)] = f"input {number}"
@@ -119,7 +119,7 @@ def _graph(model: Any) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Name what JSON has no form for."""
+    """Return a description of a value that JSON cannot represent."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if callable(value):

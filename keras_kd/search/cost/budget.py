@@ -1,4 +1,4 @@
-"""What a device allows, and whether a student fits it."""
+"""The budget of a device, and whether a student fits it."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -32,38 +32,39 @@ _QUANTIZATIONS = ("float32", "float16", "dynamic_range", "int8")
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """What a device allows: bytes, milliseconds, weights, operations, memory.
+    """Limits of a device: bytes, milliseconds, weights, operations, memory.
 
-    A student is measured as it is built, before any training: it is converted
-    and the file runs in the LiteRT runtime. Limits that need no file are
-    looked at first, so that a student far too large is told at once; one that
-    has to be converted takes a few seconds, and a `Ledger` keeps every
-    architecture from being measured twice.
+    A student is measured before any training: it is converted, and the file
+    runs in the LiteRT runtime. Limits that need no file are checked first,
+    so a student that is far too large is refused at once. A conversion takes
+    a few seconds; a `Ledger` measures every architecture only once.
 
     Args:
-        size_bytes: Most bytes of the `.tflite` file in `quantization`.
-            Those of the trained student: they were equal to the byte in all
-            24 cases that were compared, six students in four
-            quantizations. Longer names of layers add a few.
-        latency_ms: Most milliseconds for one example: the median in the
+        size_bytes: Maximum size of the `.tflite` file in `quantization`. The
+            untrained student's file has the size of the trained student's:
+            they were equal to the byte in all 24 cases that were compared,
+            six students in four quantizations. Longer layer names add a few
+            bytes.
+        latency_ms: Maximum milliseconds for one example: the median in the
             LiteRT runtime on this machine, the smallest of several medians,
             since other work on the machine only ever adds time.
-        num_params: Most weights, trainable or not.
-        flops: Most floating-point operations for one example, as
+        num_params: Maximum number of weights, trainable or not.
+        flops: Maximum floating-point operations for one example, as
             `keras_kd.evaluate` counts them.
-        peak_memory_bytes: Most bytes of activations alive at once while the
-            file computes one example: the largest sum, over its operators,
-            of the inputs, outputs and intermediate results that are still
-            needed. Weights and the runtime's own scratch memory come on top.
+        peak_memory_bytes: Maximum bytes of activations alive at once while
+            the file computes one example: the largest sum, over its
+            operators, of the inputs, outputs and intermediate results that
+            are still needed. It excludes weights and the runtime's own
+            scratch memory.
         quantization: `None` or `"float32"`, `"float16"`, `"dynamic_range"`
-            or `"int8"`: the file that `size_bytes`, `latency_ms` and
-            `peak_memory_bytes` are about.
+            or `"int8"`: the file for which `size_bytes`, `latency_ms` and
+            `peak_memory_bytes` are limits.
         num_threads: Threads of the runtime for `latency_ms`. Defaults to 1.
 
     Raises:
         TypeError: If a limit is not a number.
-        ValueError: If there is no limit at all, if one is not greater than
-            0, or if `quantization` is none of these.
+        ValueError: If there is no limit, if a limit is not greater than 0,
+            or if `quantization` is unknown.
 
     Example:
     >>> import keras_kd
@@ -100,7 +101,7 @@ class Budget:
 
     @property
     def limits(self) -> dict[str, float]:
-        """The limits there are, by name, the cheapest to check first."""
+        """The limits that are set, by name, the cheapest to check first."""
         return {
             name: getattr(self, name)
             for name in QUANTITIES
@@ -110,18 +111,19 @@ class Budget:
     def check(
         self, student: Any, measurements: "Ledger | None" = None
     ) -> Measurement:
-        """Measure a student as far as it takes to tell whether it fits.
+        """Measure a student until it is known whether it fits.
 
         Args:
             student: A built `keras.Model` or a `keras_kd.Distiller`.
-            measurements: The ledger to look it up in and add it to. Without
-                one, the converter is started for this student alone.
+            measurements: The ledger that stores the measurement. Without a
+                ledger, the converter is started for this student alone.
 
         Returns:
-            What was measured, at least every limit of the budget.
+            The measurement of a student that fits; it has a value for every
+            limit of the budget.
 
         Raises:
-            OverBudgetError: If a limit is passed; says by how much.
+            OverBudgetError: If a limit is exceeded; says by how much.
             RuntimeError: If the converter refuses the student.
         """
         measurement = self._measured(student, measurements, every=False)
@@ -140,7 +142,7 @@ class Budget:
     def measure(
         self, student: Any, measurements: "Ledger | None" = None
     ) -> Measurement:
-        """Measure all that the budget limits, whether it fits or not.
+        """Measure every limited quantity, whether the student fits or not.
 
         Args:
             student: A built `keras.Model` or a `keras_kd.Distiller`.
@@ -152,7 +154,7 @@ class Budget:
         return self._measured(student, measurements, every=True)
 
     def wanted(self, *, every: bool = False) -> Wanted:
-        """Return what a ledger is asked for: a verdict, or every limit."""
+        """Return the request to a ledger: a verdict, or every quantity."""
         return Wanted(
             self.limits,
             self.quantization or "float32",
@@ -161,16 +163,16 @@ class Budget:
         )
 
     def violation(self, measurement: Measurement | Mapping[str, Any]) -> float:
-        """Return how far the worst limit is passed, as a share of it.
+        """Return by which share of it the worst limit is exceeded.
 
-        0.0 is a student that fits; 0.22 is 22 % over. A quantity that was
-        not measured is not over.
+        0.0 means that the student fits, 0.22 that it is 22 % over. A
+        quantity that was not measured exceeds no limit.
         """
         shares = overruns(self.limits, _values(measurement)).values()
         return max(shares, default=0.0)
 
     def reason(self, measurement: Measurement | Mapping[str, Any]) -> str:
-        """Word the limits that are passed, the worst first; "" if none."""
+        """Describe the exceeded limits, the worst first; "" if none."""
         values = _values(measurement)
         bounds = getattr(measurement, "at_least", ())
         over = overruns(self.limits, values)
@@ -182,7 +184,7 @@ class Budget:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what was set, for JSON files."""
+        """Return the arguments that differ from the defaults, for JSON."""
         return {
             field.name: value
             for field in dataclasses.fields(self)
@@ -194,13 +196,13 @@ class Budget:
         """Return the budget of a JSON file.
 
         Args:
-            content: Arguments by name; a limit may be text with a unit, as
-                `{"size_bytes": "50kB", "latency_ms": "2ms"}`. `"for"` is a
-                comment.
+            content: Arguments by name; a limit may be text with a unit:
+                `{"size_bytes": "50kB", "latency_ms": "2ms"}`. The entry
+                `"for"` is a comment.
 
         Raises:
             TypeError: If it is not a mapping.
-            ValueError: If a name is unknown, or a text is no quantity.
+            ValueError: If a name is unknown, or a text is not a quantity.
         """
         if not isinstance(content, Mapping):
             expected = "an object with the limits by name"
@@ -225,17 +227,17 @@ class Budget:
 
     @classmethod
     def parse(cls, **content: Any) -> "Budget":
-        """Return a budget whose limits may be texts with a unit.
+        """Return a budget from arguments that may be texts with a unit.
 
-        Bytes take B, kB, MB, GB (powers of 1000) and KiB, MiB, GiB; times
-        us, ms, s; counts k, M, G. Without a unit a text means what the
-        number would.
+        The units of bytes are B, kB, MB, GB (powers of 1000) and KiB, MiB,
+        GiB; of times us, ms, s; of counts k, M, G. A text without a unit
+        means the same as the number.
 
         Args:
             **content: The arguments of `Budget`.
 
         Raises:
-            ValueError: If a text is no quantity.
+            ValueError: If a text is not a quantity.
 
         Example:
         >>> import keras_kd
@@ -252,7 +254,7 @@ class Budget:
     def _measured(
         self, student: Any, measurements: "Ledger | None", *, every: bool
     ) -> Measurement:
-        # Late: limits need no TensorFlow, measuring does.
+        # Imported here because limits need no TensorFlow, but measuring does.
         from keras_kd.search.cost.ledger import Ledger
 
         wanted = self.wanted(every=every)
@@ -266,7 +268,7 @@ class Budget:
 
 
 def _limit(name: str, value: Any) -> float | int:
-    """Return a limit as a number; what is counted must be whole."""
+    """Return a limit as a number; a count must be a whole number."""
     number = check_number("Budget", name, value, above=0)
     if name == "latency_ms":
         return number
@@ -284,7 +286,7 @@ def _values(measurement: Measurement | Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _number(value: float) -> str:
-    """Write whole numbers in groups of three, others in four digits."""
+    """Format whole numbers in groups of three, others with four digits."""
     if float(value).is_integer():
         return f"{int(value):,}"
     return f"{value:,.0f}" if value >= 1e4 else f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""The ledger that keeps an architecture from being measured twice."""
+"""The ledger of measured costs: each architecture is measured once."""
 
 import contextlib
 import json
@@ -21,18 +21,19 @@ _VERSION = 1
 
 
 class Ledger:
-    """What every architecture of a search costs, measured once.
+    """Stores the costs of every architecture of a search.
 
-    Latency is noisy, and a converter takes seconds: what stands in the
-    ledger decides, for every trial and every worker of a search. One entry
-    belongs to an architecture (layers, sizes and connections; not names or
-    weights), a quantization, a number of threads and the versions of
-    converter and runtime. With a `path` it is a file that several processes
-    may share, on several machines: an entry's latency is that of the machine
-    that came first. Delete the file to measure anew.
+    Latency is noisy and a conversion takes seconds, so each architecture is
+    measured once, and all trials and workers of a search use that
+    measurement. The key of an entry is the architecture (layers, sizes and
+    connections; not names or weights), the quantization, the number of
+    threads, and the versions of converter and runtime. With a `path` the
+    ledger is a file that several processes may share, on several machines;
+    an entry's latency is that of the machine that measured it first. Delete
+    the file to measure again.
 
-    Also holds the converter's process, which begins with the first student
-    that needs it, or with `start`, and ends with `close`.
+    The ledger also owns the converter's process, which starts with the first
+    student that needs it, or with `start`, and ends with `close`.
 
     Args:
         path: The JSON file. Defaults to `None`, memory only.
@@ -77,18 +78,18 @@ class Ledger:
         self._converter.close()
 
     def get(self, student: Any, wanted: Wanted) -> Measurement:
-        """Return what a student costs, from the ledger where it is known.
+        """Return a student's costs; measure those the ledger lacks.
 
         Args:
             student: A built `keras.Model` or a `keras_kd.Distiller`.
-            wanted: What is to be known of it.
+            wanted: The quantities to measure.
 
         Returns:
-            All that is known.
+            Every cost that is known now.
 
         Raises:
             ValueError: If the student cannot be measured.
-            RuntimeError: If the converter refuses it.
+            RuntimeError: If the converter refuses the student.
         """
         meter = Meter(student, wanted)
         key = meter.key()
@@ -96,7 +97,7 @@ class Ledger:
         known = self._entries.get(key, Measurement())
         if meter.is_done(known):
             return known
-        # Also keeps two workers of a machine from timing at once.
+        # The lock also keeps two workers from timing at the same time.
         with self._locked():
             self._refresh(repair=True)
             known = self._entries.get(key, Measurement())
@@ -115,7 +116,11 @@ class Ledger:
             yield
 
     def _refresh(self, *, repair: bool = False) -> None:
-        """Read the file if it is another than the one that was read."""
+        """Read the file if it changed since it was last read.
+
+        Args:
+            repair: Whether to set a damaged file aside; needs the lock.
+        """
         if self.path is None or (stamp := _stamp(self.path)) == self._stamp:
             return
         try:
@@ -129,7 +134,8 @@ class Ledger:
         except FileNotFoundError:
             return
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            # Without the lock it may be somebody else's new file by now.
+            # Without the lock, another process may have replaced the file
+            # since it was read.
             if repair:
                 _set_aside(self.path, error)
             return
@@ -150,7 +156,7 @@ class Ledger:
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:
-    """Return what changes with a file's content; `None` where it is not."""
+    """Return a value that changes with a file; `None` if it is missing."""
     try:
         state = path.stat()
     except FileNotFoundError:
@@ -159,7 +165,7 @@ def _stamp(path: Path) -> tuple[int, ...] | None:
 
 
 def _set_aside(path: Path, error: Exception) -> None:
-    """Keep a file that cannot be read under another name."""
+    """Rename a file that cannot be read, and warn."""
     aside = path.with_name(f"{path.name}.corrupt")
     os.replace(path, aside)
     warnings.warn(

@@ -1,4 +1,4 @@
-"""What a student costs, in numbers."""
+"""The measured costs of a student, and requests for them."""
 
 import dataclasses
 import math
@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_kd.core.checks import check_choice
 
-# Cheapest first: the order in which a student is measured.
+# In the order in which a student is measured, the cheapest first.
 QUANTITIES = (
     "num_params",
     "flops",
@@ -15,22 +15,22 @@ QUANTITIES = (
     "peak_memory_bytes",
     "latency_ms",
 )
-# What only a converted file tells.
+# Quantities that need a converted file.
 OF_FILE = frozenset({"size_bytes", "peak_memory_bytes", "latency_ms"})
 
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """What an untrained student costs on a device; `None`: not measured.
+    """Costs of an untrained student; `None` for those not measured.
 
     Args:
         size_bytes: Bytes of its `.tflite` file.
-        latency_ms: Median time of one example in the LiteRT runtime.
-        num_params: All its weights, trainable or not.
-        flops: Floating-point operations of one example.
+        latency_ms: Median time for one example in the LiteRT runtime.
+        num_params: Number of weights, trainable or not.
+        flops: Floating-point operations for one example.
         peak_memory_bytes: Most bytes of activations alive at once.
-        at_least: Names of the values above that are lower bounds: enough to
-            be over a budget, and cheaper than the value itself.
+        at_least: Names of the values above that are only lower bounds. They
+            are cheaper than exact values and already exceed the budget.
 
     Example:
     >>> import keras_kd
@@ -47,7 +47,7 @@ class Measurement:
     at_least: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what was measured, by name."""
+        """Return the measured values, by name."""
         return {
             name: value
             for name in QUANTITIES
@@ -64,7 +64,7 @@ class Measurement:
         """Return the measurement that `to_json` described.
 
         Raises:
-            TypeError: If a value is no number.
+            TypeError: If a value is not a number.
         """
         known = {name: content.get(name) for name in QUANTITIES}
         for name, value in known.items():
@@ -75,15 +75,14 @@ class Measurement:
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What is to be known of a student, and when that is enough.
+    """The quantities to measure of a student, and when to stop.
 
     Attributes:
-        limits: The quantities wanted, by name, and the limit of each; `None`
-            where there is none. One that is passed decides: the others are
-            then not measured.
-        quantization: Of the file that is converted.
+        limits: The wanted quantities, by name, and the limit of each or
+            `None`. Measuring stops at the first limit that is exceeded.
+        quantization: The quantization of the converted file.
         num_threads: Threads of the runtime, for `latency_ms`.
-        every: Measure every quantity, whatever limit is passed.
+        every: Whether to measure every quantity even if a limit is exceeded.
     """
 
     limits: Mapping[str, float | None]
@@ -99,12 +98,12 @@ class Wanted:
 def overruns(
     limits: Mapping[str, float | None], costs: Mapping[str, Any]
 ) -> dict[str, float]:
-    """Return how far each limit that is passed is passed, as a share of it.
+    """Return by which share of it each exceeded limit is exceeded.
 
     Args:
-        limits: By name; `None` is no limit.
-        costs: What was measured, by name; what is missing passes no limit,
-            and NaN passes every one.
+        limits: Limits by name; `None` is no limit.
+        costs: Measured values by name. A missing value exceeds no limit, and
+            NaN exceeds every limit.
     """
     shares = {
         name: math.inf if math.isnan(value) else value / limit - 1.0

@@ -11,11 +11,11 @@ from keras_kd.evaluation.tflite_file import read_file
 def peak_memory(content: bytes) -> int:
     """Return the most bytes of activations alive at once, for one example.
 
-    While an operator runs, its inputs and outputs are alive, and every
-    result that a later operator or the file's outputs still need. The
-    inputs of the file are alive until their last use. Weights do not count,
-    nor does scratch memory that the runtime's kernels take. An operator that
-    runs another graph (a loop) adds that graph's own peak.
+    While an operator runs, its inputs and outputs are alive, and so is every
+    result that a later operator or the file's outputs need. The inputs of
+    the file are alive until their last use. Weights and the scratch memory
+    of the runtime's kernels do not count. An operator that runs another
+    graph (a loop) adds that graph's peak.
 
     Args:
         content: The bytes of a file that the converter wrote.
@@ -34,7 +34,8 @@ def _graph_peak(file: TFLiteFile, number: int) -> int:
     last = dict(born)
     for step, operator in enumerate(graph.operators):
         if not any(tensor in sizes for tensor in operator.inputs):
-            # Made of stored weights alone: float16 ones, widened.
+            # Computed from stored weights only, such as float16 weights that
+            # are converted to float32: not an activation.
             for tensor in operator.outputs:
                 sizes.pop(tensor, None)
             continue
@@ -63,5 +64,5 @@ def _graph_peak(file: TFLiteFile, number: int) -> int:
 def _size(tensor: FileTensor) -> int:
     """Return the bytes of a tensor."""
     digits = re.search(r"\d+", tensor.dtype)
-    bits = int(digits[0]) if digits else 8  # of "bool"
+    bits = int(digits[0]) if digits else 8  # "bool"
     return math.ceil(tensor.elements * bits / 8)

@@ -1,4 +1,4 @@
-"""What is measured of one student, the cheapest first."""
+"""Measures one student, the cheapest quantity first."""
 
 import dataclasses
 import functools
@@ -15,21 +15,21 @@ from keras_kd.search.cost.measurement import Measurement
 from keras_kd.search.cost.measurement import Wanted
 from keras_kd.search.cost.measurement import overruns
 
-# What has no value while an input's size is open.
-_OF_FIXED_SIZES = {"flops", "peak_memory_bytes", "latency_ms"}
+# Quantities that need fixed input sizes.
+_NEED_FIXED_SIZES = {"flops", "peak_memory_bytes", "latency_ms"}
 
 
 class Meter:
-    """Measures a student, no further than it takes.
+    """Measures a student until the wanted quantities or verdict are known.
 
     Args:
         student: A built `keras.Model` or a `keras_kd.Distiller`.
-        wanted: What is to be known of it.
+        wanted: The quantities to measure.
 
     Raises:
         TypeError: If `student` is not a Keras model.
-        ValueError: If it is not built, or if an open input size leaves
-            undecided what is wanted.
+        ValueError: If it is not built, or if a wanted quantity depends on an
+            input size that is not fixed.
     """
 
     def __init__(self, student: Any, wanted: Wanted) -> None:
@@ -39,11 +39,11 @@ class Meter:
         self._open = any(None in spec.shape[1:] for spec in specs)
         if self._open:
             quantities.refuse_open(
-                self._student, sorted(_OF_FIXED_SIZES & wanted.limits.keys())
+                self._student, sorted(_NEED_FIXED_SIZES & wanted.limits.keys())
             )
 
     def key(self) -> str:
-        """Return what the ledger finds the student by."""
+        """Return the student's key in the ledger."""
         parts = [
             architecture_key(self._student),
             self._wanted.quantization,
@@ -57,16 +57,19 @@ class Meter:
         return self._is_decided(known) or not self._missing(known)
 
     def complete(self, known: Measurement, converter: Converter) -> Measurement:
-        """Return `known` and what was missing, the cheapest first.
+        """Measure the quantities that `known` lacks, the cheapest first.
 
         Args:
-            known: What stands in the ledger; it is not measured again, so
-                that no verdict changes.
-            converter: The process to convert in.
+            known: The ledger's entry. Its values are not measured again, so
+                no verdict changes.
+            converter: The process that converts.
+
+        Returns:
+            `known` with the new values.
 
         Raises:
             ValueError: If the student cannot be measured.
-            RuntimeError: If the converter refuses it.
+            RuntimeError: If the converter refuses the student.
         """
         for step in (self._weigh, self._count):
             if self.is_done(known):
@@ -77,7 +80,7 @@ class Meter:
         return self._convert(known, converter)
 
     def _weigh(self, known: Measurement) -> Measurement:
-        """Count the weights, and the bytes that they take at least."""
+        """Count the weights, and find a lower bound of the file's size."""
         count = quantities.num_params(self._student)
         known = dataclasses.replace(known, num_params=count)
         bound = quantities.least_bytes(self._student, self._wanted.quantization)
@@ -116,7 +119,7 @@ class Meter:
         return self._wanted.limits.keys() - exact
 
     def _is_decided(self, known: Measurement) -> bool:
-        """Whether a limit is passed, and no other is asked for."""
+        """Whether a limit is exceeded and only the verdict is wanted."""
         if self._wanted.every:
             return False
         return bool(overruns(self._wanted.limits, known.to_dict()))
@@ -124,6 +127,6 @@ class Meter:
 
 @functools.cache
 def _versions() -> str:
-    """Name what converts and what runs; looking it up takes milliseconds."""
+    """Return the converter's and runtime's versions; cached, being slow."""
     tools = ("tensorflow", "ai-edge-litert")
     return ", ".join(f"{tool} {metadata.version(tool)}" for tool in tools)

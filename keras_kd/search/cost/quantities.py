@@ -1,4 +1,4 @@
-"""How each quantity of an untrained student is taken."""
+"""Functions that measure each quantity of an untrained student."""
 
 import tempfile
 from collections.abc import Iterator
@@ -21,14 +21,14 @@ from keras_kd.search.cost.memory import peak_memory
 
 _SUBJECT = "Budget"
 _TIMEOUT = 120.0
-# Enough for the converter; the ranges it finds change no size.
+# Few are enough: the calibrated ranges do not change the file's size.
 _CALIBRATION_EXAMPLES = 8
 _ROUNDS = 3
 _RUNS = 50
 _ROUND_MS = 200.0
-# So far from the limit no further round can change the verdict.
+# At this factor from the limit, another round would not change the verdict.
 _CLEAR = 2.0
-# Layers whose kernels no converter folds away, merges or drops.
+# Layers whose kernels a converter neither folds, merges nor drops.
 _KERNELS = (
     keras.layers.Conv1D,
     keras.layers.Conv2D,
@@ -43,17 +43,17 @@ _BYTES_PER_WEIGHT = {
 
 
 def num_params(student: keras.Model) -> int:
-    """Return the number of all weights."""
+    """Return the number of weights, trainable or not."""
     return sum(int(np.prod(weight.shape)) for weight in student.weights)
 
 
 def least_bytes(student: keras.Model, quantization: str) -> int:
-    """Return bytes that the student's file has at least.
+    """Return a lower bound of the bytes of the student's file.
 
-    The kernels of the plain layers of a Functional or Sequential model, at
-    the smallest that `quantization` makes of a weight. What a converter can
-    fold, share or drop does not count, so that no student which fits is
-    taken for too large.
+    Counts the kernels of the plain layers of a Functional or Sequential
+    model, at the fewest bytes per weight in `quantization`. Weights that a
+    converter could fold, share or drop do not count, so a student that fits
+    is never refused.
 
     Args:
         student: A built model.
@@ -72,7 +72,7 @@ def least_bytes(student: keras.Model, quantization: str) -> int:
 
 
 def flops(student: keras.Model) -> int:
-    """Return the floating-point operations of one example.
+    """Return the floating-point operations for one example.
 
     Raises:
         ValueError: If TensorFlow cannot count them.
@@ -102,7 +102,8 @@ def converted(
     """Yield the student's `.tflite` file, in a scratch folder.
 
     Args:
-        student: A built model; as it was afterwards.
+        student: A built model. Its weights change during the conversion and
+            are restored.
         quantization: `"float32"`, `"float16"`, `"dynamic_range"`, `"int8"`.
         converter: The process that converts.
 
@@ -111,7 +112,8 @@ def converted(
         RuntimeError: If the converter refuses, crashes or takes two minutes.
     """
     context = read_context(_SUBJECT, student)
-    # A new process imports TensorFlow while the student is written here.
+    # The converter's process imports TensorFlow while this one writes the
+    # student.
     converter.start()
     calibration = None
     if quantization == "int8":
@@ -135,15 +137,16 @@ def memory(path: Path) -> int:
 
 
 def latency(path: Path, num_threads: int, limit: float | None) -> float:
-    """Return the median milliseconds of one example.
+    """Return the median milliseconds for one example.
 
-    The smallest of a few medians, as other work on the machine only adds to
-    them; the first is enough where it is twice the limit, or half of it.
+    Several medians are taken and the smallest is returned, as other work on
+    the machine only adds time. The first is enough if it is more than twice
+    the limit or less than half of it.
 
     Args:
         path: A `.tflite` file.
         num_threads: Threads of the LiteRT runtime.
-        limit: What it is compared with, if anything.
+        limit: The budget's limit, or `None`.
     """
     best = file_latency(path, 1, num_threads).p50_ms
     runs = int(np.clip(_ROUND_MS / best, 5, _RUNS))
@@ -155,10 +158,14 @@ def latency(path: Path, num_threads: int, limit: float | None) -> float:
 
 
 def refuse_open(student: keras.Model, names: list[str]) -> None:
-    """Refuse to measure what depends on a size that is not fixed.
+    """Refuse quantities that need fixed input sizes.
+
+    Args:
+        student: A model with an input size that is not fixed.
+        names: The wanted quantities that need fixed sizes.
 
     Raises:
-        ValueError: Names what was asked for.
+        ValueError: If there are such quantities; names them.
     """
     if names:
         raise ValueError(
@@ -174,12 +181,12 @@ def refuse_open(student: keras.Model, names: list[str]) -> None:
 
 @contextmanager
 def _as_if_trained(student: keras.Model) -> Iterator[None]:
-    """Make the weights differ from each other for a while.
+    """Add noise to the weights while the context is open.
 
-    An untrained student's biases are all zero and its normalizations do
-    nothing: the converter stores equal vectors once and leaves out what has
-    no effect, and the file would be smaller than the trained student's, by
-    0.2 to 11 % in the families of `keras_kd.students`.
+    An untrained student's biases are all zero and its normalizations have no
+    effect. The converter stores equal vectors once and drops operations
+    without effect, so the file would be smaller than the trained student's,
+    by 0.2 to 11 % in the families of `keras_kd.students`.
     """
     generator = np.random.default_rng(0)
     before: list[tuple[Any, np.ndarray]] = []

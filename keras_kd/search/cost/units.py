@@ -1,4 +1,4 @@
-"""Sizes, times and counts as people write them: 50kB, 2ms, 1.5M."""
+"""Parses sizes, times and counts with units: 50kB, 2ms, 1.5M."""
 
 import re
 from typing import Any
@@ -7,8 +7,8 @@ from keras_kd.core.checks import check_number
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
 
-# In the order that messages list them. Every prefix of bytes is decimal, as
-# in file managers and data sheets; `Ki` and `Mi` are the binary ones.
+# In the order in which messages list them. As in file managers and data
+# sheets, kB, MB and GB are decimal; KiB, MiB and GiB are binary.
 BYTES = {
     "B": 1.0,
     "kB": 1e3,
@@ -22,7 +22,7 @@ BYTES = {
 MILLISECONDS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
 COUNT = {"k": 1e3, "M": 1e6, "G": 1e9}
 
-# A comma is not taken: it is a decimal point to some and none to others.
+# A comma is not accepted: it is a decimal point in some countries only.
 _QUANTITY = re.compile(
     r"\s*((?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s]*)\s*"
 )
@@ -31,18 +31,18 @@ _QUANTITY = re.compile(
 def quantity(
     subject: str, argument: str, value: Any, units: dict[str, float]
 ) -> float:
-    """Return a number greater than 0, given as one or as text with a unit.
+    """Parse a quantity greater than 0 from a number or text with a unit.
 
     Args:
-        subject: Who asks, for the error messages.
+        subject: Class or function to name in error messages.
         argument: Name of the argument.
-        value: A number in the first unit of `units`' kind (bytes,
-            milliseconds, a count), or text such as `"50kB"`.
-        units: Factor by unit.
+        value: A number of bytes, milliseconds or things, depending on
+            `units`; or text such as `"50kB"`.
+        units: One of the tables above: factor by unit.
 
     Raises:
         TypeError: If `value` is neither a number nor text.
-        ValueError: If the text has no number or another unit, or if the
+        ValueError: If the text has no number or an unknown unit, or if the
             number is not greater than 0.
     """
     if not isinstance(value, str):

@@ -1,1 +1,1 @@
-"""What a search tries next, and what it knows, on disk at any moment."""
+"""Oracles: they propose a search's trials and keep its state on disk."""

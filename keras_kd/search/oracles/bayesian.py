@@ -1,4 +1,4 @@
-"""Bayesian search that proposes what is new and is expected to fit."""
+"""Bayesian search that proposes new students expected to fit the budget."""
 
 import math
 import warnings
@@ -12,27 +12,28 @@ from sklearn.exceptions import ConvergenceWarning
 from keras_kd.search.oracles import scoring
 from keras_kd.search.oracles.search_oracle import SearchOracle
 
-# Random points of the space, of which the best one is proposed.
+# Random points of the space among which the best is proposed.
 _POINTS = 2000
-# What takes all of the budget fits, and its cost is known to so much: half a
-# percent.
+# Tolerance on the predicted logarithm of cost over limit: half a percent. A
+# student whose cost equals the limit fits.
 _DOUBT = 0.005
 
 
 class BayesianOracle(SearchOracle):
     """KerasTuner's Bayesian search, with a constraint.
 
-    Process, kernel, confidence bound and random first points are its own.
-    Other is where the bound is looked at: at random points that no trial had,
-    and whose student is expected to fit. KerasTuner's optimum, rounded to the
-    values of the space, is often a trial that there was already; and a score
-    for students over budget, which is a cliff, pulls the process down on the
-    near side of it too. So a second process learns the logarithm of cost over
-    limit.
+    The Gaussian process, its kernel, the confidence bound and the random
+    first points are KerasTuner's. What differs is where the bound is
+    evaluated: at random points that no trial has had and whose student is
+    expected to fit. KerasTuner's optimum, rounded to the values of the
+    space, is often a trial that was already run. Its process would also
+    learn the score of students over budget, a cliff that pulls the
+    prediction down on the feasible side too. So a second process learns the
+    logarithm of cost over limit.
 
-    The matrices are as small as the number of trials and are kept on one
-    thread, which takes a fifth of the time, and makes a resumed search
-    propose the same to the last bit.
+    The matrices have one row per trial, so one thread computes them in a
+    fifth of the time, and a resumed search proposes the same values to the
+    last bit.
 
     Reference:
         Gardner, Kusner, Xu, Weinberger and Cunningham 2014, Bayesian
@@ -48,8 +49,8 @@ class BayesianOracle(SearchOracle):
         if len(done) < first or not dimensions:
             return super()._propose(trial_id)
         with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
-            # A kernel at its bounds is good enough to propose by, and nothing
-            # that a user of the search could change.
+            # A kernel at its bounds proposes well enough, and users of the
+            # search could not change it.
             warnings.simplefilter("ignore", ConvergenceWarning)
             untried = self._untried()
             if not untried:
@@ -58,7 +59,7 @@ class BayesianOracle(SearchOracle):
         return {"status": "RUNNING", "values": untried[int(bound.argmin())]}
 
     def _untried(self) -> list[dict[str, Any]]:
-        """Draw points, and return the values that no trial had."""
+        """Draw random points and return the values that no trial has had."""
         low, high = self._get_hp_bounds().T
         found: dict[Any, dict[str, Any]] = {}
         for _ in range(_POINTS):
@@ -72,7 +73,12 @@ class BayesianOracle(SearchOracle):
         ]
 
     def _bound(self, done: list[Any], points: np.ndarray) -> np.ndarray:
-        """Return the loss that points may reach; infinite over budget."""
+        """Return the lower confidence bound of the loss at each point.
+
+        It is infinite where the student is expected to be over budget. If no
+        student fits, or no point is expected to, the predicted cost is
+        returned instead.
+        """
         places = np.array([self._place(t.hyperparameters.values) for t in done])
         over = np.array([scoring.is_infeasible(trial) for trial in done])
         bound = np.zeros(len(points))
@@ -91,7 +97,7 @@ class BayesianOracle(SearchOracle):
         return bound
 
     def _learn(self, places: np.ndarray, losses: np.ndarray) -> None:
-        """Fit the process; trials that run are taken to end rather badly."""
+        """Fit the process; assume a bad result for each running trial."""
         self.gpr.fit(places, losses)
         running = [
             self._place(trial.hyperparameters.values)
@@ -112,7 +118,7 @@ class BayesianOracle(SearchOracle):
         ]
 
     def _log_cost(self, trial: Any) -> float:
-        """Return the largest cost, in relation to its limit."""
+        """Return the logarithm of the largest cost over its limit."""
         if scoring.is_infeasible(trial):
             return math.log1p(scoring.violation(trial))
         measured = scoring.measured(trial)

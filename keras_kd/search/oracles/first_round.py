@@ -1,4 +1,4 @@
-"""Budgets that nothing can meet: found out early, and said."""
+"""Detects early that no student can meet the budget."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,25 +8,28 @@ from keras_kd.search.cost.measurement import QUANTITIES
 from keras_kd.search.cost.measurement import Measurement
 from keras_kd.search.oracles import scoring
 
-# So many trials, the smallest student among them, all over budget: there is
-# no student for this budget.
+# If this many trials, the smallest student among them, are all over budget,
+# then no student fits.
 FIRST_ROUND = 10
-# So many over budget before the smallest student is looked for.
+# Trials over budget before the smallest student is tried.
 _BEFORE_PROBE = 2
-# A student's size does not depend on them.
+# These hyperparameters do not change the student's size.
 _NOT_THE_STUDENTS = ("alpha", "temperature")
 
 
 def smallest(space: Any, trials: Sequence[Any]) -> dict[str, Any] | None:
     """Return the values of the smallest student, once it is worth a trial.
 
-    That is when the first trials are all over budget. Every number that
-    shapes the student goes to the lower end of its range (fewer, narrower,
-    shorter), everything else stays as in the trial that came nearest.
+    It is worth a trial when the first trials are all over budget. Every
+    number that shapes the student is set to the lower end of its range;
+    everything else is copied from the trial closest to the budget.
 
     Args:
         space: The oracle's `keras_tuner.HyperParameters`.
         trials: All trials so far.
+
+    Returns:
+        Values by name; `None` if the smallest student is not worth a trial.
     """
     over = [trial for trial in trials if scoring.is_infeasible(trial)]
     if len(over) < _BEFORE_PROBE or any(map(scoring.is_feasible, trials)):
@@ -53,7 +56,8 @@ def check(budget: Any, trials: Sequence[Any], over: bool) -> None:
     Args:
         budget: The `keras_kd.Budget`.
         trials: All trials so far.
-        over: Whether there will be no more; then any number is a round.
+        over: Whether the search has ended; then any number of trials is a
+            round.
 
     Raises:
         OverBudgetError: Describes the smallest student seen.

@@ -1,4 +1,4 @@
-"""Random generators of an oracle, as JSON."""
+"""Saves the random generators of an oracle as JSON."""
 
 import random
 from typing import Any
@@ -9,8 +9,9 @@ import numpy as np
 def states(holder: Any) -> dict[str, Any]:
     """Return the state of every random generator among the attributes.
 
-    KerasTuner's Bayesian oracle draws the starts of its optimizer from one
-    that it does not save: a search that was resumed proposed other trials.
+    KerasTuner's Bayesian oracle draws its optimizer's starting points from a
+    generator that it does not save, so a resumed search would propose
+    different trials.
     """
     found: dict[str, Any] = {}
     for name, value in vars(holder).items():
@@ -24,7 +25,7 @@ def states(holder: Any) -> dict[str, Any]:
 
 
 def restore(holder: Any, found: dict[str, Any]) -> None:
-    """Put every generator back to its state."""
+    """Restore every generator to the state that `states` returned."""
     for name, content in found.items():
         value = getattr(holder, name)
         if isinstance(value, np.random.RandomState):

@@ -1,4 +1,4 @@
-"""Grid search that goes on where it stopped."""
+"""Grid search that can be resumed."""
 
 from typing import Any
 
@@ -7,10 +7,11 @@ from keras_kd.search.oracles.search_oracle import SearchOracle
 
 
 class GridOracle(SearchOracle):
-    """Adds KerasTuner's grid search what it does not save.
+    """Saves the position of KerasTuner's grid search.
 
-    Which combination follows which, and which trials' next combination was
-    not looked at yet; without them it cannot be resumed.
+    KerasTuner does not save the order of the combinations, nor the trials
+    whose next combination was not proposed yet; without them the search
+    cannot be resumed.
     """
 
     _ordered_ids: Any
@@ -24,7 +25,7 @@ class GridOracle(SearchOracle):
         }
 
     def set_state(self, content: dict[str, Any]) -> None:
-        """Take over what `get_state` returned."""
+        """Restore the state that `get_state` returned."""
         super().set_state(content)
         self._ordered_ids = LinkedList()
         for trial_id in content["ordered_ids"]:
@@ -38,9 +39,9 @@ class GridOracle(SearchOracle):
         return super()._get_next_combination(self._filled(values))
 
     def _filled(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Give trials before a hyperparameter was declared its default.
+        """Add the default of each hyperparameter that has no value.
 
-        KerasTuner looks the value up and finds none.
+        KerasTuner fails on trials that ran before it was declared.
         """
         hps = self.get_space()
         hps.values = dict(values)
@@ -52,7 +53,7 @@ class GridOracle(SearchOracle):
 
 
 def _members(linked: Any) -> list[str]:
-    """Return the members of a linked list, in its order."""
+    """Return the members of a linked list in order."""
     members = []
     index = linked._next_index[None]
     while index is not None:

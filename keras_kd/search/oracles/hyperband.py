@@ -1,4 +1,4 @@
-"""Hyperband whose longest training is that of the search."""
+"""Hyperband that plans its rounds with the epochs of the search."""
 
 from typing import Any
 
@@ -8,21 +8,22 @@ from keras_kd.search.oracles.search_oracle import SearchOracle
 class HyperbandOracle(SearchOracle):
     """Gives KerasTuner's Hyperband the `epochs` of `search`.
 
-    A student over budget is promoted to the next round only when all that
-    fit were: its score is below theirs.
+    A student over budget scores below every student that fits, so it is
+    promoted to the next round only after all of them.
     """
 
     max_epochs: int
     _brackets: list[Any]
 
     def set_epochs(self, epochs: int) -> None:
-        """Plan the brackets for at most so many epochs a trial.
+        """Plan the brackets for at most this many epochs per trial.
 
         Args:
-            epochs: What `search` was given; ignored when `max_epochs` was.
+            epochs: The `epochs` of `search`; ignored if the user gave
+                `max_epochs`.
 
         Raises:
-            ValueError: If trials were already planned for other epochs.
+            ValueError: If trials were already planned with another number.
         """
         if not self.arguments_from_search or epochs == self.max_epochs:
             return

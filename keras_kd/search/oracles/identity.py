@@ -1,4 +1,4 @@
-"""What makes two searches the same one, and what differs between two."""
+"""Decides whether a stored search is the same as the current one."""
 
 import inspect
 from pathlib import Path
@@ -8,7 +8,8 @@ from keras_kd.search.oracles import state
 
 SEARCH = "search.json"
 _KIND = "keras_kd search"
-# Compared by themselves, or free to change between two sessions.
+# Constructor arguments that are compared separately, or may change between
+# two sessions.
 _NOT_COMPARED = (
     "self",
     "objective",
@@ -21,7 +22,7 @@ _NOT_COMPARED = (
 
 
 def describe(oracle: Any) -> dict[str, Any]:
-    """Return what `search.json` says about the search of an oracle."""
+    """Return the content of `search.json` for an oracle."""
     return {
         "kind": _KIND,
         "version": 1,
@@ -39,7 +40,7 @@ def read(folder: Path) -> dict[str, Any]:
     """Return the content of a project's `search.json`.
 
     Raises:
-        RuntimeError: If it is missing, damaged, or of a newer version.
+        RuntimeError: If it is missing, damaged, or from another version.
     """
     path = folder / SEARCH
     try:
@@ -60,15 +61,15 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def check(stored: dict[str, Any], oracle: Any, space: list[Any]) -> None:
-    """Refuse to go on with a search that is not the one that was stored.
+    """Refuse to resume a search whose settings changed.
 
-    New hyperparameters and another number of trials are no difference.
+    New hyperparameters and another number of trials are allowed.
 
     Args:
         stored: What `read` returned.
-        oracle: The oracle of this session, as it was made.
-        space: Every hyperparameter that the stored search knows, those that
-            trials brought included.
+        oracle: The oracle of this session, before it is restored.
+        space: Every hyperparameter of the stored search, including those
+            that trials added.
 
     Raises:
         ValueError: Names what differs.
@@ -129,7 +130,7 @@ def _space_differences(
 
 
 def _by_name(space: list[Any]) -> dict[tuple[str, str], Any]:
-    """Index hyperparameters by name and the conditions they hang on."""
+    """Index hyperparameters by their name and conditions."""
     return {
         (entry["config"]["name"], repr(entry["config"]["conditions"])): entry
         for entry in space
@@ -151,7 +152,7 @@ def _objective(objective: Any) -> Any:
 
 
 def _arguments(oracle: Any) -> dict[str, Any]:
-    """Return the constructor's arguments that the oracle kept."""
+    """Return the constructor arguments that are attributes of the oracle."""
     names = inspect.signature(oracle.algorithm.__init__).parameters
     found = {
         name: getattr(oracle, name)

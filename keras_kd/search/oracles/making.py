@@ -1,4 +1,4 @@
-"""Oracles of a search, by name or from an instance of KerasTuner's."""
+"""Makes the oracle of a search from a name or a KerasTuner oracle."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -46,24 +46,25 @@ def make_oracle(
 ) -> SearchOracle:
     """Return an oracle that can be killed at any moment and knows budgets.
 
-    Bayesian search learns from the students over budget. Random search,
-    Hyperband and grid search propose without looking back: for them such a
-    student costs a trial, but no training.
+    Bayesian search learns from students over budget. Random search,
+    Hyperband and grid search do not: for them such a student costs a trial,
+    but no training.
 
     Args:
         tuner: `"random"`, `"bayesian"`, `"hyperband"`, `"grid"`, or an
-            instance of any `keras_tuner.Oracle`, which keeps what it was
-            made with.
+            instance of any `keras_tuner.Oracle`, which keeps the arguments
+            it was made with.
         objective: Name of a metric, a `keras_tuner.Objective`, or a list.
-        max_trials: Most trials. Hyperband ends by itself, too, and grid
-            search when every combination was tried.
-        hyperparameters: A `keras_tuner.HyperParameters` declared before, or
-            `None`.
-        seed: Same seed, same proposals. `None` draws one, which the search
-            keeps.
+        max_trials: Maximum number of trials. Hyperband may end earlier, and
+            grid search ends when every combination was tried.
+        hyperparameters: A `keras_tuner.HyperParameters` that is already
+            declared, or `None`.
+        seed: The same seed gives the same proposals. `None` draws a seed,
+            which the search keeps.
         budget: A `keras_kd.Budget` or `None`.
-        **arguments: For the oracle's class, as `beta`, `max_epochs`,
-            `num_initial_points`, `max_consecutive_failed_trials`.
+        **arguments: Arguments of the oracle's class, such as `beta`,
+            `max_epochs`, `num_initial_points`,
+            `max_consecutive_failed_trials`.
 
     Raises:
         TypeError: If `tuner` is neither a name nor an oracle.
@@ -98,7 +99,7 @@ def make_oracle(
         }
         _check_arguments(tuner, cls, arguments)
         oracle = cls(**accepted, **arguments)
-        # Hyperband takes no `max_trials`, but keeps to it.
+        # Hyperband has no argument `max_trials`, but respects the attribute.
         oracle.max_trials = max_trials
         if seed == 0:
             _seed_with_zero(oracle)
@@ -110,7 +111,7 @@ def make_oracle(
 
 
 def _searching(oracle: Any) -> SearchOracle:
-    """Put `SearchOracle` before the class of an oracle."""
+    """Make `SearchOracle` the first base class of an oracle."""
     if isinstance(oracle, SearchOracle):
         return oracle
     cls = type(oracle)
@@ -118,8 +119,8 @@ def _searching(oracle: Any) -> SearchOracle:
         (ours for theirs, ours in _ADDITIONS if isinstance(oracle, theirs)),
         SearchOracle,
     )
-    # A class and not a wrapper: every method finds every override, in
-    # oracles of users' own, too.
+    # A subclass, not a wrapper, so that the oracle's own methods call the
+    # overrides, in users' own oracles too.
     name = f"Search{cls.__name__}"
     oracle.__class__ = type(name, (base, cls), {"algorithm": cls})
     made: SearchOracle = oracle
@@ -159,7 +160,7 @@ def _check_no_arguments(tuner: Any, arguments: Mapping[str, Any]) -> None:
 
 
 def _seed_with_zero(oracle: Any) -> None:
-    """Seed with 0, which KerasTuner takes for no seed at all."""
+    """Seed with 0, which KerasTuner treats as no seed."""
     oracle.seed = oracle._seed_state = 0
     if isinstance(oracle, keras_tuner.oracles.BayesianOptimizationOracle):
         oracle._random_state = np.random.RandomState(0)

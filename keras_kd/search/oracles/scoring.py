@@ -1,15 +1,16 @@
-"""Constrained scores: what an oracle is told of a student over budget."""
+"""Constrained scores: how a search scores a student over budget."""
 
 import math
 from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
-# Metrics of ours: how far a student is over budget, and after the objective's
-# name the spread of its executions.
+# The metric that says how far a student is over budget.
 VIOLATION = "violation"
+# Suffix to the objective's name: the metric of its spread over executions.
 SPREAD = "_std"
-# Between the worst student that fits and the best that does not, in spreads.
+# Distance between the scores of the worst student that fits and the best that
+# does not, in spreads.
 _GAP = 0.1
 
 
@@ -17,8 +18,8 @@ def violation(trial: Any) -> float:
     """Return how far a trial's student is over budget; 0.0 when it fits.
 
     Args:
-        trial: A `keras_tuner` trial. What its `"violation"` metric says is
-            a share of the limit: 0.22 is 22 % over.
+        trial: A `keras_tuner` trial. Its `"violation"` metric is a share of
+            the limit: 0.22 is 22 % over.
     """
     if not trial.metrics.exists(VIOLATION):
         return 0.0
@@ -34,7 +35,7 @@ def is_feasible(trial: Any) -> bool:
 
 
 def is_infeasible(trial: Any) -> bool:
-    """Tell whether a trial ended because its student is over budget."""
+    """Tell whether a trial ended without training, over budget."""
     return trial.status == "COMPLETED" and violation(trial) > 0.0
 
 
@@ -60,12 +61,13 @@ def constrained_scores(
 ) -> list[float]:
     """Return a score for each student over budget, worse than all that fit.
 
-    `worst - spread * (0.1 + violation / (1 + violation))` when the objective
-    is maximized, over the scores of the students that fit; mirrored when it
-    is minimized. It falls with every increase of the violation, but not below
-    1.1 spreads: one student a hundred times too large would otherwise make
-    all others look the same to a Gaussian process. Scores of another size
-    than the feasible ones (-1e9, say) would do the same.
+    The score is `worst - spread * (0.1 + violation / (1 + violation))` when
+    the objective is maximized, where `worst` and `spread` are over the
+    students that fit; it is mirrored when the objective is minimized. It
+    falls as the violation grows, but stays within 1.1 spreads of the worst:
+    otherwise one student a hundred times too large would make all others
+    look the same to a Gaussian process. A constant far from the feasible
+    scores (-1e9, say) would have the same effect.
 
     Args:
         feasible: Scores of the trials that fit.
@@ -81,7 +83,7 @@ def constrained_scores(
     losses = [sign * score for score in feasible]
     worst = max(losses, default=0.0)
     spread = worst - min(losses, default=0.0)
-    # One student that fits, or equal ones, have no spread.
+    # A single student that fits, or equal scores, have no spread.
     spread = max(spread, 1e-6 * abs(worst)) or 1.0
     return [
         sign * (worst + spread * (_GAP + 1.0 - 1.0 / (1.0 + value)))

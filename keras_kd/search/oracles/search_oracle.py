@@ -20,25 +20,26 @@ from keras_kd.search.oracles import identity
 from keras_kd.search.oracles import scoring
 from keras_kd.search.oracles import state
 
-# The trial that is being made looks for the smallest student.
+# Value of `_probe` while the trial that tries the smallest student has no ID.
 _NEXT = "next"
 
 
 class SearchOracle(keras_tuner.Oracle):
-    """What every oracle of a search does, put before its own class.
+    """Base class that makes a KerasTuner oracle resumable and budget-aware.
 
-    Made by `make_oracle`. Proposals are those of the oracle's own class.
-    Added to them:
+    `make_oracle` mixes it into the oracle's class. The oracle's own class
+    still proposes the trials. This class adds:
 
-    - `oracle.json` holds everything, all trials included, in two generations.
-      A call that changes the state is one write of it: what a killed process
-      leaves is the state before the call or after it, never one between. The
-      `trial.json` of each trial is a copy for other programs. `search.json`
-      says which search this is; a changed one is refused.
-    - A trial whose `"violation"` metric is above 0 is complete, and scored
-      below every student that fits (`scoring.constrained_scores`), again
-      whenever another trial ends. It is no failure, and never among the best.
-    - Trials of a worker that died can be handed out again (`release`).
+    - `oracle.json` holds the whole state, all trials included, in two
+      generations. A call that changes the state writes the file once: a
+      killed process leaves the state from before or after the call, never
+      one in between. Each trial's `trial.json` is a copy for other programs.
+      `search.json` describes the search; a changed search is refused.
+    - A trial whose `"violation"` metric is above 0 is complete. It scores
+      below every student that fits (`scoring.constrained_scores`), and is
+      scored again whenever another trial ends. It does not count as a
+      failure and is never among the best.
+    - The trial of a worker that died can be handed out again (`release`).
     """
 
     algorithm: type
@@ -57,7 +58,7 @@ class SearchOracle(keras_tuner.Oracle):
     _failure: Exception | None = None
 
     def attach(self, budget: Any, seed: int | None) -> None:
-        """Take the place of an `__init__`, which is the oracle's own."""
+        """Set what an `__init__` would; the oracle already ran its own."""
         self.budget = budget
         self.seed_given = seed
         self._guard = threading.RLock()
@@ -68,10 +69,10 @@ class SearchOracle(keras_tuner.Oracle):
         super().update_space(hyperparameters)
 
     def create_trial(self, tuner_id: str) -> Any:
-        """Return the next trial, the one to do again, or why there is none.
+        """Return the next trial, a trial to repeat, or why there is none.
 
-        `"STOPPED"` is `"IDLE"` as long as another worker's trial runs: if
-        that worker dies, someone must be there to take it over.
+        The status is `"IDLE"` instead of `"STOPPED"` while another worker's
+        trial is running: if that worker dies, this one takes over its trial.
 
         Raises:
             OverBudgetError: If no student of the first round, or of the
@@ -81,7 +82,8 @@ class SearchOracle(keras_tuner.Oracle):
             self._check_budget(over=False)
             trial = super().create_trial(tuner_id)
             if trial.status == "RUNNING":
-                # Of a run that was killed between its metrics and its end.
+                # A repeated trial may have metrics from the run that was
+                # killed before its end.
                 trial.metrics = MetricsTracker()
                 trial.score, trial.best_step, trial.message = None, 0, None
                 if self._probe == _NEXT:
@@ -110,7 +112,7 @@ class SearchOracle(keras_tuner.Oracle):
             return super().update_trial(trial_id, metrics, step)
 
     def end_trial(self, trial: Any) -> None:
-        """End a trial, and say so on disk.
+        """End a trial and save the state.
 
         Raises:
             OverBudgetError: If no student of the first round fits.
@@ -140,11 +142,11 @@ class SearchOracle(keras_tuner.Oracle):
         return name
 
     def adopt(self, tuner_id: str, trial_id: str) -> bool:
-        """Tell whether a worker may go on with a trial.
+        """Tell whether a worker may continue a trial.
 
-        It may when the trial is its own, and when it was, and waits to be
-        handed out again: the chief was started anew, or did not hear the
-        worker for a while.
+        It may if the trial is assigned to it. It may also take back a trial
+        that is waiting to be handed out again, because the chief restarted
+        or did not hear from the worker for a while.
         """
         with self._one_write():
             owned = self.ongoing_trials.get(tuner_id)
@@ -160,25 +162,25 @@ class SearchOracle(keras_tuner.Oracle):
         return True
 
     def check(self, trial_id: str) -> None:
-        """Raise if a trial is not this process's any more: never here."""
+        """Do nothing: outside a worker, a trial is never taken away."""
 
     def score_trial(self, trial: Any) -> None:
-        """Score a trial, and every student over budget in relation to it."""
+        """Score a trial, and rescore every student over budget."""
         if scoring.is_infeasible(trial):
-            trial.score = np.nan  # Until it is set below.
+            trial.score = np.nan  # Set by `_score_infeasible` below.
             if not trial.message:
                 trial.message = self._reason(trial)
         else:
             super().score_trial(trial)
             if not np.isfinite(trial.score):
-                # KerasTuner retries NaN only, and Bayesian search takes an
-                # infinite loss for a loss of 0.
+                # KerasTuner only retries NaN, and its Bayesian search treats
+                # an infinite loss as a loss of 0.
                 trial.message = f"{self.objective.name} is {trial.score}."
                 trial.score = np.nan
         self._score_infeasible()
 
     def _random_values(self) -> Any:
-        """Return random values, or once those of the smallest student."""
+        """Return random values, or, once, those of the smallest student."""
         if self._probe is not None or self.budget is None:
             return super()._random_values()
         trials = list(self.trials.values())
@@ -194,14 +196,14 @@ class SearchOracle(keras_tuner.Oracle):
         return values
 
     def get_best_trials(self, num_trials: int = 1) -> list[Any]:
-        """Return the best trials whose students fit; fewer if there are."""
+        """Return the best trials whose students fit, at most `num_trials`."""
         return scoring.best(self.trials.values(), self.objective)[:num_trials]
 
     def set_epochs(self, epochs: int) -> None:
-        """Take the epochs of `search` where the oracle needs to know them."""
+        """Take the epochs of `search`, for oracles that plan with them."""
 
     def get_state(self) -> dict[str, Any]:
-        """Return all that a later process needs, trials included."""
+        """Return everything a later process needs, trials included."""
         return super().get_state() | {
             "trials": [trial.get_state() for trial in self.trials.values()],
             "generators": generators.states(self),
@@ -210,7 +212,7 @@ class SearchOracle(keras_tuner.Oracle):
         }
 
     def set_state(self, content: dict[str, Any]) -> None:
-        """Take over what `get_state` returned."""
+        """Restore the state that `get_state` returned."""
         trials = map(Trial.from_state, content["trials"])
         self.trials = {trial.trial_id: trial for trial in trials}
         super().set_state(content)
@@ -219,14 +221,15 @@ class SearchOracle(keras_tuner.Oracle):
         self._failures = content["failures"]
 
     def save(self) -> None:
-        """Write the state, once for all changes of a call."""
+        """Write the state; inside `_one_write`, wait until its end."""
         if self._deferring:
             self._unsaved = True
             return
         folder = Path(self._project_dir)
         if self._declared is None:
             self._declared = self.hyperparameters.get_config()["space"]
-        # What trials brought in is not what the next session will declare.
+        # Keep only the declared space: the next session will not declare the
+        # hyperparameters that trials added.
         description = identity.describe(self) | {"space": self._declared}
         if description != self._identity:
             state.write_json(folder / identity.SEARCH, description)
@@ -234,14 +237,15 @@ class SearchOracle(keras_tuner.Oracle):
         state.write_generations(folder / state.ORACLE, self.get_state())
 
     def reload(self) -> None:
-        """Read the state back; trials that ran are handed out again.
+        """Read the state back; interrupted trials are handed out again.
 
-        Hyperparameters declared since then are added.
+        Hyperparameters declared since the last session are added.
 
         Raises:
-            FileNotFoundError: If there is none.
-            RuntimeError: If it cannot be read.
-            ValueError: If it is that of another search; names what differs.
+            FileNotFoundError: If the folder holds no state.
+            RuntimeError: If the state cannot be read.
+            ValueError: If the state belongs to another search; names what
+                differs.
         """
         with self._guard:
             folder = Path(self._project_dir)
@@ -256,16 +260,16 @@ class SearchOracle(keras_tuner.Oracle):
                 )
             self.set_state(content)
             self.hyperparameters.merge(declared, overwrite=False)
-            # Popped from the end: the oldest goes first.
+            # KerasTuner pops from the end: the oldest trial goes first.
             running = [trial.trial_id for trial in self.ongoing_trials.values()]
             self._retry_queue += sorted(running, reverse=True)
             self.ongoing_trials = {}
 
     def _completed(self, trial: Any) -> Any:
-        """Return a worker's trial with its values as they were handed out.
+        """Return a worker's trial with the values that were handed out.
 
-        The protocol sorts the space by type, and rounds: only what the trial
-        declared itself is taken from it.
+        The protocol sorts the space by type and rounds floats. So only
+        hyperparameters that the trial itself declared are read from it.
         """
         known = self.trials[trial.trial_id]
         if trial is known:
@@ -305,7 +309,7 @@ class SearchOracle(keras_tuner.Oracle):
         """Raise if no student fits.
 
         Args:
-            over: Whether there will be no more trials.
+            over: Whether the search has ended.
         """
         if self.budget is None:
             return
@@ -315,10 +319,10 @@ class SearchOracle(keras_tuner.Oracle):
             first_round.check(self.budget, list(self.trials.values()), over)
 
     def _check_consecutive_failures(self) -> None:
-        """Note that the search has to end, once this is on disk.
+        """Record the failure that ends the search; `end_trial` raises it.
 
-        KerasTuner raises before the write, and counts from the beginning: a
-        search that had ended so could never go on.
+        KerasTuner raises before the state is written and counts over the
+        whole search, so a search that ended this way could not be resumed.
         """
         trial = self.trials[self.end_order[-1]]
         if trial.status == "FAILED":
@@ -343,7 +347,7 @@ class SearchOracle(keras_tuner.Oracle):
                 )
 
     def _record_values(self, trial: Any) -> None:
-        """Record the values; KerasTuner fills in missing ones unseeded."""
+        """Fill in missing values with the seed, which KerasTuner ignores."""
         hps = trial.hyperparameters
         for hp in hps.space:
             if hps.is_active(hp) and hp.name not in hps.values:
@@ -356,10 +360,10 @@ class SearchOracle(keras_tuner.Oracle):
         state.write_json(path, trial.get_state())
 
     def _clear_remains(self, trial_id: str, values: dict[str, Any]) -> None:
-        """Delete the folder of another trial that had this ID.
+        """Delete the folder of an earlier trial with this ID.
 
-        The state went back to before it: the newest was damaged. What a
-        trial with these very values has saved is of use.
+        Such a folder is left when the newest state was damaged and an older
+        one was read. If its values are the same, its files are kept.
         """
         folder = Path(self._project_dir) / f"trial_{trial_id}"
         if not folder.exists():
@@ -376,7 +380,7 @@ class SearchOracle(keras_tuner.Oracle):
     def _one_write(self) -> Iterator[None]:
         """Let one thread in, and write all its changes at the end.
 
-        A call that raises writes nothing: the state before it stays.
+        A call that raises writes nothing, so the old state stays on disk.
         """
         with self._guard:
             self._deferring, self._unsaved = True, False

@@ -1,4 +1,4 @@
-"""Files of a search: whole or absent, two generations, one writer."""
+"""The files of a search: written atomically, kept in two generations."""
 
 import json
 import os
@@ -22,8 +22,8 @@ def read_json(path: Path) -> Any:
     """Return the content of a JSON file.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is damaged.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is damaged.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     if isinstance(content, dict) and _CHECKSUM in content:
@@ -34,28 +34,28 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file; a process killed meanwhile leaves the old one."""
+    """Write a JSON file; a killed process leaves the old file intact."""
     write_text(path, json.dumps(content))
 
 
 def write_generations(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file with a checksum, and keep the one before it."""
+    """Write a JSON file with a checksum, and keep the previous one."""
     text = json.dumps(content | {_CHECKSUM: _checksum(content)})
     if path.exists():
         os.replace(path, previous(path))
-    # Killed here, the one before is the newest.
+    # If the process is killed here, the previous file is the newest.
     write_text(path, text)
 
 
 def read_generations(path: Path) -> dict[str, Any]:
     """Return the newest readable content of a file written in generations.
 
-    Warns when that is not the newest one, which is then set aside, so that
-    the next write does not put it in the place of the good one.
+    If the newest file is damaged, it is set aside with a warning; otherwise
+    the next write would replace the good generation by it.
 
     Raises:
-        FileNotFoundError: If there is none at all.
-        RuntimeError: If none can be read.
+        FileNotFoundError: If neither generation exists.
+        RuntimeError: If no generation can be read.
     """
     found = [file for file in (path, previous(path)) if file.exists()]
     if not found:
@@ -83,7 +83,7 @@ def read_generations(path: Path) -> dict[str, Any]:
 
 
 def previous(path: Path) -> Path:
-    """Return where the generation before a file is kept."""
+    """Return the path of a file's previous generation."""
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
@@ -96,8 +96,8 @@ def exists(folder: str | os.PathLike[str]) -> bool:
 def quarantine(folder: Path) -> list[str]:
     """Set damaged trial files aside, and warn.
 
-    A trial's file is a copy of what the search's own state knows, so that
-    nothing is lost with it. It is renamed to `trial.json.corrupt`.
+    A trial's file is a copy of a part of the search's state, so nothing is
+    lost with it. A damaged one is renamed to `trial.json.corrupt`.
 
     Returns:
         Names of the trials' folders.
@@ -126,18 +126,18 @@ def quarantine(folder: Path) -> list[str]:
 def locked(
     folder: str | os.PathLike[str], name: str = "search"
 ) -> Iterator[None]:
-    """Hold a search's folder against a second process.
+    """Lock a search's folder against a second process.
 
-    The system lets go of it when the process ends, however it ends. Reading
-    results needs no lock.
+    The operating system releases the lock when the process ends, however it
+    ends. Reading results needs no lock.
 
     Args:
-        folder: The project's folder; made if it is not there.
-        name: What is locked: the search, or a worker's ID.
+        folder: The project's folder; created if it does not exist.
+        name: `"search"`, or the ID of a worker.
 
     Raises:
         OSError: If the folder cannot be written to.
-        RuntimeError: If another process holds it.
+        RuntimeError: If another process holds the lock.
     """
     path = Path(folder) / f"{name}.lock"
     check_writable(path)

@@ -1,4 +1,4 @@
-"""What keeps a trial's training from being lost."""
+"""Saves a trial's training after each epoch, so that it can be resumed."""
 
 import math
 import numbers
@@ -18,18 +18,20 @@ _EPOCH = "epoch"
 
 
 class TrialCheckpoint(keras.callbacks.Callback):
-    """Saves a training run after each epoch, and goes on with a saved one.
+    """Saves a training run after each epoch, and resumes a saved run.
 
-    Keras' `BackupAndRestore` keeps neither dropout seeds, nor what other
-    callbacks know, nor the best epoch, and a kill between its two files
-    leaves one that does not load. Here all of it is one file. Goes last
-    among the callbacks, so that it sees what they decided.
+    Keras' `BackupAndRestore` saves neither dropout seeds, nor the state of
+    other callbacks, nor the best epoch, and a process killed between its two
+    writes leaves a backup that does not load. This callback saves all of it
+    to one file. It must be the last callback, so that it sees what the
+    others decided.
 
     Args:
         path: The file.
-        objective: A `keras_tuner.Objective`: which epoch is the best.
-        others: The callbacks that come before.
-        identity: What is trained; a file of something else is not read.
+        objective: The `keras_tuner.Objective` that ranks the epochs.
+        others: The other callbacks, which run before this one.
+        identity: Identifies the training run; a file with another identity
+            is ignored.
         strict: Whether the first epoch must log the objective.
     """
 
@@ -53,11 +55,11 @@ class TrialCheckpoint(keras.callbacks.Callback):
         self.progress = saved
 
     def begin(self, model: keras.Model, initial_epoch: int) -> None:
-        """Give a model the saved state.
+        """Restore the saved state of a model.
 
         Args:
             model: A compiled and built model.
-            initial_epoch: The first epoch of a run that was never saved.
+            initial_epoch: The first epoch, if nothing was saved yet.
         """
         if self.progress.now:
             snapshots.restore(model, self.progress.now)
@@ -65,7 +67,7 @@ class TrialCheckpoint(keras.callbacks.Callback):
             self.progress.epoch = initial_epoch
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Give the other callbacks back what they knew."""
+        """Restore the state of the other callbacks."""
         same = {
             index: callback
             for index, callback in enumerate(self._others)
@@ -80,7 +82,7 @@ class TrialCheckpoint(keras.callbacks.Callback):
                 setattr(same[int(place)], attribute, arrays)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Save, once an epoch is over."""
+        """Save the progress."""
         progress = self.progress
         logs = {name: float(value) for name, value in (logs or {}).items()}
         self._check_objective(logs)
@@ -103,7 +105,7 @@ class TrialCheckpoint(keras.callbacks.Callback):
         progress.save(self._path)
 
     def record(self, model: keras.Model, logs: dict[str, float]) -> None:
-        """Take the result of a `HyperModel.fit` that gave no history.
+        """Record the result of a `HyperModel.fit` that returned no history.
 
         Args:
             model: The trained model.
@@ -117,19 +119,19 @@ class TrialCheckpoint(keras.callbacks.Callback):
         progress.best = progress.best or progress.now
 
     def finish(self) -> None:
-        """Save that training ended, after its best weights were saved."""
+        """Mark the run as finished; call it once the best weights are saved."""
         self.progress.finished = True
         self.progress.save(self._path)
 
     def discard(self) -> None:
-        """Forget a run that broke."""
+        """Delete the progress of a run that failed."""
         self._path.unlink(missing_ok=True)
 
     def history(self) -> keras.callbacks.History:
-        """Return every epoch's values, those before a kill too.
+        """Return the logs of every epoch, including those before a restart.
 
-        Epochs without the objective, or where it is NaN, are left out, unless
-        there are no others.
+        Epochs whose objective is missing or NaN are left out, unless there
+        are no others.
         """
         logs = self.progress.logs
         scored = [
@@ -147,9 +149,9 @@ class TrialCheckpoint(keras.callbacks.Callback):
         return history
 
     def _improves(self, logs: dict[str, float]) -> bool:
-        """Tell whether an epoch is the best so far, and remember it.
+        """Tell whether an epoch is the best so far, and record its objective.
 
-        Where no epoch logs the objective, the last one counts.
+        If no epoch logs the objective, the last epoch is the best.
         """
         if not self.objective.has_value(logs):
             return self.progress.best_value is None
@@ -184,7 +186,7 @@ def _class(callback: Any) -> str:
 
 
 def _numbers(callback: Any) -> dict[str, Any]:
-    """Return what a callback counts: the best so far, the epochs waited."""
+    """Return a callback's numeric attributes, such as its best value."""
     return {
         name: value.item() if isinstance(value, np.generic) else value
         for name, value in vars(callback).items()
@@ -193,7 +195,7 @@ def _numbers(callback: Any) -> dict[str, Any]:
 
 
 def _array_lists(callback: Any) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Yield lists of arrays, such as the weights of the best epoch."""
+    """Yield a callback's lists of arrays, such as the best weights."""
     for name, value in vars(callback).items():
         if (
             isinstance(value, list)

@@ -23,26 +23,26 @@ _ADVICE = (
 class StudentHyperModel(keras_tuner.HyperModel):
     """Builds the Distiller of a trial from its hyperparameters.
 
-    What `StudentTuner` searches; use it by itself in a search of your own.
-    Declares `alpha` (0.1 to 1), the ranges of the losses (`temperature`, 1
-    to 16, for the default one), and `width` (0.0625 to 1 in sixteenths) when
-    the student takes it. A hyperparameter of one of these names that was
-    declared before wins: `hp.Fixed("alpha", 0.9)` takes it out of the
-    search.
+    `StudentTuner` searches over it; use it directly in a search of your own.
+    It declares `alpha` (0.1 to 1), the ranges of the losses (for the default
+    loss `temperature`, 1 to 16), and `width` (0.0625 to 1 in sixteenths) if
+    `build_student` takes it. A hyperparameter that you declared under one of
+    these names takes precedence: `hp.Fixed("alpha", 0.9)` takes `alpha` out
+    of the search.
 
     Args:
         teacher: What a `Distiller` takes.
-        build_student: A function of `width`, of `hp`, or of both, by these
-            names, that returns a built `keras.Model`; or a
+        build_student: A function that returns a built `keras.Model` and
+            whose arguments are named `width`, `hp`, or both; or a
             `keras_tuner.HyperModel` that builds one. The `fit` of a
             hypermodel trains the Distiller.
         losses: What a `Distiller` takes, or a function of `hp` that returns
-            it and declares what it searches. Arguments in a loss's `ranges`
-            are searched, starting at the value given.
-        optimizer: What `compile` takes, made anew for every trial; or a
+            the losses and declares their hyperparameters. Arguments in a
+            loss's `ranges` are searched, starting at the value given.
+        optimizer: What `compile` takes; every trial gets its own copy. Or a
             function of `hp` that returns it.
-        loss: The task's loss. `None` until the data told; `StudentTuner`
-            sets it.
+        loss: The task's loss. `None` if it is still to be inferred from the
+            data; then `StudentTuner` sets it.
         metrics: What `compile` takes.
 
     Raises:
@@ -98,12 +98,12 @@ class StudentHyperModel(keras_tuner.HyperModel):
         return own not in (None, keras_tuner.HyperModel.fit)
 
     def declare_hyperparameters(self, hp: Any) -> None:
-        """Declare what the student's own hypermodel declares."""
+        """Declare the hyperparameters of the user's own hypermodel."""
         if self._inner is not None:
             self._inner.declare_hyperparameters(hp)
 
     def build(self, hp: Any) -> Distiller:
-        """Return a compiled Distiller; not compiled while `loss` is unknown.
+        """Return a trial's Distiller, compiled if the task's loss is known.
 
         Args:
             hp: A `keras_tuner.HyperParameters`.
@@ -148,14 +148,15 @@ class StudentHyperModel(keras_tuner.HyperModel):
                 loss=self.loss,
                 metrics=fitting_metrics(self.metrics, self.head),
             )
-            # Built now, so that a checkpoint finds its variables.
+            # Build the optimizer now, so that a checkpoint can restore its
+            # variables.
             distiller.optimizer.build(distiller.trainable_variables)
         return distiller
 
     def fit(
         self, hp: Any, model: keras.Model, *args: Any, **kwargs: Any
     ) -> Any:
-        """Train; the student's own hypermodel decides how, if there is one."""
+        """Train the model with the user's own hypermodel, if there is one."""
         if self._inner is not None:
             return self._inner.fit(hp, model, *args, **kwargs)
         return model.fit(*args, **kwargs)
@@ -166,7 +167,8 @@ class StudentHyperModel(keras_tuner.HyperModel):
         if not made and callable(given):
             given = given(hp)
         if isinstance(given, keras.optimizers.Optimizer):
-            # Optimizers keep the variables of the model they trained.
+            # An optimizer keeps the variables of the model it trained, so
+            # each trial needs a copy.
             config = keras.optimizers.serialize(given)
             return keras.optimizers.deserialize(config)
         return keras.optimizers.get(given)
@@ -177,7 +179,8 @@ def _check_function(function: Any) -> Callable[[Any], Any]:
 
     Raises:
         TypeError: If it cannot be called.
-        ValueError: If it takes neither `width` nor `hp`, or more.
+        ValueError: If it takes neither `width` nor `hp`, or requires other
+            arguments.
     """
     expected = "a function of `width` or `hp`, or a keras_tuner.HyperModel"
     message = requirement(

@@ -1,4 +1,4 @@
-"""One trial: seeds, budget, executions, and what they come to."""
+"""Runs one trial: checks the budget, then trains each execution."""
 
 import hashlib
 import json
@@ -25,9 +25,9 @@ from keras_kd.search.trials.checkpoint import TrialCheckpoint
 from keras_kd.search.trials.hypermodel import StudentHyperModel
 from keras_kd.search.trials.snapshots import Snapshot
 
-# JSON has no infinity.
+# An infinite violation is capped: JSON has no infinity.
 LARGEST_VIOLATION = 1e9
-# Which epochs a trial of Hyperband trains, and which trial it continues.
+# Values of a Hyperband trial: its epochs, and the trial it continues.
 EPOCHS = "tuner/epochs"
 INITIAL_EPOCH = "tuner/initial_epoch"
 PREDECESSOR = "tuner/trial_id"
@@ -38,8 +38,8 @@ def trial_seed(
 ) -> int:
     """Return the seed of an execution's initial weights and dropout.
 
-    The same values give the same seed, whichever worker runs them and
-    however often; the later rounds of Hyperband keep that of the first.
+    The same values give the same seed on every worker and in every run.
+    Hyperband's later rounds keep the seed of the first round.
     """
     # KerasTuner's protocol rounds to single precision on the way to a worker.
     own = {
@@ -47,18 +47,18 @@ def trial_seed(
         for name, value in values.items()
         if not name.startswith("tuner/")
     }
-    told = json.dumps(
+    content = json.dumps(
         [search_seed, execution, own], default=str, sort_keys=True
     )
-    digest = hashlib.sha256(told.encode())
+    digest = hashlib.sha256(content.encode())
     return int.from_bytes(digest.digest()[:4], "big") >> 1
 
 
 def clear_session() -> None:
-    """Drop what Keras keeps of former trials.
+    """Free what Keras keeps of earlier trials.
 
-    Keras forgets the dtype policy with it, and a `mixed_float16` search would
-    continue in float32.
+    Keras' own function also resets the dtype policy, so a `mixed_float16`
+    search would continue in float32.
     """
     policy = keras.config.dtype_policy()
     keras.backend.clear_session()
@@ -69,11 +69,11 @@ class TrialRunner:
     """Measures the student of a trial, and trains it when it fits.
 
     Args:
-        tuner: Whose trials they are.
+        tuner: The tuner that runs the trials.
         oracle: The tuner's oracle.
-        hypermodel: What builds and fits.
-        budget: What a student may cost, or `None`.
-        ledger: Where costs are looked up and written.
+        hypermodel: Builds and trains the Distillers.
+        budget: The search's budget, or `None`.
+        ledger: The ledger that stores costs.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class TrialRunner:
     def run(
         self, trial: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> list[keras.callbacks.History] | dict[str, float]:
-        """Measure and train.
+        """Measure a trial's student, and train it if it fits.
 
         Args:
             trial: The trial.
@@ -101,8 +101,8 @@ class TrialRunner:
             kwargs: Arguments of `fit`.
 
         Returns:
-            One `History` an execution, as KerasTuner averages them; for a
-            student over the budget, what was measured.
+            One `History` per execution, which KerasTuner averages; for a
+            student over the budget, its measured costs.
         """
         hp = trial.hyperparameters
         if EPOCHS in hp.values:
@@ -121,21 +121,21 @@ class TrialRunner:
         return self._summarize(trial, histories, costs)
 
     def weights_file(self, trial_id: str, execution: int) -> Path:
-        """Return where an execution's best weights are."""
+        """Return the file with an execution's best weights."""
         if self._tuner.executions_per_trial == 1:
             return self._tuner.weights_file(trial_id)
         folder = Path(self._tuner.get_trial_dir(trial_id))
         return folder / f"execution_{execution}.weights.h5"
 
     def progress_file(self, trial_id: str, execution: int) -> Path:
-        """Return where an execution's progress is."""
+        """Return the file with an execution's progress."""
         folder = Path(self._tuner.get_trial_dir(trial_id))
         return folder / f"execution_{execution}.npz"
 
     def clean(self, trial: Any) -> None:
-        """Remove what an ended trial kept for resuming, and scratch of kills.
+        """Delete an ended trial's progress and the scratch of killed runs.
 
-        The progress of a trial of Hyperband stays: later trials continue it.
+        The progress of a Hyperband trial stays: later trials continue it.
         """
         folder = Path(self._tuner.get_trial_dir(trial.trial_id))
         for scratch in ("execution_", "checkpoint."):
@@ -147,10 +147,10 @@ class TrialRunner:
                 file.unlink(missing_ok=True)
 
     def _measure(self, hp: Any) -> dict[str, float]:
-        """Return what a trial's student costs, untrained.
+        """Return the costs of a trial's untrained student.
 
         Raises:
-            OverBudgetError: If that is more than the budget.
+            OverBudgetError: If the student is over the budget.
         """
         student = self._hypermodel.student(hp)
         costs = {"num_params": float(student.count_params())}
@@ -162,7 +162,7 @@ class TrialRunner:
     def _infeasible(self, error: OverBudgetError) -> dict[str, float]:
         """Return the metrics of a trial that was not trained.
 
-        The objective's value is a placeholder: the oracle scores it.
+        The objective's value is a placeholder: the oracle scores the trial.
         """
         objective = self._oracle.objective
         names = getattr(objective, "name_to_direction", ())
@@ -179,10 +179,10 @@ class TrialRunner:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> keras.callbacks.History:
-        """Train one execution of a trial, from where it was left.
+        """Train one execution of a trial, or resume it.
 
         Returns:
-            What every epoch logged.
+            The logs of every epoch.
         """
         given = kwargs.get("callbacks") or []
         callbacks = self._tuner.callbacks_of(trial, execution, given)
@@ -231,7 +231,7 @@ class TrialRunner:
         if not self._hypermodel.fits_itself:
             left = progress.epoch < kwargs.get("epochs", 1)
             if progress.stopped or (progress.logs and not left):
-                return  # killed after its last epoch
+                return  # It was killed after its last epoch.
         if progress.epoch:
             kwargs = kwargs | {"initial_epoch": progress.epoch}
         result = self._hypermodel.fit(
@@ -248,7 +248,7 @@ class TrialRunner:
         histories: list[keras.callbacks.History],
         costs: Mapping[str, float],
     ) -> list[keras.callbacks.History]:
-        """Keep the best execution's weights; log costs and spread, too."""
+        """Keep the best execution's weights; add costs and spread to logs."""
         objective = self._oracle.objective
         best = [metrics_of(history, objective) for history in histories]
         reached = [float(objective.get_value(metrics)) for metrics in best]
@@ -269,7 +269,11 @@ class TrialRunner:
         return histories
 
     def _former(self, trial_id: str, execution: int) -> Snapshot:
-        """Return where the trial ended that a trial of Hyperband continues."""
+        """Return the last state of the trial that a Hyperband trial continues.
+
+        Raises:
+            FileNotFoundError: If there is no such state.
+        """
         path = self.progress_file(trial_id, execution)
         progress = Snapshot.load(path)
         if progress is None:

@@ -1,4 +1,4 @@
-"""The state of a training run, in one file that is whole or absent."""
+"""The state of a training run, in one file that is written atomically."""
 
 import dataclasses
 import json
@@ -19,20 +19,20 @@ Arrays = list[np.ndarray]
 
 @dataclasses.dataclass
 class Snapshot:
-    """How far an execution of a trial has come.
+    """The progress of one execution of a trial.
 
     Attributes:
-        identity: What it is an execution of.
-        epoch: The epoch to go on with.
-        logs: What each epoch logged, with its number under `"epoch"`.
+        identity: Identifies the execution.
+        epoch: The next epoch to train.
+        logs: The logs of each epoch, with its number under `"epoch"`.
         best_value: The best objective so far.
         best_epoch: The epoch that reached it.
         stopped: Whether a callback stopped the training.
         finished: Whether training ended and its best weights are saved.
-        callbacks: The class of each callback and the numbers it holds.
-        now: Variables and optimizer at the end of the last epoch.
-        best: The same at the end of the best.
-        arrays: Arrays that callbacks hold, by name.
+        callbacks: The class and the numeric attributes of each callback.
+        now: Variables of model and optimizer after the last epoch.
+        best: The same variables after the best epoch.
+        arrays: Lists of arrays that callbacks hold, by name.
     """
 
     identity: str = ""
@@ -69,9 +69,9 @@ class Snapshot:
 
     @classmethod
     def load(cls, path: Path) -> "Snapshot | None":
-        """Read a file; `None` when there is none, or it is damaged.
+        """Read a file; return `None` if it is missing or damaged.
 
-        A damaged one is kept as `*.corrupt` and named in a warning.
+        A damaged file is renamed to `*.corrupt`, with a warning.
         """
         if not path.exists():
             return None
@@ -97,15 +97,15 @@ class Snapshot:
 
 
 def take(model: keras.Model) -> Arrays:
-    """Copy the variables, seeds and optimizer of a compiled model."""
+    """Return a copy of a compiled model's weights, seeds and optimizer."""
     return [_copy(variable) for variable in _variables(model)]
 
 
 def restore(model: keras.Model, arrays: Iterable[np.ndarray]) -> None:
-    """Give a model the variables, seeds and optimizer that `take` copied.
+    """Assign the weights, seeds and optimizer state that `take` copied.
 
     Raises:
-        ValueError: If they are of another model.
+        ValueError: If the arrays do not fit the model.
     """
     arrays = list(arrays)
     variables = _variables(model)
@@ -126,5 +126,5 @@ def _variables(model: keras.Model) -> list[Any]:
 
 def _copy(variable: Any) -> np.ndarray:
     value = np.array(keras.ops.convert_to_numpy(variable))
-    # NumPy cannot load bfloat16 again; float32 holds it exactly.
+    # NumPy cannot load bfloat16 from a file; float32 holds it exactly.
     return value.astype("float32") if value.dtype.kind == "V" else value

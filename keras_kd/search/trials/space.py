@@ -1,4 +1,4 @@
-"""What a search varies: alpha, the losses' own arguments, the width."""
+"""The search space: alpha, the arguments of the losses, the width."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from keras_kd.losses import DistillationLoss
 from keras_kd.losses.keras_loss import is_keras_loss
 
 ALPHA = Range(0.1, 1.0)
-# Where a search begins: the Distiller's own default.
+# The first value tried: the Distiller's default.
 FIRST_ALPHA = 0.9
 WIDTH = Range(0.0625, 1.0)
 # A sixteenth is exact in binary, so that 0.25 is 0.25 in every trial.
@@ -38,7 +38,7 @@ def is_function(losses: Any) -> bool:
 
 
 def losses(hp: Any, given: Any) -> list[DistillationLoss]:
-    """Return the losses of a trial, made anew: they may own weights.
+    """Return new losses for a trial; losses may own weights.
 
     Args:
         hp: The trial's `keras_tuner.HyperParameters`.
@@ -46,10 +46,11 @@ def losses(hp: Any, given: Any) -> list[DistillationLoss]:
             that returns it.
 
     Returns:
-        One instance a loss. Arguments in the class's `ranges` are drawn,
-        from a range widened to hold the value given; one that follows a
-        schedule is left alone. They are called `"<loss>/<argument>"`, the
-        only temperature `"temperature"`.
+        One new instance per loss. Each argument in the class's `ranges` is a
+        hyperparameter, with its range widened to include the value given;
+        an argument that follows a schedule is not searched. The
+        hyperparameters are named `"<loss>/<argument>"`; a single temperature
+        is named `"temperature"`.
     """
     if is_function(given):
         return resolve_losses(given(hp), None)
@@ -83,7 +84,7 @@ def _draw(
     first: float,
     step: float | None = None,
 ) -> float:
-    """Return a value; what the user declared under that name wins."""
+    """Return a hyperparameter's value; a user's declaration of it wins."""
     value: float = hp.Float(
         name,
         min(range_.low, first),

@@ -1,4 +1,4 @@
-"""The task's loss, told from the student's head and the labels' shape."""
+"""Infers the task's loss from the student's head and the labels' shape."""
 
 from typing import Any
 from typing import NamedTuple
@@ -15,11 +15,11 @@ _BINARY = keras.losses.BinaryCrossentropy
 
 
 class StudentOutputs(NamedTuple):
-    """What a student returns.
+    """The outputs of a student.
 
     Attributes:
-        kinds: The kind of each output, as `keras_kd.core.heads` names them.
-        shape: Shape of one example's output, of the first output.
+        kinds: The kind of each output, as `keras_kd.core.heads` names it.
+        shape: Shape of the first output, for one example.
     """
 
     kinds: tuple[str | None, ...]
@@ -34,11 +34,11 @@ class StudentOutputs(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """What the labels of a data set look like.
+    """The labels of a data set.
 
     Attributes:
-        shape: Shape of one example's label; `None` where nobody knows.
-        known: Whether there are labels at all.
+        shape: Shape of one example's label; `None` if it is unknown.
+        known: Whether there are labels.
     """
 
     shape: tuple[int | None, ...] | None = None
@@ -46,7 +46,7 @@ class Labels(NamedTuple):
 
 
 def first_parts(data: Any) -> tuple[Any, Any]:
-    """Return x and y of a data set, or of what its batches look like.
+    """Return x and y of a data set, or the specs of its batches.
 
     Args:
         data: A `tf.data.Dataset`, a `PyDataset`, or arrays `x`, `(x, y)`.
@@ -61,12 +61,12 @@ def first_parts(data: Any) -> tuple[Any, Any]:
 
 
 def is_joined(data: Any) -> bool:
-    """Tell whether a teacher's outputs travel with the data."""
+    """Tell whether the data is joined with a teacher's outputs."""
     return unpack(first_parts(data)[0])[1] is not None
 
 
 def labels_of(data: Any) -> Labels:
-    """Tell what the labels of a data set look like."""
+    """Return what is known about the labels of a data set."""
     y = first_parts(data)[1]
     if y is None:
         return Labels(known=False)
@@ -82,14 +82,14 @@ def labels_of(data: Any) -> Labels:
 
 
 def task_loss(head: StudentOutputs, labels: Labels) -> Any:
-    """Decide the cross-entropy of a search.
+    """Return the cross-entropy that matches the head and the labels.
 
     Args:
-        head: What the student returns.
-        labels: What the data says.
+        head: The student's outputs.
+        labels: The labels of the data.
 
     Raises:
-        ValueError: If they do not tell.
+        ValueError: If they do not determine a loss.
     """
     kind = head.kinds[0]
     if not labels.known:
@@ -117,10 +117,10 @@ def task_loss(head: StudentOutputs, labels: Labels) -> Any:
 
 
 def fitting_metrics(metrics: Any, head: StudentOutputs) -> Any:
-    """Return metrics of a trial's own, `"accuracy"` at the right threshold.
+    """Copy metrics for one trial; give `"accuracy"` the right threshold.
 
-    Keras' `"accuracy"` of one unit counts outputs above 0.5, which is the
-    wrong line for logits.
+    For a single output unit Keras' `"accuracy"` has the threshold 0.5, which
+    is wrong for logits.
     """
 
     def fresh(metric: Any) -> Any:
@@ -138,7 +138,7 @@ def fitting_metrics(metrics: Any, head: StudentOutputs) -> Any:
 
 
 def _strip(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-    """Drop the last axis when it is one: labels come with it and without."""
+    """Drop a last axis of size 1, which labels may or may not have."""
     return shape[:-1] if shape and shape[-1] == 1 else shape
 
 

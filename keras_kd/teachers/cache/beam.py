@@ -1,4 +1,4 @@
-"""Builds a cache with Apache Beam, for sets that outgrow one machine."""
+"""Builds a cache with Apache Beam, for data sets too big for one machine."""
 
 import json
 import os
@@ -37,21 +37,22 @@ Outputs = tuple[np.ndarray, list[dict[str, Any]]]
 class BuildTeacherCache(PTransform):
     """A Beam transform from examples to a teacher cache, on any runner.
 
-    For sets that one machine cannot go through; `TeacherCache.build` is
-    simpler and `shard=(i, n)` divides it among a few machines. Each worker
-    loads the teacher once and runs it on batches; the outputs are grouped by
-    part, and each part has one writer. What is written is what
-    `TeacherCache.build` writes, up to the order of the examples. Run it
-    again after a failure: whole shards are kept.
+    Choose it for data sets that one machine cannot process;
+    `TeacherCache.build` is simpler, and `shard=(i, n)` divides it among a few
+    machines. Each worker loads the teacher once and runs it on batches; the
+    outputs are grouped by part, and each part has one writer. The files are
+    those of `TeacherCache.build`, up to the order of the examples. Run the
+    pipeline again after a failure: finished shards are kept.
 
     Args:
         path: Folder of the cache, at the same path on every worker: a shared
             or mounted file system that can rename and lock files.
         make_teacher: A function without arguments that loads the teacher: a
             Keras model, an `Ensemble`, or a function from a batch to
-            outputs. Called here once, to check it, and on every worker.
-        num_parts: Parts, each written by one worker. Defaults to 1.
-        batch_size: Examples the teacher sees at once. Defaults to 64.
+            outputs. It is called once at construction, to check the teacher,
+            and once on every worker.
+        num_parts: Number of parts; one worker writes each. Defaults to 1.
+        batch_size: Examples per teacher batch. Defaults to 64.
         top_k, dtype, layers, views, augment, seed, shard_size,
             teacher_output, teacher_input, teacher_id: As in
             `TeacherCache.build`.
@@ -59,16 +60,17 @@ class BuildTeacherCache(PTransform):
     Shapes:
         Input: a bounded `PCollection` of examples, without a batch axis: `x`
         as the student's data has it (NumPy, or a dict or list of arrays), or
-        a tuple that begins with it.
+        a tuple whose first element is `x`.
 
     Returns:
-        A `PCollection` with `(part, examples in it)` for each part.
+        A `PCollection` of `(part, number of its examples)`.
 
     Raises:
         ImportError: If Apache Beam is not installed.
-        TypeError: If an argument is of a wrong type.
-        ValueError: If one is out of range, or the teacher does not fit; when
-            the pipeline runs, if examples differ in shape or type.
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of range, or the teacher does not
+            fit; when the pipeline runs, if examples differ in shape or
+            dtype.
 
     Example:
     >>> import apache_beam as beam  # doctest: +SKIP
@@ -142,12 +144,12 @@ class BuildTeacherCache(PTransform):
             | "Batch" >> beam.BatchElements(size, size)
             | "Stack" >> beam.Map(_stack)
         )
-        # What an example looks like: every part's manifest says it.
+        # The shapes and dtypes of examples, for every part's manifest.
         kinds = batches | beam.Map(_kind) | "Kinds" >> beam.Distinct()
         outputs = batches | "Run the teacher" >> beam.ParDo(
             _RunTeacher(self._make_teacher, self._settings)
         )
-        # So that a part without examples is written as well.
+        # Write parts without examples as well.
         parts = examples.pipeline | beam.Create(
             [(number, None) for number in range(self._num_parts)]
         )
@@ -164,7 +166,7 @@ class BuildTeacherCache(PTransform):
 
 
 class _RunTeacher(DoFn):
-    """From a batch to the outputs of the examples of each part."""
+    """Runs the teacher on a batch and splits the outputs by part."""
 
     def __init__(
         self, make_teacher: Callable[[], Any], settings: Settings
@@ -173,7 +175,7 @@ class _RunTeacher(DoFn):
         self._settings = settings
 
     def setup(self) -> None:
-        """Load the teacher, once a worker."""
+        """Load the teacher, once per worker."""
         settings = self._settings
         self._run = _runner(self._make_teacher(), settings)
         self._make_view = (
@@ -181,15 +183,15 @@ class _RunTeacher(DoFn):
         )
 
     def process(self, x: Any) -> Iterator[tuple[int, Outputs]]:
-        """Yield the part, and its examples' keys and outputs a view."""
+        """Yield each part with the keys of its examples and their outputs."""
         keys = hashing.keys(x)
-        seen = [self._run(picture) for picture in self._pictures(keys, x)]
+        seen = [self._run(view) for view in self._views(keys, x)]
         parts = hashing.parts(keys, self._settings.shard[1])
         for part in np.unique(parts).tolist():
             rows = np.flatnonzero(parts == part)
             yield part, (keys[rows], _rows(seen, rows))
 
-    def _pictures(self, keys: np.ndarray, x: Any) -> Iterator[Any]:
+    def _views(self, keys: np.ndarray, x: Any) -> Iterator[Any]:
         if self._make_view is None:
             yield x
             return
@@ -200,7 +202,7 @@ class _RunTeacher(DoFn):
 
 
 class _WritePart(DoFn):
-    """From all outputs of a part to its files."""
+    """Writes the files of a part from all its outputs."""
 
     def __init__(
         self, path: str, identity: Identity, settings: Settings
@@ -214,7 +216,7 @@ class _WritePart(DoFn):
         element: tuple[int, Iterable[Outputs | None]],
         kinds: list[str],
     ) -> Iterator[tuple[int, int]]:
-        """Write one part; what a former try has written stays."""
+        """Write one part, keeping the shards that an earlier run wrote."""
         number, groups = element
         examples = [structure.from_json(json.loads(kind)) for kind in kinds]
         if len(examples) != 1:
@@ -253,7 +255,7 @@ def _stack(elements: list[Any]) -> Any:
 
 
 def _kind(x: Any) -> str:
-    """Say what an example of a batch looks like, in text that can be a key."""
+    """Return the shapes and dtypes of a batch's examples as text."""
     return json.dumps(structure.to_json(structure.describe(x)), sort_keys=True)
 
 

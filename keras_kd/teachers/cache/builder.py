@@ -1,4 +1,4 @@
-"""One pass over a data set: hash, run the teacher on what is new, store."""
+"""One pass over a data set: hash, run the teacher on new examples, store."""
 
 import os
 import time
@@ -27,7 +27,7 @@ _SUBJECT = "TeacherCache.build"
 
 
 class Queue:
-    """New examples that wait for the teacher, in their order."""
+    """A queue of new examples that wait for the teacher."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[np.ndarray, Any]] = []
@@ -57,13 +57,13 @@ class Queue:
 class Builder:
     """Fills a part of a cache.
 
-    The teacher sees batches of `batch_size` new examples that begin and end
-    with the shards, whatever was stored before: a build that was killed and
-    went on writes the same bytes.
+    The teacher sees batches of `batch_size` new examples, and no batch
+    crosses the end of a shard. So a build that was killed and resumed writes
+    the same bytes.
 
     Args:
         writer: An open `PartWriter`.
-        run: From `teacher_runner.make`.
+        run: The function that `teacher_runner.make` returned.
         augment: `augment(x, seed)`, or `None`.
         num_views: Views of each example.
         seed: Seed of the augmentation.
@@ -85,7 +85,7 @@ class Builder:
         self._queue = Queue()
 
     def feed(self, x: Any, batch_size: int) -> int:
-        """Store what is new in a batch; return how many examples it had."""
+        """Store the new examples of a batch; return the batch's size."""
         keys = hashing.keys(x)
         rows = self._writer.claim(keys)
         if len(rows) == len(keys):
@@ -96,7 +96,7 @@ class Builder:
         return len(keys)
 
     def finish(self, batch_size: int) -> None:
-        """Store the rest."""
+        """Store the examples still in the queue, and end the part."""
         self._drain(batch_size, leave=1)
         self._writer.finish()
 
@@ -134,7 +134,7 @@ def build(
     )
     size = settings.batch_size
     data = batched(dataset, teacher, settings.teacher_input, size)
-    # Checks the data set at once, before it is described.
+    # `batches` checks the data set; `example_of` expects a valid one.
     steps = batches(data, size or 64, subject=_SUBJECT)
     identity = settings.identity(teacher, example_of(data))
     with PartWriter(
@@ -176,10 +176,10 @@ def _feed_all(
 def batched(
     dataset: Any, teacher: Any, teacher_input: Any, batch_size: int | None
 ) -> Any:
-    """Return the data set with batches, told from the teacher's input rank.
+    """Return the data set, batched if its rank shows single examples.
 
-    A teacher that is not a Keras model, or has a function before it, does not
-    tell: its data set has batches already.
+    The rank that the teacher expects is unknown if it is not a Keras model
+    or `teacher_input` is a function; then the data set must be batched.
     """
     if not isinstance(dataset, tf.data.Dataset):
         return dataset
@@ -190,7 +190,7 @@ def batched(
 
 
 def inputs_of(element: Any) -> Any:
-    """Return the `x` of an element, as Keras does."""
+    """Return the `x` of a data set's element, as Keras unpacks it."""
     return element[0] if isinstance(element, tuple) else element
 
 
@@ -209,7 +209,7 @@ def example_of(dataset: Any) -> Any:
 
 
 def num_steps(dataset: Any, batch_size: int) -> int | None:
-    """Return how many batches there are, `None` when nobody knows."""
+    """Return the number of batches, or `None` if it is unknown."""
     if isinstance(dataset, tf.data.Dataset):
         count = int(dataset.cardinality())
         return count if count > 0 else None

@@ -1,4 +1,4 @@
-"""The teacher cache: build it once, join it to any data."""
+"""The teacher cache: built once, joined to any data set."""
 
 import os
 from collections.abc import Iterable
@@ -20,39 +20,39 @@ from keras_kd.teachers.cache.store import Store
 from keras_kd.teachers.cache.store import symbolic
 from keras_kd.teachers.cache.views import Augment
 
-_READ = ("layers", "output")  # what is read of a teacher, not which it is
+_READ = ("layers", "output")  # entries that do not identify the teacher
 
 
 class TeacherCache:
     """A teacher's outputs, computed once and found by example content.
 
-    Choose it when a student trains for more than an epoch or two: each then
-    costs the student alone. Made by `TeacherCache.build` and `open`; the
-    teacher of a `Distiller` that trains on `cache.join(dataset)`.
+    Choose it if a student trains for more than an epoch or two: an epoch
+    then costs no forward pass of the teacher. `TeacherCache.build` and
+    `open` return one. Give it to a `Distiller` as the teacher, and train on
+    `cache.join(dataset)`.
 
-    Shuffling, repeating, filtering and re-batching the data, before or after
-    the join, change nothing: an example is known by a 128-bit hash of its
-    bytes. A change of dtype, scale or padding makes another example, and an
-    example that is not stored is an error.
+    The data may be shuffled, repeated, filtered or re-batched, before or
+    after the join: an example is found by a 128-bit hash of its bytes. With
+    another dtype, scale or padding it is another example, and an example
+    that is not stored is an error.
 
-    What is stored, in a record for each example and view:
+    A record for each example and view stores:
 
     - dense logits in float32: exact. In float16: the difference to the row's
-      maximum and the maximum in float32; a logit that is `d` under the
+      maximum, and the maximum in float32; a logit that is `d` below the
       maximum is off by at most `d / 2048 + 3e-8`.
     - `top_k`: the k largest log-probabilities, their classes (2 bytes, 4
-      above 65,536) and the logarithm of the others' mass `r`: 4 + 4k bytes.
-      They are joined as they are; in the training step each of the others
-      gets `log(r / (classes - k))`. The k
-      probabilities are right at temperature 1 and the others on average; at
-      a temperature T above 1 the even remainder, `(classes - k) ** (1 - 1 /
-      T) * r ** (1 / T)` before normalization, is more than the true one.
-      Losses of raw logits, such as `LogitsMSE`, see log-probabilities.
+      above 65,536 classes) and the logarithm of the mass `r` of the other
+      classes: 4 + 4k bytes. The training step gives each other class
+      `log(r / (classes - k))`. At temperature 1 the k probabilities are
+      exact and the others right on average; at a temperature T above 1 the
+      evenly spread mass, `(classes - k) ** (1 - 1 / T) * r ** (1 / T)`
+      before normalization, is larger than the true mass. Losses of raw
+      logits, such as `LogitsMSE`, see log-probabilities.
 
-    The folder holds, for part i of n, `part-i-of-n.json` (a manifest with
-    checksums) and shards of records, which appear whole or not at all: a
-    killed build goes on where it was. xxh3 checksums notice damage, not
-    malice.
+    For part i of n the folder holds `part-i-of-n.json` (a manifest with
+    checksums) and shards of records, which are written atomically: a killed
+    build can be resumed. xxh3 checksums detect damage, not malice.
 
     Attributes:
         path: The folder.
@@ -60,12 +60,12 @@ class TeacherCache:
 
     Args:
         path: The folder of a cache.
-        augment: The function it was built with, when it was.
-        partial: Accept that parts are missing.
+        augment: The augmentation the cache was built with, if any.
+        partial: Whether parts may be missing.
 
     Raises:
         FileNotFoundError: If there is no cache.
-        StaleCacheError: If it is damaged or of something else.
+        StaleCacheError: If it is damaged or has another augmentation.
 
     Example:
     >>> import tempfile
@@ -126,19 +126,19 @@ class TeacherCache:
         teacher_id: str | None = None,
         verbose: str | int = "auto",
     ) -> "TeacherCache":
-        """Run the teacher over a data set once and store what it says.
+        """Run the teacher over a data set once and store its outputs.
 
-        Kill it and run it again: it goes on. Run it on more data: it adds
-        what is new. Equal examples are stored once.
+        A killed build resumes when it is run again. A build on more data
+        adds the new examples. Equal examples are stored once.
 
         Args:
-            path: Folder of the cache; made when there is none.
+            path: Folder of the cache; created if it does not exist.
             teacher: A built `keras.Model`, a `keras_kd.teachers.Ensemble`, or
                 any function from a batch of NumPy inputs to outputs.
             dataset: What `fit` takes: a `tf.data.Dataset`, batched or not, a
-                `PyDataset`, or arrays. Labels are not read. A teacher that
-                is not a Keras model, or has a function as `teacher_input`,
-                needs batches.
+                `PyDataset`, or arrays. Labels are not read. The data set
+                must be batched if the teacher is not a Keras model or
+                `teacher_input` is a function.
             top_k: Store the k most likely classes. Defaults to all.
             dtype: `"float16"` or `"float32"`.
             layers: Layers whose outputs are stored too, for hint losses.
@@ -146,31 +146,32 @@ class TeacherCache:
             augment: `augment(x, seed)` for one unbatched example and a seed
                 of two int32, made of TensorFlow operations.
             seed: Seed of the augmentation.
-            batch_size: Examples the teacher sees at once. Defaults to the
-                data set's own, 64 where it has none.
-            shard: `(i, n)`: build part i of n, in a process of its own.
-            shard_size: Examples a file. Defaults to 16,384, or what fits
-                into 64 MiB.
+            batch_size: Examples per teacher batch. Defaults to the data
+                set's batch size, or 64 if it has none.
+            shard: `(i, n)`: build part i of n, each in its own process.
+            shard_size: Examples per file. Defaults to 16,384, or as many as
+                fit into 64 MiB.
             teacher_output: `"logits"`, `"probabilities"`, `"binary_logits"`
-                or `"binary_probabilities"`, where a model does not tell;
-                needed for a function.
+                or `"binary_probabilities"`, if a model's layers do not tell;
+                required for a function.
             teacher_input: Applied to x before the teacher: a function, or a
                 key of a dict x.
-            teacher_id: A name that stands for the teacher, instead of a hash
-                of its weights; needed for a function.
+            teacher_id: A name that identifies the teacher, instead of a hash
+                of its weights; required for a function.
             verbose: 0 for silence; otherwise progress on standard error.
 
         Returns:
-            The opened cache, with what is there while parts are missing.
+            The opened cache; parts that are not built yet are missing.
 
         Raises:
             OSError: If the folder cannot be written to or the disk is full;
                 finished shards are kept.
-            RuntimeError: If another builder is at work on this part.
+            RuntimeError: If another builder is working on this part.
             StaleCacheError: If the folder holds a cache of something else.
-            TypeError: If an argument is of a wrong type.
-            ValueError: If an argument is out of range, the teacher's outputs
-                are undecided, not finite, or too large for float16.
+            TypeError: If an argument has the wrong type.
+            ValueError: If an argument is out of range, or the teacher's
+                outputs are of unknown kind, not finite, or too large for
+                float16.
         """
         settings = Settings(
             top_k=top_k,
@@ -200,14 +201,14 @@ class TeacherCache:
 
         Args:
             path: Folder of the cache.
-            teacher: When given, a teacher that must be the one whose outputs
-                these are: a model, an ensemble, or a `teacher_id`.
-            augment: The function the cache was built with, when it was.
+            teacher: A model, an ensemble, or a `teacher_id`. If given, the
+                cache must be of this teacher.
+            augment: The augmentation the cache was built with, if any.
 
         Raises:
             FileNotFoundError: If there is no cache.
-            StaleCacheError: If it is damaged, incomplete in its parts, of
-                another teacher or augmentation, or of a newer version.
+            StaleCacheError: If it is damaged, lacks parts, has another
+                teacher or augmentation, or was written by a newer version.
         """
         cache = cls(path, augment)
         if teacher is not None:
@@ -215,11 +216,11 @@ class TeacherCache:
         return cache
 
     def join(self, dataset: Any, *, seed: int = 0) -> Any:
-        """Put the stored outputs beside the inputs of a data set.
+        """Add the stored outputs to the inputs of a data set.
 
-        A pipeline is joined while it runs, two batches ahead: batch before
-        the join. With several views each example of each epoch
-        shows one that is drawn at random, and the student sees that picture.
+        A `tf.data.Dataset` is joined while it runs, two batches ahead; batch
+        it before the join. With several views, each epoch draws one view of
+        each example at random, and the student sees that view.
 
         Args:
             dataset: A `tf.data.Dataset`, batched or not, a `PyDataset`, or
@@ -227,13 +228,13 @@ class TeacherCache:
             seed: Seed of the choice of views.
 
         Returns:
-            The same kind of data set; `x` is joined, labels and weights are
-            untouched. Arrays come back with all their logits in memory.
+            The same kind of data set, with joined `x` and unchanged labels
+            and weights. For arrays all logits are held in memory.
 
         Raises:
             TypeError: If `dataset` is none of these.
-            ValueError: If its examples cannot be the cache's; on reading, if
-                an example is not stored.
+            ValueError: If its examples differ in shape or dtype from the
+                cache's; on reading, if an example is not stored.
         """
         if self._store.identity.augment and self._augment is None:
             raise ValueError(
@@ -261,7 +262,7 @@ class TeacherCache:
         self._store.verify()
 
     def info(self) -> dict[str, Any]:
-        """Return what the cache holds, as JSON can print it."""
+        """Return a summary of the cache, as JSON values."""
         store = self._store
         return {
             "examples": len(store),
@@ -274,7 +275,7 @@ class TeacherCache:
         }
 
     def __len__(self) -> int:
-        """Examples stored."""
+        """Number of stored examples."""
         return len(self._store)
 
     def __repr__(self) -> str:

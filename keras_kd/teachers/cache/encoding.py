@@ -1,7 +1,7 @@
-"""Teacher outputs as records of fixed size, and back.
+"""Encodes teacher outputs as records of fixed size, and decodes them.
 
-A record holds every output of one example in one view. Logits are dense, or
-the `top_k` log-probabilities and the logarithm of the mass that is left.
+A record holds all outputs for one view of one example. Logits are dense, or
+the `top_k` log-probabilities and the logarithm of the mass of all others.
 """
 
 from typing import Any
@@ -24,11 +24,11 @@ class Encoding:
     Args:
         outputs: Structure of `Leaf`: `"logits"` and `"features"`.
         dtype: `"float16"` or `"float32"`.
-        top_k: Classes kept, or `None` for all.
+        top_k: Number of classes stored, or `None` for all.
 
     Raises:
-        ValueError: If `top_k` is more than the classes there are, or a shape
-            is open.
+        ValueError: If `top_k` is more than the number of classes, or a shape
+            is not fixed.
     """
 
     def __init__(self, outputs: Any, dtype: str, top_k: int | None) -> None:
@@ -42,7 +42,7 @@ class Encoding:
             fields += self._logit_fields(f"logits{number}", leaf)
         for number, leaf in enumerate(self._features):
             fields.append((f"feature{number}", self._dtype, _closed(leaf)))
-        # The wide ones first keep the others aligned.
+        # Wide fields first, so that all fields are aligned.
         fields.sort(key=lambda field: -np.dtype(field[1]).itemsize)
         self.record = np.dtype(fields)
 
@@ -50,8 +50,8 @@ class Encoding:
         """Return one record for each example of a batch of outputs.
 
         Raises:
-            ValueError: If the outputs have other shapes than before, are NaN
-                or infinite, or do not fit into float16.
+            ValueError: If the outputs differ in shape from the first batch,
+                are NaN or infinite, or do not fit into float16.
         """
         received = describe(outputs)
         if not _alike(received, self.outputs):
@@ -129,8 +129,8 @@ class Encoding:
             return {"_classes": classes, "_top": top, "_rest": rest}
         if not self._dense_float16:
             return {"": logits}
-        # Relative precision: near the maximum, where it matters, the
-        # differences are small and the error is small.
+        # float16 has relative precision: near the maximum, where it matters,
+        # the differences are small and so is the error.
         offset = logits.max(axis=-1)
         shifted = logits - offset[..., None]
         return {"": self._narrow(shifted, "logits"), "_offset": offset}
@@ -170,7 +170,7 @@ class Encoding:
 def top_k_mass(
     logits: np.ndarray, top_k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split a distribution into its largest classes and the mass left.
+    """Split a distribution into its largest classes and the remaining mass.
 
     Formula:
         `top = z - logsumexp(z)`; `rest = logsumexp(z of the others) -
@@ -178,12 +178,12 @@ def top_k_mass(
 
     Args:
         logits: `(..., classes)`, float32.
-        top_k: Classes kept, at most all.
+        top_k: Number of classes kept, at most all.
 
     Returns:
-        Classes `(..., top_k)` from the most likely down, their
-        log-probabilities, and the log-mass of the others `(...)`: -inf when
-        there are none.
+        Classes `(..., top_k)`, the most likely first, their
+        log-probabilities, and the log-mass of the others `(...)`, which is
+        -inf if there are no others.
     """
     size = logits.shape[-1]
     if top_k < size:
@@ -211,7 +211,7 @@ def _log_sum_exp(values: np.ndarray) -> np.ndarray:
 
 def _checked(values: Any, what: str) -> np.ndarray:
     values = np.asarray(values, np.float32)
-    # A masked logit may be -inf, though not the whole row.
+    # A masked logit may be -inf, but not all logits of a row.
     wrong = ~np.isfinite(values)
     if what == "logits" and wrong.any():
         wrong = ~(np.isfinite(values) | np.isneginf(values))

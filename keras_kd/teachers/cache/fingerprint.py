@@ -1,4 +1,4 @@
-"""What tells one teacher, or one function, from another."""
+"""Fingerprints that identify a teacher or a function."""
 
 import inspect
 import json
@@ -13,10 +13,10 @@ from keras_kd.core.layer_paths import walk
 
 
 def of_model(model: keras.Model) -> dict[str, Any]:
-    """Fingerprint a model: what it is made of, and every weight.
+    """Fingerprint a model by its architecture and its weights.
 
-    Names that Keras makes up (`dense_3`) and the `trainable` flags do not
-    count: the same model built again, or frozen, is the same teacher.
+    Layer names (`dense_3`) and `trainable` flags do not count: a model that
+    is rebuilt or frozen has the same fingerprint.
     """
     return {
         "kind": "model",
@@ -31,7 +31,7 @@ def of_teacher(teacher: Any, teacher_id: str | None) -> dict[str, Any]:
     Args:
         teacher: A model; or an ensemble, which has `fingerprint_parts`; or
             a callable, which needs `teacher_id`.
-        teacher_id: A name that stands for the teacher.
+        teacher_id: A name that identifies the teacher, or `None`.
 
     Raises:
         ValueError: If a callable has no `teacher_id`.
@@ -61,7 +61,7 @@ def of_teacher(teacher: Any, teacher_id: str | None) -> dict[str, Any]:
 def of_function(function: Callable[..., Any] | str | None) -> str | None:
     """Fingerprint a function by its name and its source text.
 
-    What it closes over does not count.
+    The values of its closure do not count.
     """
     if function is None:
         return None
@@ -99,7 +99,7 @@ def _architecture(model: keras.Model) -> str:
 
 
 def _names(config: Any) -> dict[str, None]:
-    """Collect the names of layers, in their order."""
+    """Collect the names of layers in order."""
     found: dict[str, None] = {}
     if isinstance(config, dict):
         if isinstance(config.get("name"), str):
@@ -112,7 +112,7 @@ def _names(config: Any) -> dict[str, None]:
 
 
 def _normal(config: Any, names: dict[str, str]) -> Any:
-    """Replace layer names by their place and drop what does not count."""
+    """Replace layer names by their place; drop names and `trainable`."""
     if isinstance(config, dict):
         return {
             str(key): _normal(value, names)

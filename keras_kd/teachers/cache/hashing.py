@@ -1,8 +1,8 @@
 """The key of an example: a 128-bit hash of its content.
 
-Two examples have one key when every array in them has the same type, shape
-and bytes, wherever they stand in the data. xxh3 is fast and well spread, and
-no protection against somebody who wants a collision.
+Two examples have the same key if their arrays have the same dtypes, shapes and
+bytes; their position in the data does not matter. xxh3 is fast and has few
+accidental collisions, but does not resist deliberate ones.
 """
 
 import functools
@@ -23,8 +23,8 @@ def keys(x: Any) -> np.ndarray:
     """Hash each example of a batch.
 
     Args:
-        x: Arrays `(batch, ...)`, in any structure; dict entries count in the
-            order of their names.
+        x: Arrays `(batch, ...)`, in any structure; dict entries are hashed
+            in the order of their names.
 
     Returns:
         `(batch, 2)` of uint64.
@@ -61,18 +61,18 @@ def from_bytes(content: Any) -> np.ndarray:
 
 
 def parts(keys: np.ndarray, total: int) -> np.ndarray:
-    """Return which of `total` parts of a cache each key belongs to."""
+    """Return the part, from 0 to `total - 1`, that each key belongs to."""
     return (keys[:, 1] % np.uint64(total)).astype(np.int64)
 
 
 def show_key(key: np.ndarray) -> str:
-    """Print a key as errors show it."""
+    """Format a key for error messages."""
     return key.astype("<u8").tobytes().hex()
 
 
 @functools.lru_cache
 def _seed(leaves: tuple[tuple[Any, tuple[int, ...]], ...]) -> int:
-    """Hash types and shapes, which are part of an example's content."""
+    """Hash dtypes and shapes, which are part of an example's content."""
     signature = [(dtype_name(dtype), shape) for dtype, shape in leaves]
     return xxhash.xxh3_64_intdigest(repr(signature).encode())
 
@@ -97,7 +97,7 @@ def _rows(leaf: np.ndarray) -> Iterator[Any]:
 def _text_rows(leaf: np.ndarray) -> Iterator[bytes]:
     for row in leaf.reshape(len(leaf), -1):
         texts = [_encoded(text) for text in row.tolist()]
-        # Each with its length, or "ab", "c" would be "a", "bc".
+        # Prefix the length, or "ab", "c" would have the key of "a", "bc".
         yield b"".join(struct.pack("<q", len(t)) + t for t in texts)
 
 

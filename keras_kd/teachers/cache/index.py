@@ -1,14 +1,15 @@
-"""Where an example is, from its key."""
+"""An index from the key of an example to its position."""
 
 import numpy as np
 
 
 class Index:
-    """Finds positions of 128-bit keys.
+    """Finds the positions of 128-bit keys.
 
-    Keys are sorted, and a table tells where those begin that share their
-    first bits: about one, as keys are hashes. That is one step where a
-    binary search has twenty. Holds some 40 bytes an example.
+    Keys are sorted. A table says where the keys with the same first bits
+    begin; as keys are hashes, that is about one key. A look-up takes one
+    step where a binary search takes twenty. The index takes some 40 bytes
+    per example.
 
     Example:
     >>> import numpy as np
@@ -29,7 +30,7 @@ class Index:
         return len(self._first)
 
     def add(self, keys: np.ndarray) -> None:
-        """Give keys `(count, 2)` the positions that follow."""
+        """Add keys `(count, 2)` at the next positions."""
         order = np.argsort(keys[:, 0], kind="stable")
         places = np.searchsorted(self._first, keys[order, 0])
         position = order + len(self)
@@ -39,7 +40,7 @@ class Index:
         self._tabulate()
 
     def find(self, keys: np.ndarray) -> np.ndarray:
-        """Return the position of each key, -1 where there is none."""
+        """Return the position of each key, or -1 if it is unknown."""
         first, second = keys[:, :1], keys[:, 1:]
         begin = self._begin[(keys[:, 0] >> self._shift).astype(np.int64)]
         places = np.minimum(begin[:, None] + self._span, len(self) - 1)

@@ -1,4 +1,4 @@
-"""A data set with the teacher's stored outputs in its `x`."""
+"""Joins a teacher's stored outputs to the `x` of a data set."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _SUBJECT = "TeacherCache.join"
 
 
 class Joiner:
-    """Looks up batches of examples.
+    """Looks up the stored outputs of batches.
 
     Args:
         store: The opened cache.
@@ -58,7 +58,12 @@ class Joiner:
         return keys, positions
 
     def outputs(self, x: Any, number: int) -> tuple[dict[str, Any], np.ndarray]:
-        """Return the outputs of a batch, and the seeds of their views."""
+        """Return the outputs of a batch, and the seeds of the views.
+
+        Args:
+            x: A NumPy batch.
+            number: Seed of the choice of views.
+        """
         keys, positions = self.find(x)
         chosen = np.zeros(len(keys), int)
         if self._identity.views > 1:
@@ -70,10 +75,10 @@ class Joiner:
         return found, views.seeds(self._identity.seed, keys, chosen)
 
     def check(self, example: Any) -> None:
-        """Check that a data set can hold the cache's examples.
+        """Check that examples of a data set can be in the cache.
 
         Raises:
-            ValueError: If types or shapes differ.
+            ValueError: If dtypes or shapes differ.
         """
         mine = keras.tree.flatten(self._identity.example)
         other = keras.tree.flatten(example)
@@ -113,7 +118,8 @@ def pipeline(
 ) -> tf.data.Dataset:
     """Join a `tf.data.Dataset`, batched or not, inside its pipeline."""
     one = _is_single(joiner, inputs_of(dataset.element_spec))
-    # What nothing gives has the structure, types and shapes of a batch's.
+    # The outputs of no examples have the structure, dtypes and shapes of a
+    # batch's outputs.
     outputs = joiner.store.encoding.decode(
         np.empty(0, joiner.store.encoding.record)
     )
@@ -154,28 +160,28 @@ def pipeline(
         return packed
 
     if drawn:
-        # Another view of each example in each epoch.
+        # Each epoch draws new views.
         numbers = tf.data.Dataset.random(
             seed=seed, rerandomize_each_iteration=True
         )
         joined = tf.data.Dataset.zip((dataset, numbers)).map(attach)
     else:
         joined = dataset.map(lambda *parts: attach(_element(parts)))
-    # One look-up at a time: more would only wait for Python's lock.
+    # No parallel look-ups: they would only wait for Python's lock.
     return joined if one else joined.prefetch(2)
 
 
 def _element(parts: tuple[Any, ...]) -> Any:
-    """Undo what `map` does: it takes tuples apart."""
+    """Repack an element that `map` unpacked if it was a tuple."""
     return parts if len(parts) > 1 else parts[0]
 
 
 class JoinedPyDataset(keras.utils.PyDataset):
-    """A `PyDataset` whose batches are joined as they are asked for.
+    """A `PyDataset` whose batches are joined when they are read.
 
     Args:
-        joiner: Looks the batches up.
-        dataset: The data set that is joined.
+        joiner: Looks up the stored outputs.
+        dataset: The data set to join.
         seed: Seed of the choice of views.
     """
 
@@ -194,7 +200,7 @@ class JoinedPyDataset(keras.utils.PyDataset):
 
     @property
     def num_batches(self) -> int | None:
-        """Batches of the data set that is joined."""
+        """Number of batches of the original data set."""
         return self._dataset.num_batches
 
     def __getitem__(self, index: int) -> Any:
@@ -206,17 +212,17 @@ class JoinedPyDataset(keras.utils.PyDataset):
         return (packed, *batch[1:]) if isinstance(batch, tuple) else packed
 
     def on_epoch_begin(self) -> None:
-        """Tell the data set that is joined."""
+        """Call the original data set's hook."""
         self._dataset.on_epoch_begin()
 
     def on_epoch_end(self) -> None:
-        """Tell the data set that is joined; draw other views from now on."""
+        """Call the original data set's hook; then draw new views."""
         self._dataset.on_epoch_end()
         self._epoch += 1
 
 
 def _is_single(joiner: Joiner, x_spec: Any) -> bool:
-    """Tell unbatched elements from batches by the examples' rank."""
+    """Tell from their rank whether elements are single examples."""
     specs = keras.tree.flatten(x_spec)
     if not all(isinstance(spec, tf.TensorSpec) for spec in specs):
         raise TypeError(

@@ -1,4 +1,4 @@
-"""What a part of a cache holds, in a file that notices its own damage."""
+"""The manifest of a cache's part: a JSON file with a checksum."""
 
 import json
 import os
@@ -24,19 +24,20 @@ _PART_NAME = re.compile(r"part-(\d{1,6})-of-(\d{1,6})\.json")
 
 @dataclass(frozen=True)
 class Identity:
-    """What every part and shard of one cache has in common.
+    """What identifies a cache; all its parts and shards share it.
 
     Attributes:
         teacher: Fingerprint of the teacher; see `fingerprint`.
         example: Structure of `Leaf` of one example.
-        outputs: Structure of `Leaf` of what is stored for one example in
-            one view; `None` until the first batch tells.
+        outputs: Structure of `Leaf` of the outputs stored for one example
+            and view; `None` until the first batch was run.
         dtype: `"float16"` or `"float32"`.
-        top_k: Classes stored, or `None` for all.
+        top_k: Number of classes stored, or `None` for all.
         views: Augmented views of each example.
         seed: Seed of the augmentation.
         augment: Fingerprint of the augmentation, or `None`.
-        teacher_input: Fingerprint of what is applied before the teacher.
+        teacher_input: Fingerprint of the function or key applied to x before
+            the teacher, or `None`.
     """
 
     teacher: dict[str, Any]
@@ -50,11 +51,11 @@ class Identity:
     teacher_input: str | None = None
 
     def digest(self) -> bytes:
-        """Return 16 bytes that stand for all of it."""
+        """Return a hash of 16 bytes."""
         return xxhash.xxh3_128_digest(_render(self.to_json()))
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return the attributes as JSON values."""
         content = dict(vars(self))
         content["example"] = structure.to_json(self.example)
         if self.outputs is not None:
@@ -63,7 +64,7 @@ class Identity:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Identity":
-        """Turn the result of `to_json` back."""
+        """Return the identity that `to_json` converted."""
         identity = cls(**content)
         counts = [identity.views, identity.seed, identity.top_k or 1]
         if identity.dtype not in DTYPES or {*map(type, counts)} != {int}:
@@ -76,7 +77,7 @@ class Identity:
         )
 
     def differences(self, other: "Identity") -> list[str]:
-        """List what differs, as `name: this one's, not the other's`."""
+        """List the differing attributes as `name: value, not other value`."""
         found = []
         for name, value in vars(self).items():
             others = getattr(other, name)
@@ -95,10 +96,10 @@ class Shard:
 
     Attributes:
         name: File name inside the cache's folder.
-        examples: How many it holds.
+        examples: Number of examples.
         size_bytes: Exact size of the file.
         key_hash: xxh3 of its header and keys.
-        file_hash: xxh3 of every byte.
+        file_hash: xxh3 of the whole file.
     """
 
     name: str
@@ -113,7 +114,7 @@ class Manifest:
     """The shards of part `part[0]` of `part[1]`.
 
     Attributes:
-        identity: What all parts have in common.
+        identity: Identity of the cache.
         part: Number of the part and number of parts.
         complete: Whether the builder saw the whole data set.
         shards: In the order they were written.
@@ -126,12 +127,12 @@ class Manifest:
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """Name of the manifest's file."""
         return f"{part_name(self.part)}.json"
 
 
 def part_name(part: tuple[int, int]) -> str:
-    """Return what the names of a part's files begin with."""
+    """Return the prefix of the names of a part's files."""
     return f"part-{part[0]}-of-{part[1]}"
 
 
@@ -158,7 +159,8 @@ def read(path: str | os.PathLike[str]) -> Manifest:
     """Read a manifest and check every byte of it.
 
     Raises:
-        StaleCacheError: If it is damaged, foreign or of a newer version.
+        StaleCacheError: If it is damaged, not a manifest, or was written by
+            a newer version.
     """
     file = Path(path)
     raw = file.read_bytes()
@@ -209,7 +211,7 @@ def _parse(content: dict[str, Any]) -> Manifest:
     shards = []
     for number, entry in enumerate(content["shards"]):
         shard = Shard(**entry)
-        # The only name a shard can have: no folder, no "..".
+        # No other name is allowed: a path could lead out of the folder.
         if shard.name != shard_name((part[0], part[1]), number):
             raise ValueError(f"`{shard.name}` is not the name of its shard")
         sizes = shard.examples, shard.size_bytes

@@ -18,25 +18,25 @@ _SUBJECT = "TeacherCache.build"
 
 @dataclass(frozen=True)
 class Settings:
-    """The arguments of `TeacherCache.build`, which says what they mean.
+    """The arguments of `TeacherCache.build`, which documents them in full.
 
     Attributes:
-        top_k: Classes stored, or `None` for all.
+        top_k: Number of classes stored, or `None` for all.
         dtype: `"float16"` or `"float32"`.
         layers: Layers stored besides the logits.
         views: Augmented views of each example.
         augment: `augment(x, seed)`, or `None`.
         seed: Seed of the augmentation.
-        batch_size: Examples the teacher sees at once.
+        batch_size: Examples per teacher batch.
         shard: Number of this part and number of parts.
-        shard_size: Examples a file.
-        teacher_output: What the teacher's outputs are.
-        teacher_input: Function or key applied before the teacher.
-        teacher_id: A name that stands for the teacher.
+        shard_size: Examples per file.
+        teacher_output: The kind of the teacher's outputs.
+        teacher_input: Function or key applied to x before the teacher.
+        teacher_id: A name that identifies the teacher.
 
     Raises:
-        TypeError: If one is of a wrong type.
-        ValueError: If one is out of range.
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of range.
     """
 
     top_k: int | None
@@ -78,7 +78,7 @@ class Settings:
             )
 
     def identity(self, teacher: Any, example: Any) -> Identity:
-        """Return what the cache is of.
+        """Return the identity of the cache that these settings build.
 
         Args:
             teacher: The teacher, of any kind.
@@ -87,13 +87,13 @@ class Settings:
         Raises:
             ValueError: If a function has no `teacher_id`.
         """
-        told = {
+        extra = {
             "layers": sorted(self.layers),
-            # As JSON gives it back: tuples are lists there.
+            # JSON turns tuples into lists; so does the stored identity.
             "output": json.loads(json.dumps(self.teacher_output)),
         }
         return Identity(
-            teacher=fingerprint.of_teacher(teacher, self.teacher_id) | told,
+            teacher=fingerprint.of_teacher(teacher, self.teacher_id) | extra,
             example=example,
             dtype=self.dtype,
             top_k=self.top_k,

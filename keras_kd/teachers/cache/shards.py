@@ -1,8 +1,8 @@
-"""Files of records: a header, a block of keys, a block of records.
+"""Shards: files with a header, a block of keys and a block of records.
 
 All numbers are little-endian. The header is 64 bytes: magic, version, part,
-parts, number of the shard, examples (8 bytes), digest of the cache's identity
-(16 bytes), and the xxh3 of these (16 bytes).
+number of parts, number of the shard, number of examples (8 bytes), digest of
+the cache's identity (16 bytes), and the xxh3 of all these (16 bytes).
 """
 
 import errno
@@ -29,7 +29,7 @@ _CHUNK_BYTES = 1 << 20
 def write(
     folder: Path, manifest: Manifest, keys: np.ndarray, records: np.ndarray
 ) -> Shard:
-    """Write the shard that follows a manifest's, whole or not at all.
+    """Write the next shard of a manifest atomically.
 
     Raises:
         OSError: If the disk is full or the folder read-only; the shards
@@ -99,7 +99,7 @@ def map_records(folder: Path, shard: Shard, record_bytes: int) -> np.ndarray:
 
 
 def is_whole(folder: Path, shard: Shard) -> bool:
-    """Read every byte of a shard and compare its checksum."""
+    """Tell whether a shard's bytes match its checksum."""
     file_hash = xxhash.xxh3_128()
     try:
         with (folder / shard.name).open("rb") as file:

@@ -1,4 +1,4 @@
-"""An opened cache: where each example's records are, and what they say."""
+"""An opened cache: finds and reads the records of examples."""
 
 import functools
 import os
@@ -20,20 +20,21 @@ _IN_MEMORY_BYTES = 64 << 20
 
 
 class Store:
-    """Finds records by key; checks what it opens, reads what is asked for.
+    """Finds records by key, and reads them when they are needed.
 
-    Shards are memory-mapped; those of a cache of at most 64 MiB are copied
-    into memory when the first example is asked for: a batch out of many
-    shards then takes one step, not one for each.
+    Manifests, shard sizes and keys are checked on opening. Shards are
+    memory-mapped. A cache of at most 64 MiB is copied into memory at the
+    first read: a batch from many shards then takes one step instead of one
+    per shard.
 
     Args:
         path: Folder of the cache.
-        partial: Accept that parts are missing.
+        partial: Whether parts may be missing.
 
     Raises:
         FileNotFoundError: If there is no cache.
-        StaleCacheError: If a part or shard is missing, damaged, foreign or
-            of a newer version.
+        StaleCacheError: If a part or shard is missing or damaged, belongs to
+            another cache, or was written by a newer version.
     """
 
     def __init__(
@@ -92,10 +93,10 @@ class Store:
         )
 
     def read(self, positions: np.ndarray, views: np.ndarray) -> dict[str, Any]:
-        """Return the outputs at positions of the index, one view each."""
+        """Return the outputs of one view of the example at each position."""
         record = self.encoding.record
-        if self._at_hand is not None:
-            rows = np.take(self._at_hand, self._rows(positions, views), 0)
+        if self._in_memory is not None:
+            rows = np.take(self._in_memory, self._rows(positions, views), 0)
             return self.encoding.decode(rows.view(record)[:, 0])
         rows = np.empty((len(positions), record.itemsize), np.uint8)
         order = np.argsort(positions)
@@ -110,8 +111,8 @@ class Store:
         return self.encoding.decode(rows.view(record)[:, 0])
 
     @functools.cached_property
-    def _at_hand(self) -> np.ndarray | None:
-        """All records, where they are few or in one shard."""
+    def _in_memory(self) -> np.ndarray | None:
+        """All records, if they are few or in one shard; otherwise `None`."""
         if len(self._places) == 1:
             return self._records(0)
         if len(self) * self._record_bytes > _IN_MEMORY_BYTES:

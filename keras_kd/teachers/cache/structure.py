@@ -1,4 +1,4 @@
-"""Shapes and types of nested data, as JSON says them."""
+"""Shapes and dtypes of nested data, and their JSON form."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Leaf:
-    """One array of one example.
+    """The shape and dtype of one array of one example.
 
     Attributes:
-        shape: Its shape, without the batch axis; `None` where it is open.
-        dtype: Its type as NumPy names it; `"string"` for text.
+        shape: The shape without the batch axis; `None` for an unknown size.
+        dtype: NumPy's name of the dtype; `"string"` for text.
     """
 
     shape: tuple[int | None, ...]
@@ -30,14 +30,14 @@ def describe(structure: Any) -> Any:
 
 
 def dtype_name(dtype: Any) -> str:
-    """Name a NumPy or TensorFlow type."""
+    """Return the name of a NumPy or TensorFlow dtype."""
     name = getattr(dtype, "name", None) or np.dtype(dtype).name
     text = name in ("string", "object") or name.startswith(("str", "bytes"))
     return "string" if text else name
 
 
 def fits(one: Leaf, other: Leaf) -> bool:
-    """Tell whether arrays of both kinds can be equal."""
+    """Tell whether two leaves can describe the same array."""
     return (
         one.dtype == other.dtype
         and len(one.shape) == len(other.shape)
@@ -49,7 +49,7 @@ def fits(one: Leaf, other: Leaf) -> bool:
 
 
 def show(structure: Any) -> str:
-    """Print the leaves the way errors show them: `float32(28, 28, 1)`."""
+    """Format the leaves for error messages: `float32(28, 28, 1)`."""
     return ", ".join(
         f"{leaf.dtype}({', '.join(map(str, leaf.shape))})"
         for leaf in keras.tree.flatten(structure)
@@ -57,7 +57,7 @@ def show(structure: Any) -> str:
 
 
 def to_json(structure: Any) -> Any:
-    """Turn a structure of `Leaf` into what JSON can hold."""
+    """Convert a structure of `Leaf` to JSON values."""
     if isinstance(structure, Leaf):
         return {"leaf": [list(structure.shape), structure.dtype]}
     if isinstance(structure, dict):
@@ -74,10 +74,10 @@ def to_json(structure: Any) -> Any:
 
 
 def from_json(content: Any) -> Any:
-    """Turn the result of `to_json` back.
+    """Return the structure that `to_json` converted.
 
     Raises:
-        ValueError: If it is not such a result.
+        ValueError: If `content` is not a result of `to_json`.
     """
     if not isinstance(content, dict) or len(content) != 1:
         raise ValueError("a structure is not one of dict, list, tuple, leaf")

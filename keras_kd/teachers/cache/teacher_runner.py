@@ -34,13 +34,13 @@ def make(
         teacher: A Keras model, an ensemble, or any callable from a batch to
             outputs.
         layers: Layers of a Keras model to read besides its logits.
-        teacher_output: What the outputs are; needed for a callable.
+        teacher_output: The kind of the outputs; required for a callable.
         teacher_input: Applied to the batch first: a function, or a key.
 
     Raises:
-        TypeError: If `teacher` or `teacher_input` cannot be called.
-        ValueError: If the outputs cannot be told to be logits or
-            probabilities, or a layer is unknown.
+        TypeError: If `teacher` or `teacher_input` has the wrong type.
+        ValueError: If it is unknown whether the outputs are logits or
+            probabilities, or if a layer is unknown.
     """
     plain = callable(teacher) and not (
         isinstance(teacher, keras.Model) or hasattr(teacher, "bind")
@@ -77,10 +77,11 @@ def make(
 
 
 def missing_axes(teacher: Any, teacher_input: Any, x_spec: Any) -> int:
-    """Return how many axes the data lacks to be what the teacher takes.
+    """Return how many axes the teacher's input has more than the data.
 
     Returns:
-        1 for unbatched data; 0 where neither a model nor a key tells.
+        1 for unbatched data; 0 also if the teacher is not a Keras model or
+        `teacher_input` is a function, as then its input is unknown.
     """
     models = getattr(teacher, "models", None) or [teacher]
     if not isinstance(models[0], keras.Model) or callable(teacher_input):
@@ -139,8 +140,8 @@ def _callable_runner(
     def run(x: Any) -> dict[str, Any]:
         outputs = teacher(select(x))
         leaves = keras.tree.flatten(outputs)
-        told = kinds * len(leaves) if len(kinds) == 1 else kinds
-        if len(told) != len(leaves):
+        given = kinds * len(leaves) if len(kinds) == 1 else kinds
+        if len(given) != len(leaves):
             raise ValueError(
                 requirement(
                     _SUBJECT,
@@ -150,7 +151,8 @@ def _callable_runner(
                 )
             )
         logits = [
-            _logits(leaf, kind) for leaf, kind in zip(leaves, told, strict=True)
+            _logits(leaf, kind)
+            for leaf, kind in zip(leaves, given, strict=True)
         ]
         return {"logits": keras.tree.pack_sequence_as(outputs, logits)}
 

@@ -1,8 +1,8 @@
-"""Augmented views that teacher and student both see.
+"""Augmented views that both teacher and student see.
 
-A view is made by `augment(x, seed)` with a seed that depends on the cache's
-seed, the example's key and the number of the view alone, so that a join makes
-the picture again that the teacher saw when the cache was built.
+`augment(x, seed)` makes a view. Its seed depends only on the cache's seed, the
+example's key and the number of the view, so a join makes the same view that
+the teacher saw when the cache was built.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def seeds(seed: int, keys: np.ndarray, views: np.ndarray) -> np.ndarray:
 
 
 def draw(number: int, count: int, views: int) -> np.ndarray:
-    """Pick a view for each example of a batch, from the batch's number."""
+    """Draw a view for each example of a batch; `number` is the seed."""
     start = np.full(count, number, np.int64).view(np.uint64)
     state = start + _STEP * np.arange(1, count + 1, dtype=np.uint64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
@@ -52,7 +52,7 @@ def augment_batch(augment: Augment, x: Any, view_seeds: Any) -> Any:
 
 
 def signature(augment: Augment, spec: Any) -> Any:
-    """Return the specs of what `augment` makes of one example."""
+    """Return the specs of `augment`'s output for one example."""
     function = tf.function(augment).get_concrete_function(
         spec, tf.TensorSpec((2,), tf.int32)
     )
@@ -63,10 +63,10 @@ def signature(augment: Augment, spec: Any) -> Any:
 
 
 def maker(augment: Augment) -> Callable[[Any, np.ndarray], Any]:
-    """Return a function that augments NumPy batches, on the CPU.
+    """Return a function that augments NumPy batches on the CPU.
 
-    There because a join runs there: the same operations on the same device
-    give the same pictures.
+    A join augments on the CPU too, and the same operations on the same
+    device give the same views.
     """
 
     @tf.function(reduce_retracing=True)

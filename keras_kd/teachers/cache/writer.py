@@ -1,4 +1,4 @@
-"""Writes one part of a cache, shard by shard; goes on where it was killed."""
+"""Writes one part of a cache, shard by shard, and resumes after a kill."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from keras_kd.teachers.cache.manifest import Identity
 from keras_kd.teachers.cache.manifest import Manifest
 from keras_kd.teachers.cache.structure import describe
 
-# What is lost by a kill, and kept in memory until it is written.
+# Limits of one shard, which is kept in memory and lost if the build is killed.
 SHARD_EXAMPLES = 16_384
 SHARD_BYTES = 64 << 20
 
@@ -30,24 +30,24 @@ SHARD_BYTES = 64 << 20
 class PartWriter:
     """Adds the outputs of new examples to one part of a cache.
 
-    A context manager: it holds the part's lock, so that a second writer of
-    the part is refused, and removes what a killed one left. A shard is
-    written when it is full and named in the manifest at once; `finish`
-    writes the rest.
+    It is a context manager. It holds the part's lock, so that a second
+    writer of the part is refused, and deletes scratch files of a killed
+    writer. A full shard is written and added to the manifest at once;
+    `finish` writes the rest.
 
     Args:
-        path: Folder of the cache; made when there is none.
-        identity: What the cache is of; `outputs` may be `None` until the
+        path: Folder of the cache; created if it does not exist.
+        identity: Identity of the cache; `outputs` may be `None` until the
             first `append`.
         part: This part's number and the number of parts.
-        shard_size: Examples a shard. Defaults to 16,384, or what fits into
-            64 MiB.
+        shard_size: Examples per shard. Defaults to 16,384, or as many as fit
+            into 64 MiB.
 
     Raises:
         OSError: If the folder cannot be written to.
-        RuntimeError: If another writer is at work on the part.
-        StaleCacheError: If the folder holds a cache of something else, or a
-            damaged one.
+        RuntimeError: If another writer is working on the part.
+        StaleCacheError: If the folder holds a cache with another identity,
+            or a damaged one.
 
     Example:
     >>> import tempfile
@@ -109,24 +109,25 @@ class PartWriter:
         self._lock.release()
 
     def __len__(self) -> int:
-        """Examples that are stored or about to be."""
+        """Number of examples that are stored or wait to be."""
         return len(self._index) + sum(map(len, self._keys))
 
     @property
     def room(self) -> int:
-        """Examples until the next shard is full.
+        """Number of examples until the next shard is full.
 
-        A teacher batch that ends there is the same batch in a run that was
-        killed and went on, so that its outputs are the same to the last bit.
+        If teacher batches end with the shards, a resumed run forms the same
+        batches, so its outputs are the same to the last bit.
         """
         if self._encoding is None:
             return self._shard_size or SHARD_EXAMPLES
         return self._full_size(self._encoding) - sum(map(len, self._keys))
 
     def claim(self, keys: np.ndarray) -> np.ndarray:
-        """Return which rows of a batch are new, each key's first one only.
+        """Return the rows of a batch whose keys are new to this part.
 
-        A key that was claimed is not new again, and must be appended.
+        Of equal keys only the first row is returned. A claimed key no longer
+        counts as new, so the caller must append it.
         """
         number, total = self._part
         fresh = self._index.find(keys) < 0
@@ -166,14 +167,14 @@ class PartWriter:
             keys, records = keys[room:], records[room:]
 
     def finish(self) -> None:
-        """Write what is left and say that the part is complete."""
+        """Write the last shard and mark the part as complete."""
         if self._keys:
             self._flush()
         self._manifest = replace(self._manifest, complete=True)
         manifests.write(self.folder, self._manifest)
 
     def _settle(self, outputs: dict[str, Any]) -> Encoding:
-        """Fix the record from the first outputs."""
+        """Set the encoding from the first outputs."""
         identity = replace(self._manifest.identity, outputs=describe(outputs))
         self._encoding = self._encoding_of(identity)
         self._manifest = replace(self._manifest, identity=identity)
@@ -257,7 +258,7 @@ class PartWriter:
 
 
 def check_part(part: Any) -> tuple[int, int]:
-    """Return `(i, n)` when 0 <= i < n.
+    """Return `part` if it is `(i, n)` with 0 <= i < n.
 
     Raises:
         ValueError: If it is not.
