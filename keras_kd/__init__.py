@@ -8,6 +8,8 @@ import importlib
 from typing import TYPE_CHECKING
 from typing import Any
 
+from keras_kd.core.saved_classes import find_when_asked
+
 __version__ = "0.1.0"
 
 # Public name -> module that defines it (None: the name is a sub-package).
@@ -68,3 +70,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+find_when_asked()

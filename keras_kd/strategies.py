@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from keras_kd.core import tensorflow_only  # noqa: F401
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement

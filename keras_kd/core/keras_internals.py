@@ -133,3 +133,10 @@ def flat_metrics(compiled: Any) -> list[tuple[Any, Any]]:
 def held_variables(archive: keras.export.ExportArchive) -> Any:
     """Return the object whose attributes an archive saves with its graph."""
     return archive._tf_trackable
+
+
+def registry_module() -> Any:
+    """Return the module whose `GLOBAL_CUSTOM_OBJECTS` maps names to classes."""
+    from keras.src.saving import object_registration
+
+    return object_registration

@@ -1,5 +1,6 @@
 """Data: the bundled digits, data sets by name, arrays."""
 
+from keras_kd.core import tensorflow_only  # noqa: F401
 from keras_kd.data.arrays import from_arrays
 from keras_kd.data.bundled import digits
 from keras_kd.data.example_ids import number_examples

@@ -1,5 +1,6 @@
 """Exports students to files and proves that the files behave like them."""
 
+from keras_kd.core import tensorflow_only  # noqa: F401
 from keras_kd.core.errors import ExportMismatchError
 from keras_kd.export.card import read_card
 from keras_kd.export.onnx import onnx

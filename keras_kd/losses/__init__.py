@@ -7,6 +7,7 @@ the README table, and the contract test demands a row for it.
 
 from typing import Any
 
+from keras_kd.core import tensorflow_only  # noqa: F401
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
 from keras_kd.losses.base import DistillationLoss

@@ -5,6 +5,7 @@ functions are for exporters: they tell whether a student is quantize-aware and
 what stays in float32, and fix its ranges for the conversion.
 """
 
+from keras_kd.core import tensorflow_only  # noqa: F401
 from keras_kd.quantization.fixed import fixed_ranges
 from keras_kd.quantization.fixed import has_float_ends
 from keras_kd.quantization.fixed import is_quantize_aware

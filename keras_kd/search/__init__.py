@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 from typing import Any
 
+from keras_kd.core import tensorflow_only  # noqa: F401
 from keras_kd.core.errors import OverBudgetError
 from keras_kd.core.imports import optional
 from keras_kd.search.cost.budget import Budget

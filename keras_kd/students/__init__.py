@@ -6,6 +6,7 @@ published architectures, called families here, with the signature
 be a student too.
 """
 
+from keras_kd.core import tensorflow_only  # noqa: F401
 from keras_kd.students.families.convnet import convnet
 from keras_kd.students.families.ds_cnn import ds_cnn
 from keras_kd.students.families.mlp import mlp

@@ -1,5 +1,6 @@
 """Teachers: models and caches whose outputs a student learns from."""
 
+from keras_kd.core import tensorflow_only  # noqa: F401
 from keras_kd.teachers.cache import TeacherCache
 from keras_kd.teachers.callables import HostTeacher
 from keras_kd.teachers.ensemble import Ensemble

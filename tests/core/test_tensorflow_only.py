@@ -1,0 +1,37 @@
+"""Under another backend every entrance says so in one sentence."""
+
+import pytest
+from processes import run_python
+
+import keras_kd
+
+ROOMS = [name for name in keras_kd.__all__ if name not in ("__version__",)]
+SAYS = "`keras_kd` needs Keras on TensorFlow"
+
+
+@pytest.mark.parametrize("backend", ["torch"])
+def test_every_public_name(backend):
+    pytest.importorskip(backend)
+    code = f"""
+import keras_kd
+assert keras_kd.ExportMismatchError and keras_kd.__version__
+for name in {ROOMS}:
+    if name.endswith("Error"):
+        continue
+    try:
+        getattr(keras_kd, name)
+    except ImportError as error:
+        assert str(error).startswith({SAYS!r}), (name, error)
+        assert "Received: Keras on {backend!r}" in str(error)
+    else:
+        raise AssertionError(name)
+"""
+    run_python("-c", code, KERAS_BACKEND=backend)
+
+
+def test_the_command_line(tmp_path):
+    pytest.importorskip("torch")
+    arguments = ("-m", "keras_kd", "quickstart", "--output", tmp_path / "out")
+    done = run_python(*arguments, code=1, KERAS_BACKEND="torch")
+    assert SAYS in done.stderr
+    assert "Traceback" not in done.stderr
