@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from processes import run_python
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("replica_run.py")
 
 
@@ -24,7 +26,6 @@ def runs(tmp_path_factory):
     return run
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4])
 @pytest.mark.parametrize(
     "case", ["uneven", "single", "masked", "unlabelled", "outputs", "gathered"]

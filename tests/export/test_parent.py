@@ -89,6 +89,7 @@ def test_a_segfault_of_the_real_export_leaves_nothing(
     program = tmp_path / "crashing.py"
     program.write_text("import ctypes\nctypes.string_at(0)\n")
     monkeypatch.setattr(process, "_PROGRAM", str(program))
+    monkeypatch.setattr(parent, "Converter", process.Converter)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))

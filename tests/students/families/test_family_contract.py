@@ -14,9 +14,8 @@ from keras_kd import Distiller
 from keras_kd import students
 from keras_kd.losses import SoftTargets
 
-FAMILIES = pytest.mark.parametrize("name", SMALL)
-# Those with 50 layers take some seconds to train.
-TRAINED = pytest.mark.parametrize(
+# Those with 50 layers take some seconds to build, and more to train.
+FAMILIES = pytest.mark.parametrize(
     "name",
     [
         pytest.param(name, marks=[pytest.mark.slow] * ("net_v" in name))
@@ -29,7 +28,7 @@ def test_every_family_is_here():
     assert {*SMALL, "shrink"} == set(students.__all__)
 
 
-@FAMILIES
+@pytest.mark.parametrize("name", SMALL)
 def test_the_signature_starts_alike(name):
     parameters = inspect.signature(getattr(students, name)).parameters
     assert [*parameters][:3] == ["input_shape", "num_classes", "width"]
@@ -46,7 +45,7 @@ def test_it_ends_in_logits(name):
     assert "pool" in [x.name for x in model.layers] or name == "mlp"
 
 
-@TRAINED
+@FAMILIES
 def test_it_trains_and_loads(name, tmp_path):
     model = small(name)
     x = examples(model)
@@ -93,7 +92,7 @@ def test_it_shrinks(name):
     assert narrow[-1] == wide[-1] // 2
 
 
-@TRAINED
+@FAMILIES
 def test_it_is_distilled_by_logits_and_a_layer(name):
     teacher, student = small(name), small(name)
     feature = keras.distillation.FeatureDistillation(

@@ -52,6 +52,7 @@ def test_vggs_have_the_published_sizes(depth, published, biases):
     assert trainable(vgg(CIFAR, 100, depth=depth)) == published - biases
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [16, 19])
 def test_deep_vggs_have_the_convolutions_of_keras_applications(depth):
     ours = vgg(CIFAR, 10, depth=depth)
@@ -69,6 +70,7 @@ def is_conv(layer):
     return isinstance(layer, keras.layers.Conv2D)
 
 
+@pytest.mark.slow
 # Parameters that torchvision documents for its models, at 1,000 classes.
 @pytest.mark.parametrize(
     ("build", "published"),
@@ -137,6 +139,7 @@ def mobilenet_v2_params(stem, stages, classes, first_expanded):
     return total + inputs * 1280 + 2 * 1280 + 1281 * classes
 
 
+@pytest.mark.slow
 def test_mobilenet_v2_half_against_the_distillation_papers():
     # RepDistiller's models/mobilenetv2.py (0.81 million) does not round the
     # channels to multiples of 8, and expands the first block, by 1.
@@ -147,6 +150,7 @@ def test_mobilenet_v2_half_against_the_distillation_papers():
     assert trainable(model) == mobilenet_v2_params(16, stages, 100, False)
 
 
+@pytest.mark.slow
 def test_shufflenet_v2_against_the_distillation_papers():
     # RepDistiller's models/ShuffleNetv2.py has a 1x1 kernel in the stem.
     model = shufflenet_v2(CIFAR, 100)

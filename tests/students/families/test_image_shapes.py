@@ -41,6 +41,7 @@ def test_the_stride_can_be_chosen(family, stride):
     assert tapped(model, "head")["head"][:2] == (size, size)
 
 
+@pytest.mark.slow
 @STRIDED
 def test_of_unknown_sizes_the_published_stride_is_taken(family):
     model = family((None, None, 3), 5, width=0.1)
@@ -67,6 +68,7 @@ def test_a_vgg_halves_its_first_stages(pixels, stride, sizes):
     assert [shape[0] for shape in shapes.values()] == sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(7, 9, 2), (1, 1, 3)])
 @pytest.mark.parametrize(
     "family",
