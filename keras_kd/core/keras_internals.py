@@ -35,6 +35,11 @@ def causal_padding(convolution: Any) -> Any:
     return convolution._compute_causal_padding()
 
 
+def takes_training(operation: Any) -> bool:
+    """Tell whether a layer's call has the argument `training`."""
+    return bool(getattr(operation, "_call_has_training_arg", False))
+
+
 # The graph of a Functional model.
 
 

@@ -38,7 +38,7 @@ def find_layer(model: Any, path: str, *, subject: str, argument: str) -> Any:
     exact = [layer for known, layer in paths if known == path]
     if exact:
         return exact[0]
-    inner = [
+    inner = _flattened(path, paths) or [
         (known, layer) for known, layer in paths if known.endswith(f"/{path}")
     ]
     if len({id(layer) for _, layer in inner}) == 1:
@@ -61,6 +61,23 @@ def find_layer(model: Any, path: str, *, subject: str, argument: str) -> Any:
             ".  ", ". "
         )
     )
+
+
+def _flattened(
+    path: str, paths: list[tuple[str, Any]]
+) -> list[tuple[str, Any]]:
+    """Find a nested layer in a model that has the nested layers in its own.
+
+    A quantize-aware student has them so: `backbone` is an `Identity` on the
+    result of what was a model, and `backbone/block` is `block`, or
+    `backbone_block` if the student has several layers of that name.
+    """
+    outer, _, _ = path.partition("/")
+    here = dict(paths)
+    if path == outer or not isinstance(here.get(outer), keras.layers.Identity):
+        return []
+    names = (path.replace("/", "_"), path.rsplit("/", 1)[-1])
+    return [(name, here[name]) for name in names if name in here][:1]
 
 
 def _children(layer: Any) -> list[Any]:

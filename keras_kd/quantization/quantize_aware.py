@@ -125,15 +125,16 @@ def quantize_aware(
         momentum=momentum,
     )
     kept = first_and_last(student) if first_last == "float" else set()
-    rewriter = Rewriter(scheme, kept)
-    model = rewriter.model(student)
+    rewriter = Rewriter(student, scheme, kept)
+    model = rewriter.model()
     if kept and not _has_int8_weights(model):
         expected = "'int8' for a student that has no layers in between"
         raise ValueError(
             requirement(_SUBJECT, "first_last", expected, first_last)
         )
     if rewriter.left_float:
-        _warn(student, rewriter.left_float)
+        real = rewriter.real_inputs if not kept else []
+        _warn(student, rewriter.left_float, real)
     return model
 
 
@@ -190,10 +191,16 @@ def _check_student(student: Any) -> None:
             )
 
 
-def _warn(student: keras.Model, names: list[str]) -> None:
+def _warn(student: keras.Model, names: list[str], inputs: list[str]) -> None:
+    """Say which layers stay in float32, and which inputs with them."""
     noun = "layer stays" if len(names) == 1 else "layers stay"
-    warnings.warn(
+    text = (
         f"`{_SUBJECT}`: {len(names)} {noun} in float32 in `{student.name}`: "
-        f"{', '.join(names)}. int8 does not have them.",
-        stacklevel=3,
+        f"{', '.join(names)}. int8 does not have them."
     )
+    if inputs:
+        text += (
+            f" The input {', '.join(inputs)} is therefore not rounded, and "
+            "the inputs and outputs of the file are in float32."
+        )
+    warnings.warn(text, stacklevel=3)

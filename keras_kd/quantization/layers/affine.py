@@ -27,7 +27,11 @@ class Affine(keras.Layer):
     _fixed: tuple[np.ndarray, np.ndarray] | None = None
 
     def call(
-        self, inputs: Any, training: bool | None = None, mask: Any = None
+        self,
+        inputs: Any,
+        training: bool | None = None,
+        mask: Any = None,
+        number: int = 0,
     ) -> Any:
         """Multiply and add.
 
@@ -35,16 +39,17 @@ class Affine(keras.Layer):
             inputs: Real values, channels last.
             training: Whether a normalization uses the batch.
             mask: Mask of the batch.
+            number: Which of the layer's calls this is, from 0.
         """
         if self._fixed is not None:
             return _depthwise(inputs, *self._fixed)
         if training:
             return self.trained(inputs, mask)
         factor, offset = self.constants()
-        grids = known_grids(self)
+        grids = known_grids(self, number)
         high = ops.maximum(ops.abs(factor), LEAST_RANGE)
         if grids is None:
-            return inputs * factor + rounded_bias(self, high, offset)
+            return inputs * factor + rounded_bias(self, high, offset, number)
         counts = 127 * ops.sign(factor)
         return weighted_sum(ops.multiply, inputs, counts, high, offset, grids)
 

@@ -78,17 +78,20 @@ class QuantizedKernel(keras.Layer):
         if self.delay:
             self.steps = step_counter(self)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(
+        self, inputs: Any, training: bool | None = None, number: int = 0
+    ) -> Any:
         """Compute with rounded weights.
 
         Args:
             inputs: Inputs of the Keras layer.
             training: Whether the normalization uses the batch.
+            number: Which of the layer's calls this is, from 0.
         """
         if self._fixed is not None:
             return self.in_file(inputs, *self._fixed)
         if not training:
-            outputs = self._inferred(inputs)
+            outputs = self._inferred(inputs, number)
         elif self.norm is not None and self.norm.trainable:
             outputs = self._normalized(inputs)
         else:
@@ -172,14 +175,15 @@ class QuantizedKernel(keras.Layer):
             "delay": self.delay,
         }
 
-    def _inferred(self, inputs: Any) -> Any:
+    def _inferred(self, inputs: Any, number: int) -> Any:
         """Compute like the file."""
         kernel, bias = self.folded()
         high = self._range(kernel)
         kernel = self.quantized(kernel, high)
-        grids = known_grids(self)
+        grids = known_grids(self, number)
         if grids is None:
-            return self.linear(inputs, kernel) + rounded_bias(self, high, bias)
+            bias = rounded_bias(self, high, bias, number)
+            return self.linear(inputs, kernel) + bias
         counts = whole(self._divided(kernel, kernel_step(high)))
         return weighted_sum(self.linear, inputs, counts, high, bias, grids)
 
@@ -243,7 +247,9 @@ def weighted_sum(
     return ops.where(after.steps > 0, results, sums * unit)
 
 
-def rounded_bias(layer: keras.Layer, high: Any, bias: Any) -> Any:
+def rounded_bias(
+    layer: keras.Layer, high: Any, bias: Any, number: int = 0
+) -> Any:
     """Round biases to 32 bits, as files store them.
 
     The rounding error is tiny, but it changes one result in thousands by a
@@ -253,8 +259,9 @@ def rounded_bias(layer: keras.Layer, high: Any, bias: Any) -> Any:
         layer: Layer that adds the bias.
         high: Range of the weights (127 steps).
         bias: Real values.
+        number: Which of the layer's calls this is.
     """
-    before = input_quantizers(layer)[0]
+    before = input_quantizers(layer, number)[0]
     if before is None:
         return bias
     rounded = bias_in_steps(bias, high, before.divisor("float64"))

@@ -37,15 +37,18 @@ class RoundsAsFile(PlainInFile):
     input or of the results is unknown.
     """
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(
+        self, inputs: Any, training: bool | None = None, number: int = 0
+    ) -> Any:
         """Compute the layer; in inference, with integer arithmetic.
 
         Args:
             inputs: Values on grids.
             training: Whether the student is trained.
+            number: Which of the layer's calls this is, from 0.
         """
         results = super().call(inputs)
-        grids = known_grids(self)
+        grids = known_grids(self, number)
         if training or self.is_plain or grids is None:
             return results
         before, after = grids
@@ -53,6 +56,12 @@ class RoundsAsFile(PlainInFile):
         for grid in (*before, after):
             found = ops.where(grid.steps > 0, found, results)
         return found
+
+    def compute_output_spec(
+        self, inputs: Any, training: bool | None = None, number: int = 0
+    ) -> Any:
+        """Return what the plain Keras layer gives."""
+        return super().compute_output_spec(inputs)
 
     def in_steps(
         self, inputs: Any, before: list[FakeQuantize], after: FakeQuantize
@@ -67,24 +76,8 @@ class RoundsAsFile(PlainInFile):
         raise NotImplementedError
 
 
-class _Pairwise(RoundsAsFile):
-    """Mixin for a layer with two inputs."""
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Compute the layer.
-
-        Inputs of different rank are computed like the plain Keras layer.
-
-        Args:
-            inputs: Two tensors on grids.
-            training: Whether the student is trained.
-        """
-        ranks = {len(value.shape) for value in inputs}
-        return super().call(inputs, training or len(ranks) > 1)
-
-
 @keras.saving.register_keras_serializable("keras_kd")
-class QuantizedMultiply(_Pairwise, layers.Multiply):
+class QuantizedMultiply(RoundsAsFile, layers.Multiply):
     """`Multiply` of two inputs in 8 bits."""
 
     def in_steps(self, inputs: Any, before: Any, after: FakeQuantize) -> Any:
@@ -94,7 +87,7 @@ class QuantizedMultiply(_Pairwise, layers.Multiply):
 
 
 @keras.saving.register_keras_serializable("keras_kd")
-class QuantizedAdd(_Pairwise, layers.Add):
+class QuantizedAdd(RoundsAsFile, layers.Add):
     """`Add` of two inputs in 8 bits."""
 
     def in_steps(self, inputs: Any, before: Any, after: FakeQuantize) -> Any:

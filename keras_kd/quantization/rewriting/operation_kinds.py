@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from keras_kd.quantization.activations import FUSED
@@ -11,6 +12,7 @@ from keras_kd.quantization.activations import function_name
 from keras_kd.quantization.activations import supported
 from keras_kd.quantization.layers.affine import AFFINE
 from keras_kd.quantization.layers.kernels import KERNELS
+from keras_kd.quantization.rewriting.flat import Call
 
 # Operations whose results need a range of their own.
 _ARITHMETIC = {
@@ -58,26 +60,49 @@ _KEEPING = {
 }
 # Operations that average values; the device rounds to the same grid.
 _AVERAGING = {"AveragePooling1D", "AveragePooling2D"}
+# Layers that change images in training and leave them as they are otherwise.
+_AUGMENTING = {
+    f"Random{name}"
+    for name in (
+        "Brightness",
+        "ColorDegeneration",
+        "ColorJitter",
+        "Contrast",
+        "ElasticTransform",
+        "Erasing",
+        "Flip",
+        "GaussianBlur",
+        "Grayscale",
+        "Hue",
+        "Invert",
+        "Perspective",
+        "Posterization",
+        "Rotation",
+        "Saturation",
+        "Sharpness",
+        "Shear",
+        "Translation",
+        "Zoom",
+    )
+}
 # Operators that can apply a ReLU to their results at no cost.
 _WITH_RELU = {"Add", "Multiply", "Subtract"}
-_SCALING = {"Add", "Multiply", "Subtract"}
+_SCALING = {"Add", "Divide", "Multiply", "Subtract", "TrueDivide"}
 
 
-def kind_of(operation: Any, arguments: Any) -> str:
-    """Classify an operation.
-
-    Args:
-        operation: Layer or operation of a Functional model.
-        arguments: Arguments of one of its calls, `node.arguments`.
+def kind_of(call: Call) -> str:
+    """Classify an operation by one of its calls.
 
     Returns:
-        `"kernel"`, `"affine"`, `"constant"` (arithmetic with one number),
-        `"embedding"`, `"activation"`, `"arithmetic"`, `"keep"`, `"average"`,
-        `"nested"`, or `"float"` for operations that int8 does not have.
+        `"kernel"`, `"affine"`, `"constant"` (arithmetic with one number, or
+        one per channel), `"embedding"`, `"activation"`, `"arithmetic"`,
+        `"keep"`, `"average"`, `"augment"`, or `"float"` for operations that
+        int8 does not have.
     """
+    operation = call.operation
     name = type(operation).__name__
-    if isinstance(operation, (keras.Function, keras.Sequential)):
-        return "nested"
+    if name in _AUGMENTING and _is_keras(operation):
+        return "augment"
     if getattr(operation, "data_format", None) == "channels_first":
         return "float"
     if type(operation) in KERNELS:
@@ -90,9 +115,11 @@ def kind_of(operation: Any, arguments: Any) -> str:
     if activation_of(operation) is not None:
         known = supported(activation_of(operation))
         return "activation" if known else "float"
-    if name in _SCALING and constant_of(arguments) is not None:
+    if name in _SCALING and _is_keras(operation) and scaling_of(call):
         return "constant"
-    return _plain_kind(operation, name)
+    kind = _plain_kind(operation, name)
+    # The converter does not round constants.
+    return "float" if kind == "arithmetic" and _has_constants(call) else kind
 
 
 def _plain_kind(operation: Any, name: str) -> str:
@@ -124,32 +151,53 @@ def is_fused(operation: Any, kind: str) -> bool:
     return kind == "activation" and activation_of(operation) in FUSED
 
 
-def constant_of(arguments: Any) -> tuple[float, bool] | None:
-    """Return the number in `x + 3.0` and whether it comes first, if any."""
-    pair = list(arguments.args)
-    if len(pair) != 2:
-        return None
-    numbers = [isinstance(value, (int, float)) for value in pair]
-    if sum(numbers) != 1:
-        return None
-    return float(pair[numbers.index(True)]), numbers[0]
-
-
-def rescaling_of(operation: Any, arguments: Any) -> Any:
-    """Return a `Rescaling` that replaces an operation such as `x + 3.0`.
+def scaling_of(call: Call) -> tuple[Any, Any] | None:
+    """Return scale and offset of arithmetic such as `x / 127.5`.
 
     Args:
-        operation: An addition, subtraction or multiplication.
-        arguments: Its two arguments, one of them a number.
+        call: Call of an addition, subtraction, multiplication or division.
+
+    Returns:
+        Two numbers or lists of one number per channel; `None` if both
+        operands are tensors, or the constant has another shape.
     """
-    number, first = constant_of(arguments) or (0.0, False)
+    name = type(call.operation).__name__
+    values = [*call.args, *call.kwargs.values()]
+    if len(values) != 2 or len(call.inputs) != 1:
+        return None
+    (tensor,) = call.inputs
+    first = values[1] is tensor
+    number = _per_channel(values[0 if first else 1], tensor)
+    if number is None or (first and "Divide" in name):
+        return None
     scale, offset = {
         "Add": (1.0, number),
+        "Divide": (1 / number, 0.0),
+        "TrueDivide": (1 / number, 0.0),
         "Multiply": (number, 0.0),
         "Subtract": (-1.0, number) if first else (1.0, -number),
-    }[type(operation).__name__]
-    made = AFFINE[layers.Rescaling]
-    return made(scale, offset, name=operation.name)
+    }[name]
+    return np.asarray(scale).tolist(), np.asarray(offset).tolist()
+
+
+def _per_channel(value: Any, tensor: Any) -> np.ndarray | None:
+    """Return a constant as a number, or one for each of the last axis."""
+    try:
+        number = np.asarray(value, "float64")
+    except (TypeError, ValueError):
+        return None
+    if number.size == 1:
+        return number.reshape(())
+    channels = tensor.shape[-1]
+    fits = number.size == channels == number.shape[-1]
+    return number.reshape(-1) if fits else None
+
+
+def _has_constants(call: Call) -> bool:
+    """Tell whether an operation takes numbers or arrays besides tensors."""
+    leaves = keras.tree.flatten((call.args, call.kwargs))
+    known = (keras.KerasTensor, type(None))
+    return not all(isinstance(leaf, known) for leaf in leaves)
 
 
 def _over_channels(operation: Any) -> bool:

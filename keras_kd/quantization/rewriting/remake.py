@@ -6,7 +6,6 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_kd.core.keras_internals import calls_of
 from keras_kd.quantization.activations import FUSED
 from keras_kd.quantization.activations import activation_of
 from keras_kd.quantization.activations import function_name
@@ -19,7 +18,8 @@ from keras_kd.quantization.layers.weightless import (
     QuantizedGlobalAveragePooling2D,
 )
 from keras_kd.quantization.layers.weightless import QuantizedHardSwish
-from keras_kd.quantization.rewriting.operation_kinds import rescaling_of
+from keras_kd.quantization.rewriting.flat import Call
+from keras_kd.quantization.rewriting.operation_kinds import scaling_of
 from keras_kd.quantization.rewriting.student_graph import StudentGraph
 
 _POOLING = layers.GlobalAveragePooling2D
@@ -45,39 +45,47 @@ class Scheme:
     momentum: float
 
 
-def remade(operation: Any, graph: StudentGraph, scheme: Scheme) -> Any:
+def remade(call: Call, graph: StudentGraph, scheme: Scheme) -> Any:
     """Return a new layer that simulates an operation in int8.
 
     Args:
-        operation: Layer or operation of the student.
+        call: A call of the student's layer or operation.
         graph: The student's graph.
         scheme: How to quantize.
     """
-    kind = graph.kinds[id(operation)]
-    config = operation.get_config()
+    operation = call.operation
+    kind, name = graph.kinds[id(operation)], graph.names[id(operation)]
+    config = operation.get_config() | {"name": name}
     if kind == "kernel":
         return _kernel(operation, config, graph, scheme)
     if kind == "embedding":
         return QuantizedEmbedding.from_config(config)
-    if kind == "constant":
-        return rescaling_of(operation, calls_of(operation)[0].arguments)
+    scaling = scaling_of(call) if kind == "constant" else None
+    if scaling is not None:
+        scale, offset = scaling
+        return AFFINE[layers.Rescaling](scale, offset, name=name)
     if kind == "affine":
         # A folded normalization leaves an Identity of its name behind.
         if id(operation) in graph.raw:
-            return layers.Identity(name=operation.name)
+            return layers.Identity(name=name)
         return AFFINE[type(operation)].from_config(config)
     if kind == "arithmetic" and type(operation) is _POOLING:
         return QuantizedGlobalAveragePooling2D.from_config(config)
     pairwise = PAIRWISE.get(type(operation).__name__)
-    if kind == "arithmetic" and pairwise and len(_inputs(operation)) == 2:
-        return pairwise(name=operation.name)
+    if kind == "arithmetic" and pairwise and _is_pair(call):
+        return pairwise(name=name)
     if kind == "activation" and activation_of(operation) in _COMPOSED:
-        return activation_layer(str(activation_of(operation)), operation.name)
+        return activation_layer(str(activation_of(operation)), name)
     return type(operation).from_config(config)
 
 
-def _inputs(operation: Any) -> list[Any]:
-    return calls_of(operation)[0].input_tensors
+def _is_pair(call: Call) -> bool:
+    """Tell whether a call takes two tensors with as many axes.
+
+    Layers and operators align tensors of different rank differently.
+    """
+    ranks = [len(tensor.shape) for tensor in call.inputs]
+    return len(ranks) == 2 and ranks[0] == ranks[1]
 
 
 def activation_layer(activation: str, name: str) -> Any:
@@ -113,7 +121,7 @@ def _kernel(
         norm = type(norm).from_config(norm.get_config())
         norm.trainable = norm.trainable and not frozen
     if function_name(operation.activation) not in FUSED:
-        config |= {"activation": None, "name": f"{operation.name}_linear"}
+        config |= {"activation": None, "name": f"{config['name']}_linear"}
     # The copied kernel includes the low-rank adapter.
     config.pop("lora_rank", None)
     config.pop("lora_alpha", None)

@@ -1,5 +1,6 @@
 """Finds fused operations and shared grids in a student's graph."""
 
+from collections import Counter
 from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
@@ -7,29 +8,30 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_kd.core.graphs import calls
-from keras_kd.core.keras_internals import maker
 from keras_kd.quantization.activations import FIXED
 from keras_kd.quantization.activations import NOT_NEGATIVE
 from keras_kd.quantization.activations import activation_of
 from keras_kd.quantization.activations import function_name
+from keras_kd.quantization.rewriting.flat import Call
+from keras_kd.quantization.rewriting.flat import FlatGraph
 from keras_kd.quantization.rewriting.operation_kinds import is_fused
 from keras_kd.quantization.rewriting.operation_kinds import kind_of
 from keras_kd.quantization.rewriting.operation_kinds import takes_relu
 
 # Kinds whose results are rounded to a range of their own.
 _ROUNDED = {"activation", "affine", "arithmetic", "constant", "kernel"}
+# Kinds whose results are on the grid of their input.
+_MOVING = {"augment", "average", "keep"}
 
 
-class StudentGraph:
-    """The graph of one Functional model, without those of nested models.
+class StudentGraph(FlatGraph):
+    """A student's graph, with what int8 does with its operations.
 
     Args:
-        model: A Functional model.
+        model: A Functional or Sequential model.
         kept: Ids of operations that stay in float32.
 
     Attributes:
-        operations: Operations by their id.
         kinds: Kind of each operation by its id, see `kind_of`.
         folded: `BatchNormalization` layers, by the id of the layer that they
             are folded into.
@@ -37,32 +39,29 @@ class StudentGraph:
             so that nothing is rounded in between.
     """
 
-    def __init__(self, model: keras.Model, kept: Set[int]) -> None:
-        self.nodes = calls(model)
-        self.operations: dict[int, Any] = {}
+    def __init__(
+        self, model: keras.Model, kept: Set[int] = frozenset()
+    ) -> None:
+        super().__init__(model)
         self.kinds: dict[int, str] = {}
-        self._calls: dict[int, list[Any]] = {}
-        self._takers: dict[int, int] = {}
-        for node in self.nodes:
-            key = id(node.operation)
-            self.operations[key] = node.operation
-            kind = kind_of(node.operation, node.arguments)
-            stays = key in kept and kind != "nested"
-            self.kinds[key] = "float" if stays else kind
-            self._calls.setdefault(key, []).append(node)
-            for tensor in node.input_tensors:
-                self._count(tensor)
-        for tensor in model.outputs:
-            self._count(tensor)
+        self._calls: dict[int, list[Call]] = {}
+        self._makers: dict[int, Call] = {}
+        self._takers = Counter(map(id, self.outputs))
+        for call in self.calls:
+            key = id(call.operation)
+            self.kinds[key] = "float" if key in kept else kind_of(call)
+            self._calls.setdefault(key, []).append(call)
+            self._makers |= dict.fromkeys(map(id, call.outputs), call)
+            self._takers.update(map(id, call.inputs))
         self.folded: dict[int, Any] = {}
         self.raw: set[int] = set()
-        for node in self.nodes:
-            self._fuse(node)
+        for calls in self._calls.values():
+            self._fuse(calls)
 
     def is_inference(self, operation: Any) -> bool:
         """Tell whether a layer is always called with `training=False`."""
-        (node,) = self._calls[id(operation)]
-        return node.arguments.kwargs.get("training") is False
+        calls = self._calls[id(operation)]
+        return all(call.kwargs.get("training") is False for call in calls)
 
     def activation(self, operation: Any) -> str | None:
         """Return the name of an operation's activation, or `None`."""
@@ -72,46 +71,37 @@ class StudentGraph:
         return activation_of(operation) if kind == "activation" else None
 
     def is_concatenation(self, operation: Any) -> bool:
-        """Tell whether an operation is a concatenation in int8, called once."""
-        key = id(operation)
+        """Tell whether an operation is a concatenation in int8."""
         is_one = type(operation).__name__ == "Concatenate"
-        kind = self.kinds[key]
-        return is_one and kind == "arithmetic" and len(self._calls[key]) == 1
+        return is_one and self.kinds[id(operation)] == "arithmetic"
 
-    def source(self, tensor: Any) -> Any:
-        """Return the operation whose grid a tensor is on.
+    def source(self, tensor: Any) -> Call | None:
+        """Return the call whose grid a tensor is on, `None` for an input."""
+        call = self._makers.get(id(tensor))
+        while call and self.kinds[id(call.operation)] in _MOVING:
+            call = self._makers.get(id(call.inputs[0]))
+        return call
 
-        Returns:
-            The operation, `None` if it is called several times or is not in
-            this graph.
+    def _fuse(self, calls: list[Call]) -> None:
+        """Decide whether an operation is fused into the one before it.
+
+        One that is called several times is, if it follows the same operation
+        each time.
         """
-        while True:
-            operation = maker(tensor)
-            calls = self._calls.get(id(operation), [])
-            if len(calls) != 1:
-                return None
-            moving = self.kinds[id(operation)] in ("average", "keep")
-            if not moving:
-                return operation
-            tensor = calls[0].input_tensors[0]
-
-    def _count(self, tensor: Any) -> None:
-        self._takers[id(tensor)] = self._takers.get(id(tensor), 0) + 1
-
-    def _fuse(self, node: Any) -> None:
-        """Decide whether an operation is fused into the one before it."""
-        operation = node.operation
+        operation = calls[0].operation
         key, kind = id(operation), self.kinds[id(operation)]
-        tensors = node.input_tensors
-        if len(self._calls[key]) > 1 or len(tensors) != 1:
+        if any(len(call.inputs) != 1 for call in calls):
             return
-        before = maker(tensors[0])
-        alone = (
-            id(before) in self.kinds
-            and len(self._calls[id(before)]) == 1
-            and self._takers[id(tensors[0])] == 1
-        )
-        if not alone or not self._takes(before):
+        tensors = [id(call.inputs[0]) for call in calls]
+        makers = [self._makers.get(tensor) for tensor in tensors]
+        before = makers[0] and makers[0].operation
+        if (
+            before is None
+            or any(m is None or m.operation is not before for m in makers)
+            or len(self._calls[id(before)]) != len(calls)
+            or any(self._takers[tensor] != 1 for tensor in tensors)
+            or not self._takes(before)
+        ):
             return
         if is_fused(operation, kind):
             self.raw.add(key)
@@ -120,6 +110,7 @@ class StudentGraph:
             and isinstance(operation, layers.BatchNormalization)
             and self.kinds[id(before)] == "kernel"
             and id(before) not in self.folded
+            and len({call.kwargs.get("training") for call in calls}) == 1
         ):
             self.folded[id(before)] = operation
             self.raw.add(key)
@@ -158,28 +149,23 @@ def shared_grids(graph: StudentGraph) -> dict[Any, Slot]:
     of their inputs, as in a ShuffleNet, a whole stage shares one grid.
 
     Args:
-        graph: One Functional model.
+        graph: The student's graph.
 
     Returns:
-        One `Slot` per tensor on a shared grid. The key is the id of the
-        operation that makes the tensor. If that tensor is on another grid
-        (the data, a prescribed range, an embedding), its copy on the shared
-        grid has the key `(id of the concatenation, index of the input)`.
+        One `Slot` per tensor on a shared grid. The key is the call that makes
+        the tensor. If that tensor is on another grid (the data, a prescribed
+        range, an embedding), its copy on the shared grid has the key `(call
+        of the concatenation, index of the input)`.
     """
     groups: list[dict[Any, None]] = []
-    concatenations = set()
-    for node in graph.nodes:
-        key = id(node.operation)
-        if not graph.is_concatenation(node.operation):
+    for call in graph.calls:
+        if not graph.is_concatenation(call.operation):
             continue
-        concatenations.add(key)
-        joined: dict[Any, None] = {key: None}
-        for place, tensor in enumerate(node.input_tensors):
+        joined: dict[Any, None] = {call: None}
+        for place, tensor in enumerate(call.inputs):
             source = graph.source(tensor)
-            known = source is not None and (
-                id(source) in concatenations or _rounded_alone(graph, source)
-            )
-            joined[id(source) if known else (key, place)] = None
+            known = source is not None and _may_share(graph, source)
+            joined[source if known else (call, place)] = None
         apart = []
         for group in groups:
             if group.keys() & joined.keys():
@@ -189,17 +175,27 @@ def shared_grids(graph: StudentGraph) -> dict[Any, Slot]:
         groups = [*apart, joined]
     slots = {}
     for grid, group in enumerate(groups):
-        members = [member for member in group if member not in concatenations]
-        negative = any(
-            graph.activation(graph.operations.get(member)) not in NOT_NEGATIVE
-            for member in members
-        )
+        members = [m for m in group if not _is_concatenation(graph, m)]
+        negative = any(_may_be_negative(graph, member) for member in members)
         for number, member in enumerate(members):
             slots[member] = Slot(grid, number, len(members), negative)
     return slots
 
 
-def _rounded_alone(graph: StudentGraph, operation: Any) -> bool:
-    """Tell whether the range of an operation's results is free to choose."""
+def _is_concatenation(graph: StudentGraph, member: Any) -> bool:
+    is_call = isinstance(member, Call)
+    return is_call and graph.is_concatenation(member.operation)
+
+
+def _may_be_negative(graph: StudentGraph, member: Any) -> bool:
+    operation = member.operation if isinstance(member, Call) else None
+    return graph.activation(operation) not in NOT_NEGATIVE
+
+
+def _may_share(graph: StudentGraph, call: Call) -> bool:
+    """Tell whether the range of a call's results is free to choose."""
+    operation = call.operation
+    if graph.is_concatenation(operation):
+        return True
     kind = graph.kinds[id(operation)]
     return kind in _ROUNDED and graph.activation(operation) not in FIXED
