@@ -89,7 +89,9 @@ class QuantizedKernel(keras.Layer):
             number: Which of the layer's calls this is, from 0.
         """
         if self._fixed is not None:
-            return self.in_file(inputs, *self._fixed)
+            kernel, high, bias = self._fixed
+            high = self._of_call(high, number)
+            return self.in_file(inputs, kernel, high, bias)
         if not training:
             outputs = self._inferred(inputs, number)
         elif self.norm is not None and self.norm.trainable:
@@ -178,7 +180,7 @@ class QuantizedKernel(keras.Layer):
     def _inferred(self, inputs: Any, number: int) -> Any:
         """Compute like the file."""
         kernel, bias = self.folded()
-        high = self._range(kernel)
+        high = self._of_call(self._range(kernel), number)
         kernel = self.quantized(kernel, high)
         grids = known_grids(self, number)
         if grids is None:
@@ -207,6 +209,14 @@ class QuantizedKernel(keras.Layer):
 
     def _range(self, kernel: Any) -> Any:
         return kernel_range(self.channels_last(kernel), self.per_channel)
+
+    def _of_call(self, high: Any, number: int) -> Any:
+        """Return the range of the weights, slightly larger in later calls.
+
+        The converter would take the same range in two calls for one tensor
+        with two users, and then choose a range per channel itself.
+        """
+        return high if self.per_channel else high * (1 + number * 2.0**-22)
 
     def _divided(self, kernel: Any, factor: Any) -> Any:
         """Return a kernel divided by one factor per output channel."""

@@ -97,6 +97,17 @@ class QuantizedAdd(RoundsAsFile, layers.Add):
 
 
 @keras.saving.register_keras_serializable("keras_kd")
+class QuantizedSubtract(RoundsAsFile, layers.Subtract):
+    """`Subtract` of two inputs in 8 bits."""
+
+    def in_steps(self, inputs: Any, before: Any, after: FakeQuantize) -> Any:
+        """Add multiples of integers, the second of them negated."""
+        steps = [grid.divisor() for grid in before]
+        pair = (inputs[0], -inputs[1])
+        return operators.sum_of_two(pair, steps, after.divisor())
+
+
+@keras.saving.register_keras_serializable("keras_kd")
 class QuantizedGlobalAveragePooling2D(
     RoundsAsFile, layers.GlobalAveragePooling2D
 ):
@@ -177,4 +188,8 @@ def _sigmoid(inputs: Any) -> Any:
     return fake_quantize(ops.sigmoid(inputs), *ABOVE_0)
 
 
-PAIRWISE = {"Add": QuantizedAdd, "Multiply": QuantizedMultiply}
+PAIRWISE = {
+    "Add": QuantizedAdd,
+    "Multiply": QuantizedMultiply,
+    "Subtract": QuantizedSubtract,
+}
