@@ -29,7 +29,7 @@ class Kind:
         rounds: Whether weights or activations are rounded to so few bits
             that classes may change.
         ends: Type that floating-point inputs and all outputs must have in the
-            file, None for any.
+            file, None for any. The outputs of `MIXED` may be int8.
     """
 
     tolerance: float
@@ -56,7 +56,7 @@ KINDS = {
         rounds=True,
         ends="int8",
     ),
-    # int8 between a first and a last layer in float32.
+    # int8 behind layers in float32, often with others at the end.
     MIXED: Kind(
         0.2,
         _INTEGER_ADVICE.format(next="'float16'"),
@@ -112,7 +112,7 @@ def made_kind(student: keras.Model, quantization: str) -> str:
 
     Returns:
         `quantization`; but `MIXED` instead of `"int8"` for a quantize-aware
-        student whose first and last layers stay in float32.
+        student whose first layers, or first and last ones, stay in float32.
     """
     mixed = quantization == "int8" and has_float_ends(student)
     return MIXED if mixed else quantization

@@ -90,6 +90,8 @@ def _kind(model: LiteRTModel) -> str:
     """Tell how a file was quantized from its types and operators."""
     ends = [*model.input_details, *model.output_details]
     if any(detail.scale for detail in ends):
+        if any(detail.dtype == "float32" for detail in ends):
+            return MIXED
         wide = any(detail.dtype == "int16" for detail in ends)
         return "int16x8" if wide else "int8"
     # Floats become integers inside, or biases are integers.

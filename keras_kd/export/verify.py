@@ -53,8 +53,8 @@ class Verification:
         path: The file or folder.
         kind: `"saved_model"`, `"onnx"`, `"float32"`, `"float16"`,
             `"dynamic_range"`, `"int8"`, `"int16x8"`, `"int4_weights"` or
-            `"mixed_int8"` (int8 between first and last layers in float32),
-            as found in the file.
+            `"mixed_int8"` (int8 behind first layers in float32, often with
+            last ones in float32), as found in the file.
         num_examples: Number of examples compared; 0 if none were.
         max_abs_difference: Largest difference between an output of the file
             and the student's; with several outputs, that of the worst one.

@@ -8,6 +8,7 @@ what stays in float32, and fix its ranges for the conversion.
 from keras_kd.core import tensorflow_only  # noqa: F401
 from keras_kd.quantization.fixed import fixed_ranges
 from keras_kd.quantization.fixed import has_float_ends
+from keras_kd.quantization.fixed import has_float_outputs
 from keras_kd.quantization.fixed import is_quantize_aware
 from keras_kd.quantization.fixed import num_float_weights
 from keras_kd.quantization.quantize_aware import quantize_aware
@@ -15,6 +16,7 @@ from keras_kd.quantization.quantize_aware import quantize_aware
 __all__ = [
     "fixed_ranges",
     "has_float_ends",
+    "has_float_outputs",
     "is_quantize_aware",
     "num_float_weights",
     "quantize_aware",

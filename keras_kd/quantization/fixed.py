@@ -9,6 +9,7 @@ import keras
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.keras_internals import flatten_layers
+from keras_kd.core.keras_internals import maker
 from keras_kd.core.keras_internals import own_trainable_variables
 from keras_kd.quantization.layers.affine import Affine
 from keras_kd.quantization.layers.fake_quantize import FakeQuantize
@@ -45,7 +46,10 @@ def is_quantize_aware(student: keras.Model) -> bool:
 
 
 def has_float_ends(student: keras.Model) -> bool:
-    """Tell whether a model was made with `first_last="float"`.
+    """Tell whether a quantize-aware model takes or gives float32.
+
+    It does with `first_last="float"`, and if a layer that int8 does not have
+    takes an input.
 
     Args:
         student: Any Keras model.
@@ -60,6 +64,26 @@ def has_float_ends(student: keras.Model) -> bool:
     [False, True]
     """
     return any(isinstance(layer, FloatEnd) for layer in flatten_layers(student))
+
+
+def has_float_outputs(student: keras.Model) -> bool:
+    """Tell whether a quantize-aware model's outputs are in float32.
+
+    With `first_last="float"` they are. A layer that int8 does not have, behind
+    the input, only leaves the inputs in float32.
+
+    Args:
+        student: Any Keras model.
+
+    Example:
+    >>> import keras_kd
+    >>> student = keras_kd.students.mlp((4,), 3)
+    >>> aware = keras_kd.quantization.quantize_aware(student)
+    >>> keras_kd.quantization.has_float_outputs(aware)
+    False
+    """
+    outputs = getattr(student, "outputs", None) or []
+    return any(isinstance(maker(tensor), FloatEnd) for tensor in outputs)
 
 
 def num_float_weights(student: keras.Model) -> int:

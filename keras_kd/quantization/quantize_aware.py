@@ -57,7 +57,15 @@ def quantize_aware(
     convolution with a folded normalization is the normalized one. A layer
     whose activation is a separate operator, such as softmax, becomes two
     layers, `<name>_linear` and `<name>`. Layers that int8 does not have stay
-    in float32, in the file too; a warning names them.
+    in float32, in the file too; a warning names them. If one of them takes an
+    input, such as a spectrogram, the file takes float32, and its
+    `Verification` calls it `"mixed_int8"`.
+
+    The new model has the layers of nested models in its own graph. Each nested
+    model leaves an `Identity` of its name on its result, and losses find
+    layers by the same paths as before. Image augmentation runs in training
+    only; the augmented images are then rounded. A layer that is called several
+    times has the same weights and other ranges in each call.
 
     Reference:
         Jacob et al. 2018, arXiv:1712.05877, section 3, for the simulation;
@@ -201,6 +209,6 @@ def _warn(student: keras.Model, names: list[str], inputs: list[str]) -> None:
     if inputs:
         text += (
             f" The input {', '.join(inputs)} is therefore not rounded, and "
-            "the inputs and outputs of the file are in float32."
+            "the inputs of the file are in float32."
         )
     warnings.warn(text, stacklevel=3)

@@ -167,7 +167,7 @@ def test_layers_that_int8_does_not_have_are_counted_and_named():
     assert str(warning.message) == (
         "`quantize_aware`: 3 layers stay in float32 in `student`: curved, "
         "norm, memory. int8 does not have them. The input x is therefore not "
-        "rounded, and the inputs and outputs of the file are in float32."
+        "rounded, and the inputs of the file are in float32."
     )
     x = np.random.default_rng(0).normal(size=(4, 8, 4)).astype("float32")
     np.testing.assert_allclose(model(x), student(x), atol=0.02)
@@ -231,6 +231,7 @@ def test_what_the_package_offers():
     assert quantization.__all__ == [
         "fixed_ranges",
         "has_float_ends",
+        "has_float_outputs",
         "is_quantize_aware",
         "num_float_weights",
         "quantize_aware",

@@ -22,6 +22,7 @@ from keras_kd.export.conversion.trace import write_frozen
 from keras_kd.export.kinds import CALIBRATED
 from keras_kd.export.kinds import made_kind
 from keras_kd.quantization import fixed_ranges
+from keras_kd.quantization import has_float_outputs
 from keras_kd.quantization import is_quantize_aware
 
 _LAST_LINES = 12
@@ -158,6 +159,7 @@ def convert_all(
                 },
                 "calibration": examples,
                 "uint8": context.input_dtype == "uint8",
+                "float_outputs": has_float_outputs(context.student),
                 "outputs": {key: str(path) for key, path in files.items()},
             }
         ),

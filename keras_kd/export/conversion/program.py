@@ -8,8 +8,9 @@ For each job the parent sends a line with the path of the job's file, and this
 program answers with a line that holds the exit code. It ends when the parent
 ends. The job's file, written by `parent`, is JSON with `saved_models` (folder
 by quantization), `calibration` (`.npy` path by input name), `uint8` (whether
-int8 files take bytes) and `outputs` (file path by quantization). The program
-runs each converted file once. If a conversion fails, it writes `error.json`
+int8 files take bytes), `float_outputs` (whether mixed files give float32) and
+`outputs` (file path by quantization). The program runs each converted file
+once. If a conversion fails, it writes `error.json`
 beside the job's file and answers 1.
 """
 
@@ -45,6 +46,7 @@ def convert(
     quantization: str,
     calibration: dict[str, np.ndarray],
     uint8: bool = False,
+    float_outputs: bool = True,
 ) -> bytes:
     """Convert a SavedModel to the bytes of a `.tflite` file.
 
@@ -59,6 +61,7 @@ def convert(
             `"int16x8"`. Empty if the graph contains the ranges, as fake
             quantization.
         uint8: Whether an `"int8"` file takes bytes, 0 to 255.
+        float_outputs: Whether a `"mixed_int8"` file gives float32, not int8.
     """
     if quantization == "int4_weights":
         return _int4_weights(convert(saved_model, "float32", {}))
@@ -76,6 +79,8 @@ def convert(
             converter.target_spec.supported_ops = [operators]
         converter.inference_input_type = tf.uint8 if uint8 else dtype
         converter.inference_output_type = dtype
+    if quantization == "mixed_int8" and not float_outputs:
+        converter.inference_output_type = tf.int8
     return converter.convert()
 
 
@@ -169,6 +174,7 @@ def do(job_path: str) -> int:
                 calibration,
                 # Of the integer files, only int8 ones take bytes.
                 job["uint8"] and quantization == "int8",
+                job["float_outputs"],
             )
         # The parent process words every error.
         except Exception as error:
