@@ -23,6 +23,7 @@ from keras_kd.export.conversion.process import Converter
 from keras_kd.export.conversion.recurrent import unrolled
 from keras_kd.export.conversion.trace import write_saved_model
 from keras_kd.export.examples import Examples
+from keras_kd.quantization import fixed_ranges
 
 # Enough for a mean error, few enough that all tensors fit in memory.
 _NUM_EXAMPLES = 32
@@ -115,6 +116,7 @@ def _float_twin(context: Context, folder: Path, file: OpenTensors) -> Path:
         converter.start()
         with (
             float32_arithmetic(context.model),
+            fixed_ranges(context.model),
             contextlib.nullcontext() if loops else unrolled(context.model),
         ):
             write_saved_model(

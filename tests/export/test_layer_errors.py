@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from aware_files import fed
 
 from keras_kd import export
 from keras_kd.evaluation.litert import OpenTensors
@@ -130,3 +131,26 @@ def test_wording():
     text = worded([LayerError("x", INPUT, 0.02, 0.02)])
     assert "`x` (input: 2.0%, 2.0% of it new)." in text
     assert "another range" not in text
+
+
+def test_the_layers_of_a_quantize_aware_student(tmp_path):
+    """Its simulation has operators that LiteRT lacks; the file's do."""
+    keras.utils.set_random_seed(0)
+    student = keras.Sequential(
+        [
+            keras.Input((6,), name="x"),
+            layers.Dense(8, "relu", bias_initializer="normal", name="first"),
+            layers.Dense(8, "relu", bias_initializer="normal", name="changed"),
+            layers.Dense(3, bias_initializer="normal", name="last"),
+        ]
+    )
+    x = np.random.default_rng(0).normal(size=(50, 6)).astype("float32")
+    aware = fed(student, x)
+    path = tmp_path / "x.tflite"
+    export.tflite(aware, path, "int8", verify=False)
+    bias = aware.get_layer("changed").bias
+    bias.assign(bias + 0.3)
+    found = worst_layers(Context("test", aware), path, Examples({"x": x}))
+    assert found[0].layer == "changed"
+    assert found[0].operator == "FULLY_CONNECTED"
+    assert found[0].added == found[0].error > 0.2

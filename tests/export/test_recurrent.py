@@ -125,3 +125,12 @@ def test_one_that_is_unrolled_already_keeps_its_batch_open(sequences, tmp_path):
     assert export.tflite(student, path, "int8", calibration=sequences).passed
     assert LiteRTModel(path).input_details[0].shape == (None, 6, 4)
     assert student.layers[0].unroll
+
+
+def test_a_layer_that_keeps_a_state_is_named(tmp_path):
+    inputs = keras.Input(batch_shape=(1, 8, 4))
+    memory = keras.layers.GRU(6, stateful=True, name="memory")(inputs)
+    student = keras.Model(inputs, keras.layers.Dense(2)(memory))
+    with pytest.raises(ValueError, match="`memory` has `stateful=True`"):
+        export.tflite(student, tmp_path / "x.tflite")
+    assert not list(tmp_path.iterdir())

@@ -260,5 +260,6 @@ def test_saved_files_find_their_layers():
         "QuantizedMultiply",
         "QuantizedNormalization",
         "QuantizedRescaling",
+        "QuantizedSubtract",
     ):
         assert registered[f"keras_kd>{name}"].__name__ == name

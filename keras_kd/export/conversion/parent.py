@@ -15,6 +15,7 @@ from keras_kd.export.card import add_card
 from keras_kd.export.context import Context
 from keras_kd.export.conversion.precision import float32_arithmetic
 from keras_kd.export.conversion.process import Converter
+from keras_kd.export.conversion.recurrent import check_stateless
 from keras_kd.export.conversion.recurrent import check_unrollable
 from keras_kd.export.conversion.recurrent import recurrent_layers
 from keras_kd.export.conversion.recurrent import unrolled
@@ -86,9 +87,10 @@ def check_kinds(context: Context, kinds: Iterable[str]) -> None:
 
     Raises:
         ImportError: If a package of an extra is missing.
-        ValueError: If integer files are asked for and the student has loops
-            that cannot be unrolled.
+        ValueError: If a layer is stateful, or if integer files are asked for
+            and the student has loops that cannot be unrolled.
     """
+    check_stateless(context)
     for quantization in kinds:
         if quantization in CALIBRATED:
             check_unrollable(context, quantization)

@@ -1,4 +1,4 @@
-"""Unrolls recurrent layers, which integer files cannot hold as loops."""
+"""Recurrent layers: integer files hold no loops, and no file holds a state."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +43,25 @@ def check_unrollable(context: Context, quantization: str) -> None:
                 f"only loops of at most {_MAX_STEPS} steps are unrolled. Use "
                 "'float16', or give the student's keras.Input a shorter, "
                 "fixed length.",
+            )
+
+
+def check_stateless(context: Context) -> None:
+    """Check that no layer keeps a state from one call to the next.
+
+    Raises:
+        ValueError: If a layer is stateful. The file would have no place for
+            the state.
+    """
+    for layer in flatten_layers(context.model):
+        if getattr(layer, "stateful", False) is True:
+            raise context.refusal(
+                "student",
+                "a model without layers that keep a state between calls",
+                context.student,
+                f"`{layer.name}` has `stateful=True`. Build the student with "
+                "`stateful=False`; to stream, make the state an input "
+                "(`initial_state=`) and an output (`return_state=True`).",
             )
 
 

@@ -118,8 +118,8 @@ def kind_of(call: Call) -> str:
     if name in _SCALING and _is_keras(operation) and scaling_of(call):
         return "constant"
     kind = _plain_kind(operation, name)
-    # The converter does not round constants.
-    return "float" if kind == "arithmetic" and _has_constants(call) else kind
+    # The converter rounds neither constants nor booleans.
+    return "float" if kind == "arithmetic" and _takes_others(call) else kind
 
 
 def _plain_kind(operation: Any, name: str) -> str:
@@ -170,14 +170,14 @@ def scaling_of(call: Call) -> tuple[Any, Any] | None:
     number = _per_channel(values[0 if first else 1], tensor)
     if number is None or (first and "Divide" in name):
         return None
-    scale, offset = {
-        "Add": (1.0, number),
-        "Divide": (1 / number, 0.0),
-        "TrueDivide": (1 / number, 0.0),
-        "Multiply": (number, 0.0),
-        "Subtract": (-1.0, number) if first else (1.0, -number),
-    }[name]
-    return np.asarray(scale).tolist(), np.asarray(offset).tolist()
+    scale, offset = np.float64(1), np.float64(0)
+    if name == "Add":
+        offset = number
+    elif name == "Subtract":
+        scale, offset = (-scale, number) if first else (scale, -number)
+    else:
+        scale = number if name == "Multiply" else 1 / number
+    return scale.tolist(), offset.tolist()
 
 
 def _per_channel(value: Any, tensor: Any) -> np.ndarray | None:
@@ -193,11 +193,15 @@ def _per_channel(value: Any, tensor: Any) -> np.ndarray | None:
     return number.reshape(-1) if fits else None
 
 
-def _has_constants(call: Call) -> bool:
-    """Tell whether an operation takes numbers or arrays besides tensors."""
+def _takes_others(call: Call) -> bool:
+    """Tell whether an operation takes anything but real tensors."""
     leaves = keras.tree.flatten((call.args, call.kwargs))
-    known = (keras.KerasTensor, type(None))
-    return not all(isinstance(leaf, known) for leaf in leaves)
+    return any(
+        "float" not in str(leaf.dtype)
+        if isinstance(leaf, keras.KerasTensor)
+        else leaf is not None
+        for leaf in leaves
+    )
 
 
 def _over_channels(operation: Any) -> bool:
