@@ -46,7 +46,8 @@ class LayerError:
         operator: Name of the operator; `INPUT` for the file's inputs.
         error: Root mean square difference from the float file, as a share of
             the spread (standard deviation) of the float file's values.
-        added: `error` minus the largest error of the operator's inputs.
+        added: `error` minus the largest error of the operator's inputs,
+            weights not included.
     """
 
     layer: str
@@ -157,8 +158,12 @@ def _ranked(
         error = errors.get(tensors[index], 0.0)
         name = called.get(index, tensors[index])
         layers.append(LayerError(name, INPUT, error, error))
+    # The error of a weight is one that its layer adds.
+    results = {i for operator in graph.operators for i in operator.outputs}
+    results.update(graph.inputs)
     for operator in graph.operators:
-        before = [errors.get(tensors[i], 0.0) for i in operator.inputs]
+        inputs = results.intersection(operator.inputs)
+        before = [errors.get(tensors[i], 0.0) for i in inputs]
         for index in operator.outputs:
             error = errors.get(tensors[index], 0.0)
             added = error - max(before, default=0.0)

@@ -153,4 +153,4 @@ def test_the_layers_of_a_quantize_aware_student(tmp_path):
     found = worst_layers(Context("test", aware), path, Examples({"x": x}))
     assert found[0].layer == "changed"
     assert found[0].operator == "FULLY_CONNECTED"
-    assert found[0].added == found[0].error > 0.2
+    assert found[0].added > 0.2
