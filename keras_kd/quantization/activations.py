@@ -7,7 +7,7 @@ from keras import layers
 # Fused into the preceding operator, at no cost.
 FUSED = {"linear", "relu", "relu6"}
 # Separate operators with int8 inputs and outputs.
-SINGLE = {"gelu", "hard_silu", "leaky_relu"}
+SINGLE = {"abs", "gelu", "hard_silu", "leaky_relu"}
 # Operators whose int8 outputs have a range prescribed by the device.
 ABOVE_0 = (0.0, 255 / 256)
 FIXED = {
@@ -16,8 +16,17 @@ FIXED = {
     "softmax": ABOVE_0,
     "tanh": (-1.0, 127 / 128),
 }
-NOT_NEGATIVE = {"relu", "relu6", "sigmoid", "softmax", "hard_sigmoid"}
+NOT_NEGATIVE = {
+    "abs",
+    "relu",
+    "relu6",
+    "sigmoid",
+    "softmax",
+    "hard_sigmoid",
+}
 _NAMES = {
+    "Abs": "abs",
+    "Absolute": "abs",
     "Gelu": "gelu",
     "HardSigmoid": "hard_sigmoid",
     "HardSilu": "hard_silu",

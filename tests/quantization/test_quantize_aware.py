@@ -246,6 +246,7 @@ def test_saved_files_find_their_layers():
         "FloatEnd",
         "LearnedStep",
         "MovingRange",
+        "QuantizedAbsolute",
         "QuantizedActivation",
         "QuantizedAdd",
         "QuantizedBatchNormalization",

@@ -123,6 +123,28 @@ class QuantizedGlobalAveragePooling2D(
 
 
 @keras.saving.register_keras_serializable("keras_kd")
+class QuantizedAbsolute(RoundsAsFile, layers.Activation):
+    """Absolute values in 8 bits.
+
+    Args:
+        **kwargs: Arguments of `keras.Layer`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "activation": ops.absolute})
+
+    def in_steps(self, inputs: Any, before: Any, after: FakeQuantize) -> Any:
+        """Multiply absolute integers by the ratio of the steps."""
+        return operators.absolute(inputs, before[0].divisor(), after.divisor())
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        config = super().get_config()
+        del config["activation"]
+        return config
+
+
+@keras.saving.register_keras_serializable("keras_kd")
 class QuantizedHardSwish(RoundsAsFile, layers.Activation):
     """`x * relu6(x + 3) / 6` in 8 bits.
 

@@ -48,6 +48,26 @@ def sum_of_two(inputs: Any, steps: Any, step: Any) -> Any:
     return rounding_to(inputs[0] + inputs[1], nearest, step)
 
 
+def absolute(inputs: Any, step: Any, after: Any) -> Any:
+    """Return absolute values.
+
+    `MultiplyByQuantizedMultiplier` in tensorflow/lite/kernels/internal rounds
+    twice: the product with a factor of at least 1/2, then the quotient by the
+    power of 2 that is left. Halves are rounded up.
+
+    Args:
+        inputs: The tensor.
+        step: Step of the inputs' grid.
+        after: Step of the results' grid.
+    """
+    ratio = step / after
+    power = 2 ** ops.minimum(exponent(ratio) + 1, 0.0)
+    counts = whole(ops.abs(inputs) / step)
+    product = ops.floor(counts * (ratio / power) + 0.5)
+    nearest = ops.floor(product * power + 0.5)
+    return rounding_to(ops.abs(inputs), nearest, after)
+
+
 def _sum_in_steps(inputs: Any, steps: Any, step: Any) -> Any:
     """Return the sum of two tensors as a number of steps, in float32.
 

@@ -13,6 +13,7 @@ from keras_kd.quantization.layers.affine import AFFINE
 from keras_kd.quantization.layers.kernels import KERNELS
 from keras_kd.quantization.layers.kernels import QuantizedEmbedding
 from keras_kd.quantization.layers.weightless import PAIRWISE
+from keras_kd.quantization.layers.weightless import QuantizedAbsolute
 from keras_kd.quantization.layers.weightless import QuantizedActivation
 from keras_kd.quantization.layers.weightless import (
     QuantizedGlobalAveragePooling2D,
@@ -24,7 +25,7 @@ from keras_kd.quantization.rewriting.student_graph import StudentGraph
 
 _POOLING = layers.GlobalAveragePooling2D
 # Activations with several operators in int8, or with rounding of their own.
-_COMPOSED = ("hard_sigmoid", "hard_silu", "silu")
+_COMPOSED = ("abs", "hard_sigmoid", "hard_silu", "silu")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ def _is_pair(call: Call) -> bool:
 
 def activation_layer(activation: str, name: str) -> Any:
     """Return a layer for an activation that is not fused."""
+    if activation == "abs":
+        return QuantizedAbsolute(name=name)
     if activation == "hard_silu":
         return QuantizedHardSwish(name=name)
     made = QuantizedActivation if activation in _COMPOSED else layers.Activation

@@ -57,7 +57,7 @@ def siamese():
     )
     pair = [keras.Input((12, 12, 3), name=name) for name in ("left", "right")]
     first, second = (tower(one) for one in pair)
-    joined = layers.Concatenate()([first - second, first * second])
+    joined = layers.Concatenate()([ops.abs(first - second), first * second])
     return keras.Model(pair, layers.Dense(2, name="logits")(joined))
 
 
@@ -143,6 +143,7 @@ OPERATORS = {
     "add": lambda a, b: a + b,
     "ops.add": lambda a, b: ops.add(a, b),
     "subtract": lambda a, b: a - b,
+    "absolute": lambda a, b: a + ops.abs(b),
     "multiply": lambda a, b: a * ops.sigmoid(b),
     "scaled": lambda a, b: 0.5 * a + b / 3,
     "per channel": lambda a, b: (a - np.arange(6.0)) * np.ones((1, 1, 6)) + b,
