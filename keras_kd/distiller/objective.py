@@ -1,5 +1,7 @@
 """The objective of a Distiller: its losses, weights and schedules."""
 
+from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
 from keras_kd.core.keras_internals import mask_of
+from keras_kd.core.output_kinds import is_classes
 from keras_kd.core.schedules import Number
 from keras_kd.core.schedules import Schedule
 from keras_kd.core.schedules import check_schedule
@@ -21,6 +24,8 @@ from keras_kd.distiller.means import select
 from keras_kd.distiller.means import weighted_mean
 from keras_kd.distiller.means import weights_of
 from keras_kd.losses import DistillationLoss
+from keras_kd.losses import Hint
+from keras_kd.losses import LogitsMSE
 from keras_kd.losses import SoftTargets
 from keras_kd.losses import get
 from keras_kd.losses import normal_labels
@@ -109,6 +114,9 @@ class Objective:
         alpha: Number,
         student_loss_weight: Number | None,
     ) -> None:
+        self._temperature = temperature
+        self._kinds: Mapping[Any, str | None] = {}
+        self.is_default = losses is None
         self.losses = resolve_losses(losses, temperature)
         self.set_weights(alpha, student_loss_weight)
 
@@ -127,6 +135,60 @@ class Objective:
             self.student_loss_weight = check_schedule(
                 "Distiller", "student_loss_weight", student_loss_weight, low=0
             )
+
+    def choose(self, kinds: Mapping[Any, str | None]) -> bool:
+        """Choose the default losses by what the outputs are.
+
+        Args:
+            kinds: The kind of each of the student's outputs.
+
+        Returns:
+            Whether other losses were chosen than before.
+
+        Raises:
+            ValueError: If the user gave a temperature and no output is about
+                classes.
+        """
+        self._kinds = kinds
+        if not self.is_default:
+            return False
+        chosen = default_losses(kinds, self._temperature)
+        former = [(type(loss), loss.name) for loss in self.losses]
+        if [(type(loss), loss.name) for loss in chosen] == former:
+            return False
+        self.losses = chosen
+        return True
+
+    def outputs_read(self, keys: Iterable[Any]) -> list[Any]:
+        """Return the outputs that a loss reads, of those with these keys."""
+        named = {
+            loss.output_name for loss in self.losses if loss.reads != "layers"
+        }
+        return [key for key in keys if None in named or key in named]
+
+    def check_kinds(self, kinds: Mapping[Any, str | None]) -> None:
+        """Check that losses of classes get outputs that are about classes.
+
+        Args:
+            kinds: The kind of each of the student's outputs.
+
+        Raises:
+            ValueError: If a loss gets numbers or an embedding.
+        """
+        for loss in self.losses:
+            if loss.reads == "layers" or not loss.needs_classes:
+                continue
+            for key, kind in kinds.items():
+                read = loss.output_name in (None, key)
+                if read and kind is not None and not is_classes(kind):
+                    which = "output" if key is None else f"output {key!r}"
+                    raise ValueError(
+                        f"`{loss.name}` compares classes. Received: {which} "
+                        f"of kind {kind!r}, as the loss or "
+                        "`student_output` says. Use `LogitsMSE()`, which "
+                        "compares numbers; or, if these are logits, say "
+                        "`student_output='logits'`."
+                    )
 
     @property
     def names(self) -> list[str]:
@@ -208,7 +270,7 @@ class Objective:
                         loss.per_position(
                             pair.teacher,
                             pair.student,
-                            _labels_of(loss, pair, student, batch),
+                            _labels_of(loss, pair, student, batch, self._kinds),
                             step=iteration,
                             training=True,
                             example_ids=_ids_of(loss, batch),
@@ -258,6 +320,53 @@ class Objective:
         for (weight, mean), share in zip(means, shares[1:], strict=True):
             total += alpha * weight * ops.cast(mean.value, "float32") * share
         return total
+
+
+def default_losses(
+    kinds: Mapping[Any, str | None], temperature: Number | None
+) -> list[DistillationLoss]:
+    """Return the losses that fit what the outputs are.
+
+    Soft targets for classes and labels, the squared error for numbers, the
+    cosine for embeddings; one loss for all outputs if they are alike, else
+    one for each.
+
+    Args:
+        kinds: The kind of each of the student's outputs; `None` counts as
+            classes.
+        temperature: Temperature of the soft targets.
+
+    Raises:
+        ValueError: If `temperature` is given and there are no soft targets.
+    """
+    groups = {
+        key: "classes" if kind is None or is_classes(kind) else kind
+        for key, kind in kinds.items()
+    }
+    if temperature is not None and "classes" not in groups.values():
+        raise ValueError(
+            requirement(
+                "Distiller",
+                "temperature",
+                "None for a student that returns no classes",
+                temperature,
+            )
+        )
+
+    def make(group: str, **arguments: Any) -> DistillationLoss:
+        if group == "numbers":
+            return LogitsMSE(**arguments)
+        if group == "embedding":
+            return Hint(metric="cosine", **arguments)
+        return SoftTargets(temperature or 4.0, **arguments)
+
+    if len({*groups.values()}) <= 1:
+        return [make(next(iter(groups.values()), "classes"))]
+    made = []
+    for key, group in groups.items():
+        loss = make(group, output=key)
+        made.append(make(group, output=key, name=f"{loss.name}_{key}"))
+    return made
 
 
 def resolve_losses(losses: Any, temperature: Any) -> list[DistillationLoss]:
@@ -362,12 +471,17 @@ def _corresponding(
 
 
 def _labels_of(
-    loss: DistillationLoss, pair: _Pair, student: Tapped, batch: Batch
+    loss: DistillationLoss,
+    pair: _Pair,
+    student: Tapped,
+    batch: Batch,
+    kinds: Mapping[Any, str | None],
 ) -> Any:
     """Return the labels for a loss, in their normal form.
 
     A loss that reads layers gets the labels of its `output`, or of the
-    model's only output.
+    model's only output. The targets of numbers and embeddings stay as they
+    are.
     """
     key = loss.output_name if pair.key is None else pair.key
     outputs = student.predictions if student.logits is None else student.logits
@@ -378,6 +492,8 @@ def _labels_of(
         (output,) = keras.tree.flatten(output)
     if keras.tree.is_nested(y) or keras.tree.is_nested(output):
         return None
+    if y is not None and kinds.get(key) in ("numbers", "embedding"):
+        return y
     return normal_labels(y, output, batch.ignored)
 
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
-from keras_kd.core.heads import KINDS
 from keras_kd.core.heads import class_logits
+from keras_kd.core.output_kinds import KINDS
 from keras_kd.core.taps import Tapped
 from keras_kd.teachers.base import BoundTeacher
 from keras_kd.teachers.inputs import InputChoice
@@ -186,6 +186,7 @@ class _BoundHost(BoundTeacher):
         self.error: Exception | None = None
         logits = keras.KerasTensor((None, *teacher.shape), "float32")
         self.spec = Tapped(logits, logits, {})
+        self.kind_by_key = {None: teacher.output}
 
     def run(self, inputs: Any) -> Tapped:
         """Call the function once for the batch."""

@@ -158,6 +158,11 @@ class _BoundEnsemble(BoundTeacher):
             )
         ]
         self.spec = self._tapped([member.spec for member in self.members])
+        # The mean of probabilities is a logarithm, like other logits.
+        self.kind_by_key = {
+            key: kind and kind.replace("probabilities", "logits")
+            for key, kind in self.members[0].kind_by_key.items()
+        }
 
     def run(self, inputs: Any) -> Tapped:
         """Run each member once and average."""

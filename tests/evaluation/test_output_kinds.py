@@ -2,10 +2,10 @@ import keras
 import pytest
 import tensorflow as tf
 
-from keras_kd.evaluation.output_kinds import CONSTANT
-from keras_kd.evaluation.output_kinds import Producer
-from keras_kd.evaluation.output_kinds import graph_producer
-from keras_kd.evaluation.output_kinds import kind_of
+from keras_kd.evaluation.file_kinds import CONSTANT
+from keras_kd.evaluation.file_kinds import Producer
+from keras_kd.evaluation.file_kinds import graph_producer
+from keras_kd.evaluation.file_kinds import kind_of
 
 
 def _chain(*ops):

@@ -8,8 +8,8 @@ import numpy as np
 
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
-from keras_kd.core.heads import KINDS
 from keras_kd.core.heads import class_logits
+from keras_kd.core.output_kinds import KINDS
 from keras_kd.evaluation.latency import Latency
 from keras_kd.evaluation.latency import timed
 

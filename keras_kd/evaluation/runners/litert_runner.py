@@ -7,12 +7,12 @@ import numpy as np
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.heads import class_logits
+from keras_kd.evaluation.file_kinds import decided_kind
+from keras_kd.evaluation.file_kinds import kind_of
+from keras_kd.evaluation.file_kinds import litert_producer
 from keras_kd.evaluation.latency import Latency
 from keras_kd.evaluation.latency import file_latency
 from keras_kd.evaluation.litert import LiteRTModel
-from keras_kd.evaluation.output_kinds import decided_kind
-from keras_kd.evaluation.output_kinds import kind_of
-from keras_kd.evaluation.output_kinds import litert_producer
 
 
 class LiteRTRunner:

@@ -10,11 +10,11 @@ import tensorflow as tf
 from keras_kd.core.checks import requirement
 from keras_kd.core.files import size_bytes
 from keras_kd.core.heads import class_logits
+from keras_kd.evaluation.file_kinds import decided_kind
+from keras_kd.evaluation.file_kinds import graph_producer
+from keras_kd.evaluation.file_kinds import kind_of
 from keras_kd.evaluation.flops import count_flops
 from keras_kd.evaluation.latency import Latency
-from keras_kd.evaluation.output_kinds import decided_kind
-from keras_kd.evaluation.output_kinds import graph_producer
-from keras_kd.evaluation.output_kinds import kind_of
 from keras_kd.evaluation.runners.keras_runner import time_function
 
 

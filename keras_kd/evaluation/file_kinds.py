@@ -11,7 +11,7 @@ from typing import Any
 from typing import NamedTuple
 
 from keras_kd.core.checks import check_choice
-from keras_kd.core.heads import KINDS
+from keras_kd.core.output_kinds import KINDS
 from keras_kd.evaluation.tflite_file import read_file
 
 CONSTANT = "constant"
