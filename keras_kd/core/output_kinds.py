@@ -47,14 +47,20 @@ _TRAINED_BY = {
 _REMEMBERED = "_keras_kd_outputs"
 
 
-def settle(head: Head, units: int | None, facts: Iterable[str | None]) -> Head:
+def settle(
+    head: Head,
+    units: int | None,
+    facts: Iterable[str | None],
+    decided: str | None = None,
+) -> Head:
     """Decide what an output is whose layers leave several possibilities.
 
     Args:
         head: What the layers tell.
         units: Size of the output's last axis.
-        facts: What the loss, an earlier decision and the other model say
-            about this output, the strongest first; `None` if nothing.
+        facts: What losses and the other model say about this output, the
+            strongest first; `None` if nothing.
+        decided: What was decided about the output before, if anything.
 
     Returns:
         The head with its kind. The kind is `None` if it is still open: a
@@ -63,14 +69,20 @@ def settle(head: Head, units: int | None, facts: Iterable[str | None]) -> Head:
     if head.kind is not None and not head.linear:
         return head
     told = [fact for fact in facts if fact is not None]
+    if head.kind is None and decided is not None:
+        return head._replace(kind=decided, linear=False)
     if head.linear and told:
-        kind = told[0].replace("probabilities", "logits")
-        return head._replace(kind=kind, linear=False)
+        return head._replace(kind=linear_kind(told[0]), linear=False)
     if head.linear:
         return head._replace(kind=None) if units == 1 else head
     # A loss does not tell logits from probabilities.
     other = told and not is_classes(told[0])
     return head._replace(kind=told[0]) if other else head
+
+
+def linear_kind(kind: str) -> str:
+    """Return the kind of the linear output that fits a kind."""
+    return kind.replace("probabilities", "logits")
 
 
 def kind_of_loss(loss: Any) -> str | None:

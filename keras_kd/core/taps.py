@@ -18,6 +18,7 @@ from keras_kd.core.layer_paths import find_layer
 from keras_kd.core.layer_paths import walk
 from keras_kd.core.output_kinds import KINDS
 from keras_kd.core.output_kinds import output_keys
+from keras_kd.core.output_kinds import remember
 from keras_kd.core.output_kinds import remembered
 from keras_kd.core.output_kinds import settle
 from keras_kd.core.output_kinds import trained_kinds
@@ -130,15 +131,21 @@ class Tap:
                 tells it.
             like: Kind by the name or index of an output of the other model.
         """
+        before = dict(zip(self.keys, remembered(self.model), strict=False))
         facts = [
             trained_by or {},
             trained_kinds(self.model, self._predictions),
-            dict(zip(self.keys, remembered(self.model), strict=False)),
+            before,
             like or {},
         ]
         leaves = keras.tree.flatten(self._predictions)
         heads = [
-            settle(head, leaf.shape[-1], [fact.get(key) for fact in facts])
+            settle(
+                head,
+                leaf.shape[-1],
+                [fact.get(key) for fact in facts],
+                before.get(key),
+            )
             for key, head, leaf in zip(
                 self.keys, self._heads, leaves, strict=True
             )
@@ -267,6 +274,21 @@ class Tap:
             head._replace(linear=False) if head.kind == kind else Head(kind)
             for head, kind in zip(heads, given, strict=True)
         ]
+
+
+def carry(source: keras.Model, target: keras.Model) -> keras.Model:
+    """Note on a model made from another that their outputs are alike.
+
+    Args:
+        source: The model whose outputs are known.
+        target: The model that was made from it.
+
+    Returns:
+        `target`.
+    """
+    kinds = Tap(source, subject="carry", strict=False).kinds
+    remember(target, kinds)
+    return target
 
 
 def output_kind(model: keras.Model) -> Any:

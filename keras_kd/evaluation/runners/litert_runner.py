@@ -7,7 +7,10 @@ import numpy as np
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.heads import class_logits
-from keras_kd.evaluation.file_kinds import decided_kind
+from keras_kd.core.output_kinds import settle
+from keras_kd.evaluation.file_kinds import carried_kind
+from keras_kd.evaluation.file_kinds import check_known
+from keras_kd.evaluation.file_kinds import file_head
 from keras_kd.evaluation.file_kinds import kind_of
 from keras_kd.evaluation.file_kinds import litert_producer
 from keras_kd.evaluation.latency import Latency
@@ -38,16 +41,22 @@ class LiteRTRunner:
                 )
             )
         self._step = details[0].scale
-        self._kind = decided_kind(
-            output,
-            kind_of(litert_producer(path.read_bytes())),
-            details[0].shape[-1],
-            role,
-            path,
-        )
+        content = path.read_bytes()
+        seen = kind_of(litert_producer(content))
+        self._head = file_head(output, seen, carried_kind(content), role)
+        self.units, self._role = details[0].shape[-1], role
+        self.settle(None)
         self.name = path.name
         self.num_params: int | None = self._model.num_params
         self.size_bytes: int | None = path.stat().st_size
+
+    def settle(self, like: str | None) -> None:
+        """Decide what the output is, if the file leaves it open."""
+        self.kind = settle(self._head, self.units, [like]).kind
+
+    def check(self) -> None:
+        """Check that the kind of the output is known."""
+        check_known(self.kind, self.name, self._role)
 
     def predict(self, x: Any) -> np.ndarray:
         """Return the model's output for a batch, dequantized."""
@@ -59,12 +68,13 @@ class LiteRTRunner:
     def logits(self, x: Any) -> np.ndarray:
         """Return class logits, `(batch, ..., classes)` in float32."""
         outputs = self.predict(x)
-        if self._step and self._kind.endswith("probabilities"):
+        kind = check_known(self.kind, self.name, self._role)
+        if self._step and kind.endswith("probabilities"):
             # A quantized probability is off by up to half a step. If it is
             # stored as 0, its logarithm must not become -inf.
             half = np.float32(self._step / 2)
             outputs = np.clip(outputs, half, 1 - half)
-        return np.asarray(class_logits(outputs, self._kind))
+        return np.asarray(class_logits(outputs, kind))
 
     def flops(self, example: Any) -> int | None:
         """Return `None`: the profiler does not count LiteRT operators."""

@@ -21,17 +21,29 @@ from keras_kd.evaluation.runners.saved_model_runner import SavedModelRunner
 
 
 class Runner(Protocol):
-    """A classifier that can be measured.
+    """A model that can be measured.
 
     Attributes:
         name: The model's name, or that of its file.
         num_params: Number of weights, or None if unknown.
         size_bytes: Size in bytes, or None if unknown.
+        units: Size of the output's last axis, or None if unknown.
     """
 
     name: str
+    units: int | None
     num_params: int | None
     size_bytes: int | None
+
+    @property
+    def kind(self) -> str | None:
+        """What the output is, or None if it is unknown."""
+
+    def settle(self, like: str | None) -> None:
+        """Decide what an open output is: what the other model's output is."""
+
+    def check(self) -> None:
+        """Check that the kind of the output is known."""
 
     def predict(self, x: Any) -> np.ndarray:
         """Return the model's output for a batch."""

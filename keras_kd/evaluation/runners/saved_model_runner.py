@@ -10,7 +10,9 @@ import tensorflow as tf
 from keras_kd.core.checks import requirement
 from keras_kd.core.files import size_bytes
 from keras_kd.core.heads import class_logits
-from keras_kd.evaluation.file_kinds import decided_kind
+from keras_kd.core.output_kinds import settle
+from keras_kd.evaluation.file_kinds import check_known
+from keras_kd.evaluation.file_kinds import file_head
 from keras_kd.evaluation.file_kinds import graph_producer
 from keras_kd.evaluation.file_kinds import kind_of
 from keras_kd.evaluation.flops import count_flops
@@ -33,18 +35,12 @@ class SavedModelRunner:
         outputs = self._signature.structured_outputs
         if len(outputs) != 1:
             raise _bad(role, "a model of one output", sorted(outputs))
-        self._kind = decided_kind(
-            output,
-            kind_of(
-                graph_producer(
-                    self._signature.graph.as_graph_def(),
-                    self._signature.outputs[0].name,
-                )
-            ),
-            next(iter(outputs.values())).shape[-1],
-            role,
-            path,
-        )
+        graph = self._signature.graph.as_graph_def()
+        seen = kind_of(graph_producer(graph, self._signature.outputs[0].name))
+        self._head = file_head(output, seen, None, role)
+        self.units = next(iter(outputs.values())).shape[-1]
+        self._role = role
+        self.settle(None)
         self.name = path.name
         self.num_params: int | None = sum(
             int(np.prod(variable.shape))
@@ -52,13 +48,21 @@ class SavedModelRunner:
         )
         self.size_bytes: int | None = size_bytes(path)
 
+    def settle(self, like: str | None) -> None:
+        """Decide what the output is, if the graph leaves it open."""
+        self.kind = settle(self._head, self.units, [like]).kind
+
+    def check(self) -> None:
+        """Check that the kind of the output is known."""
+        check_known(self.kind, self.name, self._role)
+
     def predict(self, x: Any) -> np.ndarray:
         """Return the model's output for a batch."""
         return self._call(self._named(x)).numpy()
 
     def logits(self, x: Any) -> np.ndarray:
         """Return class logits, `(batch, ..., classes)` in float32."""
-        return np.asarray(class_logits(self.predict(x), self._kind))
+        return np.asarray(class_logits(self.predict(x), str(self.kind)))
 
     def flops(self, example: Any) -> int | None:
         """Return the floating-point operations of one example."""
