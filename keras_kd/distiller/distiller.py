@@ -166,6 +166,7 @@ class Distiller(keras.Model):
         self._evaluating = False
         self._sparse_classes: int | None = None
         self._ignored_label: Any = None
+        self._hold("_bound_to", None)
         self._assign_teacher(teacher)
         self.built = True
 
@@ -271,6 +272,10 @@ class Distiller(keras.Model):
             return
         if any(kinds[key] is None for key in read) and self._reads_logits:
             return  # `compile` will tell.
+        key = (id(teacher), *kinds.items(), *map(id, self._objective.losses))
+        if key == self._bound_to:
+            return
+        self._hold("_bound_to", key)
         stored = teacher.reads_joined and hasattr(teacher.model, "__len__")
         count = len(teacher.model) if stored else None
         self._objective.bind(
