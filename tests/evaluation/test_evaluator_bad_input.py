@@ -41,7 +41,7 @@ def odd(tmp_path_factory):
     ("name", "match"),
     [
         ("cut.keras", "a whole `.keras` file.*Keras says"),
-        ("unsafe.keras", "loads in safe mode.*Load it yourself if you trust"),
+        ("unsafe.keras", "holds a `Lambda` layer.*if you trust the file"),
         ("cut.tflite", r"cut\.tflite"),
         ("text.tflite", r"text\.tflite"),
         ("weights.h5", "`.keras` or `.tflite` file or a SavedModel folder"),
