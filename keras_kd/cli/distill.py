@@ -75,8 +75,8 @@ def distill(  # noqa: PLR0913 (one option a line)
         list[str] | None,
         typer.Option(
             help="Kind of .tflite file to write: float32, float16, "
-            "dynamic_range or int8. May be given several times. "
-            "[default: float32, int8]"
+            "dynamic_range, int8 or int16x8. May be given several times.",
+            show_default="float32, int8",
         ),
     ] = None,
     scale: Scale = None,

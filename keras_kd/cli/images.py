@@ -35,8 +35,8 @@ Scale = Annotated[
     str | None,
     typer.Option(
         metavar="RANGE",
-        help="Range of the pixels that the model takes: 0..1, 0..255 or "
-        "-1..1. [default: the one under which the model is right most often]",
+        help="Range of the pixels that the model takes: 0..1, 0..255 or -1..1.",
+        show_default="the range in which it is right most often",
     ),
 ]
 

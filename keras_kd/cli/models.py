@@ -79,10 +79,12 @@ def _import(name: str) -> ModuleType:
     path = Path(name)
     if not path.is_file():
         raise FileNotFoundError(f"no file `{path}`")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # A file may be called like a module of Python, `types.py`.
+    alias = f"keras_kd_import_{path.stem}"
+    spec = importlib.util.spec_from_file_location(alias, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"no module in `{path}`")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[alias] = module
     spec.loader.exec_module(module)
     return module

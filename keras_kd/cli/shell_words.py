@@ -19,7 +19,9 @@ _OTHER_NAMES = {
 _NEEDS = re.compile(r"`([\w.]+)` needs `(\w+)`")
 _RECEIVED = re.compile(r"Received: (\w+)=")
 _KEYWORD = re.compile(r"`(\w+)=([^`]*)`")
-_BARE = re.compile(r"(?<=\b[Ss]et )`(\w+)`|(?<=\b[Gg]ive )`(\w+)`")
+# Only after these words is a bare name surely an argument: models and layers
+# have names too.
+_BARE = re.compile(r"\b([Ss]et|[Gg]ive|larger|smaller) `(\w+)`")
 
 
 def option_names(command: Any) -> dict[str, str]:
@@ -31,7 +33,7 @@ def option_names(command: Any) -> dict[str, str]:
     shown = {}
     for parameter in command.params:
         name = parameter.opts[0]
-        shown[parameter.name] = name if name[0] == "-" else name.upper()
+        shown[parameter.name] = name
     others = {
         python: shown[name]
         for python, name in _OTHER_NAMES.items()
@@ -63,15 +65,16 @@ def in_shell_words(
 
     def received(match: re.Match[str]) -> str:
         option = options.get(match[1])
-        return f"Received: {option} " if option else match[0]
+        is_option = option is not None and option.startswith("-")
+        return f"Received: {option} " if is_option else match[0]
 
     def keyword(match: re.Match[str]) -> str:
         option = options.get(match[1])
         return f"`{f'{option} {match[2]}'.strip()}`" if option else match[0]
 
     def bare(match: re.Match[str]) -> str:
-        option = options.get(match[1] or match[2])
-        return f"`{option}`" if option else match[0]
+        option = options.get(match[2])
+        return f"{match[1]} `{option}`" if option else match[0]
 
     for pattern, replace in (
         (_NEEDS, needs),

@@ -44,7 +44,7 @@ def verify(  # noqa: PLR0913 (one option a line)
     ] = None,
     num_examples: Annotated[
         int | None,
-        typer.Option(min=1, help="Images to compare. [default: all]"),
+        typer.Option(min=1, help="Images to compare.", show_default="all"),
     ] = None,
     scale: Scale = None,
     imports: Imports = None,

@@ -81,6 +81,42 @@ def test_it_leaves_the_student_and_its_files(teacher_path, tmp_path):
     assert len(history["val_accuracy"]) == 2
 
 
+@pytest.mark.slow
+@pytest.mark.export
+def test_a_teacher_of_bytes_and_a_student_with_a_softmax(tmp_path):
+    (x, y), (x_test, y_test) = keras_kd.data.digits()
+    teacher = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, "softmax"),
+        ]
+    )
+    loss = "sparse_categorical_crossentropy"
+    teacher.compile(
+        keras.optimizers.Adam(0.01), loss=loss, metrics=["accuracy"]
+    )
+    teacher.fit(np.rint(255 * x), y, epochs=20, verbose=0)
+    _, accuracy = teacher.evaluate(np.rint(255 * x_test), y_test, verbose=0)
+    teacher.save(tmp_path / "teacher.keras")
+    own = keras.models.clone_model(teacher)
+    own.save(tmp_path / "own.keras")
+    result = run(
+        *(tmp_path / "teacher.keras", "--dataset", "digits", "--epochs", 2),
+        *("--student", tmp_path / "own.keras", "--quantization", "float32"),
+        *("--output", tmp_path / "out", "--json"),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "takes pixels of 0..255" in result.stderr
+    rows = {row["model"]: row for row in json.loads(result.stdout)}
+    assert rows["teacher"]["accuracy"] == pytest.approx(accuracy)
+    student = keras.models.load_model(tmp_path / "out" / "student.keras")
+    guesses = student.predict(np.rint(255 * x_test), verbose=0).argmax(-1)
+    expected = pytest.approx(np.mean(guesses == y_test))
+    assert rows["float32"]["accuracy"] == expected
+
+
 @pytest.fixture
 def used(tmp_path):
     """A folder with an earlier run's files, and one that is not ours."""

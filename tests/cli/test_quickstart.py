@@ -157,7 +157,7 @@ def test_the_table_has_a_line_for_each_row(capsys, tmp_path):
     assert lines[0] == "What was done."
     cells = "TFLite int8 50.0% 25.0% 1,234 0.1 0.2 0.3"
     assert lines[4].split() == cells.split()
-    assert lines[-1] == f"Files and results.json: {tmp_path}/ (9 s)"
+    assert lines[-1] == f"Files and results.json: {tmp_path}/ (9.0 s)"
 
 
 def test_the_table_fits_80_columns(capsys):

@@ -79,7 +79,7 @@ def test_a_wrong_budget_file_is_refused(tmp_path, content, message):
         (["--budget-file", "gone.json"], "No budget at `gone.json`"),
         (
             ["--budget", "9", "--quantization", "int4"],
-            "Received: --quantization",
+            "Received: --quant",
         ),
         (["--budget", "9", "--student", "shrnk"], "Did you mean 'shrink'?"),
         (["--budget", "9", "--tuner", "bayesan"], "Did you mean 'bayesian'?"),
@@ -151,7 +151,7 @@ def test_a_search_is_not_gone_on_with_under_other_options(made, tmp_path):
     changed = dataclasses.replace(made.setting, epochs=5, max_trials=99)
     _check_begun(changed, tmp_path)  # nothing was tried yet
     (tmp_path / "trials" / "trial_0").mkdir(parents=True)
-    message = "other options: epochs: was 20, is 5. Use those"
+    message = "other options: epochs: was 20, is 5. Use the former"
     with pytest.raises(ValueError, match=message):
         _check_begun(changed, tmp_path)
     _check_begun(dataclasses.replace(made.setting, max_trials=99), tmp_path)

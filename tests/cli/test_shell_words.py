@@ -8,7 +8,7 @@ OPTIONS = {
     "alpha": "--alpha",
     "name": "--dataset",
     "max_train": "--max-train",
-    "teacher": "TEACHER",
+    "teacher": "teacher",
 }
 
 
@@ -25,6 +25,10 @@ OPTIONS = {
             "`distill` needs `--dataset` to be a set. Received: --dataset "
             "'a'. Set `--max-train`.",
         ),
+        (
+            "`Distiller` needs `teacher` to be built. Received: teacher=3.",
+            "`distill` needs `teacher` to be built. Received: teacher=3.",
+        ),
         ("Use `alpha=0.5`.", "Use `--alpha 0.5`."),
         ("The model `teacher` is odd.", "The model `teacher` is odd."),
         (
@@ -34,7 +38,15 @@ OPTIONS = {
         ),
         ("`Hint` needs `metric` to be a.", "`Hint` needs `metric` to be a."),
     ],
-    ids=["needs", "renamed", "keyword", "model", "lacking", "unknown"],
+    ids=[
+        "needs",
+        "renamed",
+        "positional",
+        "keyword",
+        "model",
+        "lacking",
+        "unknown",
+    ],
 )
 def test_words(message, expected):
     assert in_shell_words(message, "distill", OPTIONS) == expected

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
@@ -75,6 +77,23 @@ class Settings:
                     self.views,
                     "Give `augment=`, a function of one example and a seed.",
                 )
+            )
+
+    def check_teacher(self, teacher: Any) -> None:
+        """Check at once what a function needs: it tells nothing by itself.
+
+        Raises:
+            ValueError: If both its kind of output and its name are missing.
+        """
+        known = isinstance(teacher, keras.Model) or hasattr(teacher, "bind")
+        told = self.teacher_output is not None or self.teacher_id is not None
+        if callable(teacher) and not known and not told:
+            raise ValueError(
+                f"`{_SUBJECT}` needs `teacher_output` and `teacher_id` for a "
+                "teacher that is not a Keras model: what it returns, and a "
+                "name that changes when the teacher does. Received: "
+                "teacher_output=None, teacher_id=None. Use for example "
+                'teacher_output="logits", teacher_id="resnet50-2026-01".'
             )
 
     def identity(self, teacher: Any, example: Any) -> Identity:
