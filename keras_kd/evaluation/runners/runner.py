@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
+from keras_kd.core.model_files import open_model
 from keras_kd.evaluation.latency import Latency
 from keras_kd.evaluation.runners.function_runner import FunctionRunner
 from keras_kd.evaluation.runners.keras_runner import KerasRunner
@@ -102,8 +103,8 @@ def open_runner(
         return SavedModelRunner(path, role, output)
     if path.suffix == ".tflite":
         return LiteRTRunner(path, role, output)
-    if path.suffix == ".keras":
-        return KerasRunner(_load(path, role), role, output, path)
+    if path.suffix in (".keras", ".h5"):
+        return KerasRunner(_load(path), role, output, path)
     raise ValueError(
         requirement(
             "evaluate",
@@ -114,21 +115,8 @@ def open_runner(
     )
 
 
-def _load(path: Path, role: str) -> keras.Model:
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(
-            requirement(
-                "evaluate",
-                role,
-                "a whole `.keras` file that loads in safe mode",
-                str(path),
-                f"Keras says: {reason} Load it yourself if you trust it, and "
-                "give the model.",
-            )
-        ) from error
+def _load(path: Path) -> keras.Model:
+    model = open_model(path)
     student = getattr(model, "student", model)
     return student if isinstance(student, keras.Model) else model
 
