@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+from keras_kd.core.checks import requirement
 from keras_kd.core.files import staged
 from keras_kd.core.progress import Progress
 
@@ -84,13 +85,33 @@ def task_of(model: "keras.Model") -> tuple[Any, Any]:
         model: A model whose labels are class numbers.
 
     Raises:
-        ValueError: If its layers do not tell what it returns.
+        ValueError: If its layers do not tell what it returns, or it returns
+            no classes.
     """
     import keras
 
-    from keras_kd.core.taps import output_kind
+    from keras_kd.core.output_kinds import is_classes
+    from keras_kd.core.taps import Tap
 
-    kind = output_kind(model)
+    tap = Tap(model, subject="distill", role="student", strict=False)
+    if len(tap.kinds) == 1:
+        # The labels are classes, so a single linear unit is their logit.
+        one = keras.tree.flatten(tap.spec.predictions)[0].shape[-1] == 1
+        tap.settle(like={None: "binary_logits" if one else "logits"})
+    tap.check()
+    kind = str(tap.kinds[0])
+    if len(tap.kinds) > 1 or not is_classes(kind):
+        raise ValueError(
+            requirement(
+                "distill",
+                "student",
+                "a classifier of one output, as the data set's labels are "
+                "classes",
+                model,
+                f"It returns {', '.join(map(str, tap.kinds))}. Distil it in "
+                "Python: `keras_kd.Distiller(teacher, student)`.",
+            )
+        )
     from_logits = kind.endswith("logits")
     if kind.startswith("binary"):
         threshold = 0.0 if from_logits else 0.5
