@@ -75,7 +75,10 @@ def read_head(output: Any, passages: Sequence[Passage]) -> Head:
     """Infer the head of `output` from the recorded calls of the model."""
     producers: dict[int, Passage] = {}
     for passage in passages:
+        given = {id(tensor) for tensor in keras.tree.flatten(passage.inputs)}
         for tensor in keras.tree.flatten(passage.output):
+            if id(tensor) in given:
+                continue  # A layer that returns its input produced nothing.
             # The first call that returned a tensor produced it. Later calls
             # may return it too: a model its last layer's output, an inactive
             # dropout its input.

@@ -32,8 +32,11 @@ KINDS = (*CLASS_KINDS, "numbers", "embedding")
 _TRAINED_BY = {
     "binarycrossentropy": "binary_logits",
     "binaryfocalcrossentropy": "binary_logits",
+    "hinge": "binary_logits",
+    "squaredhinge": "binary_logits",
     "categoricalcrossentropy": "logits",
     "categoricalfocalcrossentropy": "logits",
+    "categoricalhinge": "logits",
     "sparsecategoricalcrossentropy": "logits",
     "huber": "numbers",
     "logcosh": "numbers",

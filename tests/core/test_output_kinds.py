@@ -37,7 +37,7 @@ def model(units, activation=None, *, compiled=None):
         ),
         ("sparse_categorical_crossentropy", "logits"),
         ("cosine_similarity", "embedding"),
-        ("hinge", None),
+        ("hinge", "binary_logits"),
         ("crossentropy", None),
         (lambda y, p: p, None),
         (None, None),
