@@ -61,8 +61,10 @@ class Distiller(keras.Model):
             live teacher refuses joined data.
         student: A built `keras.Model`; it is trained in place.
         losses: A loss of `keras_kd.losses`, its name, a loss instance of
-            `keras.distillation`, or a list of them. Defaults to
-            `SoftTargets(temperature=4.0)`.
+            `keras.distillation`, or a list of them. Defaults to what fits
+            the outputs: `SoftTargets(temperature=4.0)` for classes and
+            labels, `LogitsMSE()` for numbers, `Hint(metric="cosine")` for
+            embeddings.
         alpha: Weight of the distillation part, between 0 and 1: a number or
             a `LearningRateSchedule` read at `optimizer.iterations`. Defaults
             to 0.9, as in the papers.
@@ -72,9 +74,10 @@ class Distiller(keras.Model):
             `1 - alpha`.
         agreement: Whether to log the share of examples on which student and
             teacher pick the same class. Defaults to False.
-        teacher_output: `"logits"`, `"probabilities"`, `"binary_logits"` or
-            `"binary_probabilities"`, if the teacher's layers do not tell; a
-            structure of these for several outputs.
+        teacher_output: `"logits"`, `"probabilities"`, `"binary_logits"`,
+            `"binary_probabilities"`, `"numbers"` or `"embedding"`, if
+            neither the teacher's layers nor a compiled loss tell; a structure
+            of these for several outputs.
         student_output: The same for the student.
         teacher_input: The part of a batch's x that the teacher takes: a
             function of x (another size or scale), or a key of a dict x

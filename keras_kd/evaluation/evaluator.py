@@ -43,7 +43,8 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
         dataset: Batched `tf.data.Dataset`, `keras.utils.PyDataset`, or
             arrays as `x`, `(x, y)` or `(x, y, sample_weight)`. Without
             labels, only the agreement with a teacher is measured.
-        teacher: Like `model_or_path`; adds `agreement` and `teacher_kl`.
+        teacher: Like `model_or_path`; adds `agreement` and `teacher_kl`, or
+            `teacher_mae` for numbers, `teacher_cosine` for embeddings.
         num_threads: Threads of the LiteRT runtime for latency, at least 1.
             Defaults to 1. Keras models and SavedModels use TensorFlow's
             threads; `latency_source` says how many.
@@ -57,7 +58,8 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
 
     Shapes:
         x: `(batch, ...)`, inputs of the model.
-        y: class numbers `(batch, ...)` or rows `(batch, ..., classes)`.
+        y: class numbers `(batch, ...)` or rows `(batch, ..., classes)`; 0
+            and 1 for each label; numbers like the model's.
         sample_weight: `(batch,)` or `(batch, ...)`.
 
     Returns:

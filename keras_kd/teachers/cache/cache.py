@@ -157,9 +157,10 @@ class TeacherCache:
             shard: `(i, n)`: build part i of n, each in its own process.
             shard_size: Examples per file. Defaults to 16,384, or as many as
                 fit into 64 MiB.
-            teacher_output: `"logits"`, `"probabilities"`, `"binary_logits"`
-                or `"binary_probabilities"`, if a model's layers do not tell;
-                required for a function.
+            teacher_output: `"logits"`, `"probabilities"`, `"binary_logits"`,
+                `"binary_probabilities"`, `"numbers"` or `"embedding"`, if
+                neither a model's layers nor its loss tell; required for a
+                function.
             teacher_input: Applied to x before the teacher: a function, or a
                 key of a dict x.
             teacher_id: A name that identifies the teacher, instead of a hash
