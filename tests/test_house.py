@@ -45,6 +45,7 @@ LONG_FILES: dict[str, str] = {
     "keras_kd/students/shrinking/channels.py": "one class, every operation",
     "keras_kd/teachers/cache/cache.py": "one class, mostly its documentation",
     "tests/losses/test_toys.py": "one loss of each kind and its test",
+    "tests/students/shrinking/test_shrink_initialize.py": "one argument",
 }
 # The extras whose packages a room may import; what else it imports, every
 # installation has.
