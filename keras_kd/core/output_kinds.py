@@ -127,16 +127,27 @@ def remembered(model: Any) -> tuple[str | None, ...]:
     return found
 
 
-def output_keys(outputs: Any) -> list[Any]:
-    """Return the name or index of each output; `None` for a single one."""
+def by_name(outputs: Any) -> dict[Any, Any]:
+    """Return a model's outputs by key or index; a single one by `None`."""
     if isinstance(outputs, dict):
-        order = keras.tree.pack_sequence_as(
-            outputs, range(len(keras.tree.flatten(outputs)))
-        )
-        named = {number: key for key, number in order.items()}
-        return [named[number] for number in sorted(named)]
+        return dict(outputs)
+    if isinstance(outputs, (list, tuple)):
+        if len(outputs) == 1:
+            return {None: outputs[0]}
+        return dict(enumerate(outputs))
+    return {None: outputs}
+
+
+def output_keys(outputs: Any) -> list[Any]:
+    """Return the key of each leaf of a model's outputs, see `by_name`."""
     count = len(keras.tree.flatten(outputs))
-    return [None] if count == 1 else list(range(count))
+    numbered = keras.tree.pack_sequence_as(outputs, list(range(count)))
+    found = {
+        number: key
+        for key, part in by_name(numbered).items()
+        for number in keras.tree.flatten(part)
+    }
+    return [found[number] for number in range(count)]
 
 
 def loss_kinds(loss: Any, keys: list[Any]) -> dict[Any, str | None]:

@@ -17,6 +17,7 @@ from keras_kd.core.keras_internals import inputs_structure
 from keras_kd.core.layer_paths import find_layer
 from keras_kd.core.layer_paths import walk
 from keras_kd.core.output_kinds import KINDS
+from keras_kd.core.output_kinds import linear_kind
 from keras_kd.core.output_kinds import output_keys
 from keras_kd.core.output_kinds import remember
 from keras_kd.core.output_kinds import remembered
@@ -382,7 +383,5 @@ def _leaf_logits(leaf: Any, kind: str | None, passages: list[Passage]) -> Any:
             or not isinstance(passage.layer, keras.Layer)
         )
         if exact:
-            return class_logits(
-                passage.inputs[0], kind.replace("probabilities", "logits")
-            )
+            return class_logits(passage.inputs[0], linear_kind(kind))
     return class_logits(leaf, kind)

@@ -13,6 +13,7 @@ from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
 from keras_kd.core.keras_internals import mask_of
+from keras_kd.core.output_kinds import by_name
 from keras_kd.core.output_kinds import is_classes
 from keras_kd.core.schedules import Number
 from keras_kd.core.schedules import Schedule
@@ -29,6 +30,7 @@ from keras_kd.losses import LogitsMSE
 from keras_kd.losses import SoftTargets
 from keras_kd.losses import get
 from keras_kd.losses import normal_labels
+from keras_kd.losses.base import snake_case
 
 _ALPHA_ADVICE = (
     "It weights the distillation part; 0.9 is usual. For weights that do not "
@@ -352,21 +354,20 @@ def default_losses(
                 temperature,
             )
         )
-
-    def make(group: str, **arguments: Any) -> DistillationLoss:
-        if group == "numbers":
-            return LogitsMSE(**arguments)
-        if group == "embedding":
-            return Hint(metric="cosine", **arguments)
-        return SoftTargets(temperature or 4.0, **arguments)
-
-    if len({*groups.values()}) <= 1:
-        return [make(next(iter(groups.values()), "classes"))]
-    made = []
-    for key, group in groups.items():
-        loss = make(group, output=key)
-        made.append(make(group, output=key, name=f"{loss.name}_{key}"))
-    return made
+    soft = {} if temperature is None else {"temperature": temperature}
+    fitting: dict[str, tuple[type[DistillationLoss], dict[str, Any]]] = {
+        "classes": (SoftTargets, soft),
+        "numbers": (LogitsMSE, {}),
+        "embedding": (Hint, {"metric": "cosine"}),
+    }
+    chosen = {key: fitting[group] for key, group in groups.items()}
+    if len({*groups.values()}) == 1:
+        cls, arguments = next(iter(chosen.values()))
+        return [cls(**arguments)]
+    return [
+        cls(**arguments, output=key, name=f"{snake_case(cls.__name__)}_{key}")
+        for key, (cls, arguments) in chosen.items()
+    ]
 
 
 def resolve_losses(losses: Any, temperature: Any) -> list[DistillationLoss]:
@@ -376,7 +377,7 @@ def resolve_losses(losses: Any, temperature: Any) -> list[DistillationLoss]:
         ValueError: If `losses` is empty, or `temperature` is given too.
     """
     if losses is None:
-        return [SoftTargets(4.0 if temperature is None else temperature)]
+        return default_losses({None: None}, temperature)
     if temperature is not None:
         raise ValueError(
             requirement(
@@ -426,7 +427,7 @@ def _pairs(
     if loss.reads == "layers":
         single = not keras.tree.is_nested(layers[1])
         return [_Pair(*layers, masked=layers[1] if single else None)]
-    predictions = _by_name(student.predictions)
+    predictions = by_name(student.predictions)
     logits = _corresponding(loss, teacher, student)
     pairs = [
         _Pair(logits[0][key], logits[1][key], predictions[key], key)
@@ -447,7 +448,7 @@ def _corresponding(
     loss: DistillationLoss, teacher: Tapped, student: Tapped
 ) -> list[dict[Any, Any]]:
     """Return the teacher's and student's logits that a loss compares."""
-    outputs = [_by_name(tapped.logits) for tapped in (teacher, student)]
+    outputs = [by_name(tapped.logits) for tapped in (teacher, student)]
     if loss.output_name is not None:
         for role, named in zip(("teacher", "student"), outputs, strict=True):
             if loss.output_name not in named:
@@ -505,17 +506,6 @@ def _ids_of(loss: DistillationLoss, batch: Batch) -> Any:
             "`keras_kd.data.number_examples(dataset)`."
         )
     return batch.example_ids if loss.needs_example_ids else None
-
-
-def _by_name(outputs: Any) -> dict[Any, Any]:
-    """Return a model's outputs by key or index; a single one by `None`."""
-    if isinstance(outputs, dict):
-        return dict(outputs)
-    if isinstance(outputs, (list, tuple)):
-        if len(outputs) == 1:
-            return {None: outputs[0]}
-        return dict(enumerate(outputs))
-    return {None: outputs}
 
 
 def _layers(tapped: Tapped, layers: Any) -> Any:

@@ -76,6 +76,7 @@ def test_losses_of_several_outputs():
     assert loss_kinds(["mse", "mae"], [0, 1]) == {0: "numbers", 1: "numbers"}
     assert output_keys([1, 2]) == [0, 1]
     assert output_keys([1]) == output_keys(1) == [None]
+    assert output_keys({"a": [1, 2], "b": 3}) == ["a", "a", "b"]
 
 
 @pytest.mark.parametrize(
