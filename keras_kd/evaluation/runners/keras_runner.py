@@ -89,6 +89,7 @@ class KerasRunner:
         # One function for all batch sizes, including that of the last batch.
         run = self._compiled.get(str(specs))
         if run is None:
+            self.check()
             run = tf.function(self._class_logits).get_concrete_function(specs)
             self._compiled[str(specs)] = run
         return run(tensors).numpy().astype(np.float32)

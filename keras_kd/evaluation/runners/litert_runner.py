@@ -7,18 +7,17 @@ import numpy as np
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.heads import class_logits
-from keras_kd.core.output_kinds import settle
 from keras_kd.evaluation.file_kinds import carried_kind
-from keras_kd.evaluation.file_kinds import check_known
 from keras_kd.evaluation.file_kinds import file_head
 from keras_kd.evaluation.file_kinds import kind_of
 from keras_kd.evaluation.file_kinds import litert_producer
 from keras_kd.evaluation.latency import Latency
 from keras_kd.evaluation.latency import file_latency
 from keras_kd.evaluation.litert import LiteRTModel
+from keras_kd.evaluation.runners.file_runner import FileRunner
 
 
-class LiteRTRunner:
+class LiteRTRunner(FileRunner):
     """Runs a `.tflite` file through the LiteRT runtime.
 
     Args:
@@ -43,20 +42,10 @@ class LiteRTRunner:
         self._step = details[0].scale
         content = path.read_bytes()
         seen = kind_of(litert_producer(content))
-        self._head = file_head(output, seen, carried_kind(content), role)
-        self.units, self._role = details[0].shape[-1], role
-        self.settle(None)
-        self.name = path.name
+        head = file_head(output, seen, carried_kind(content), role)
+        super().__init__(path.name, role, head, details[0].shape[-1])
         self.num_params: int | None = self._model.num_params
         self.size_bytes: int | None = path.stat().st_size
-
-    def settle(self, like: str | None) -> None:
-        """Decide what the output is, if the file leaves it open."""
-        self.kind = settle(self._head, self.units, [like]).kind
-
-    def check(self) -> None:
-        """Check that the kind of the output is known."""
-        check_known(self.kind, self.name, self._role)
 
     def predict(self, x: Any) -> np.ndarray:
         """Return the model's output for a batch, dequantized."""
@@ -68,7 +57,7 @@ class LiteRTRunner:
     def logits(self, x: Any) -> np.ndarray:
         """Return class logits, `(batch, ..., classes)` in float32."""
         outputs = self.predict(x)
-        kind = check_known(self.kind, self.name, self._role)
+        kind = self.known_kind()
         if self._step and kind.endswith("probabilities"):
             # A quantized probability is off by up to half a step. If it is
             # stored as 0, its logarithm must not become -inf.

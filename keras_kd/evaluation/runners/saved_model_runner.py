@@ -10,17 +10,16 @@ import tensorflow as tf
 from keras_kd.core.checks import requirement
 from keras_kd.core.files import size_bytes
 from keras_kd.core.heads import class_logits
-from keras_kd.core.output_kinds import settle
-from keras_kd.evaluation.file_kinds import check_known
 from keras_kd.evaluation.file_kinds import file_head
 from keras_kd.evaluation.file_kinds import graph_producer
 from keras_kd.evaluation.file_kinds import kind_of
 from keras_kd.evaluation.flops import count_flops
 from keras_kd.evaluation.latency import Latency
+from keras_kd.evaluation.runners.file_runner import FileRunner
 from keras_kd.evaluation.runners.keras_runner import time_function
 
 
-class SavedModelRunner:
+class SavedModelRunner(FileRunner):
     """Runs the serving signature of a SavedModel.
 
     Args:
@@ -37,24 +36,14 @@ class SavedModelRunner:
             raise _bad(role, "a model of one output", sorted(outputs))
         graph = self._signature.graph.as_graph_def()
         seen = kind_of(graph_producer(graph, self._signature.outputs[0].name))
-        self._head = file_head(output, seen, None, role)
-        self.units = next(iter(outputs.values())).shape[-1]
-        self._role = role
-        self.settle(None)
-        self.name = path.name
+        head = file_head(output, seen, None, role)
+        units = next(iter(outputs.values())).shape[-1]
+        super().__init__(path.name, role, head, units)
         self.num_params: int | None = sum(
             int(np.prod(variable.shape))
             for variable in self._signature.variables
         )
         self.size_bytes: int | None = size_bytes(path)
-
-    def settle(self, like: str | None) -> None:
-        """Decide what the output is, if the graph leaves it open."""
-        self.kind = settle(self._head, self.units, [like]).kind
-
-    def check(self) -> None:
-        """Check that the kind of the output is known."""
-        check_known(self.kind, self.name, self._role)
 
     def predict(self, x: Any) -> np.ndarray:
         """Return the model's output for a batch."""
@@ -62,7 +51,7 @@ class SavedModelRunner:
 
     def logits(self, x: Any) -> np.ndarray:
         """Return class logits, `(batch, ..., classes)` in float32."""
-        return np.asarray(class_logits(self.predict(x), str(self.kind)))
+        return np.asarray(class_logits(self.predict(x), self.known_kind()))
 
     def flops(self, example: Any) -> int | None:
         """Return the floating-point operations of one example."""
