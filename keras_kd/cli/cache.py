@@ -7,6 +7,13 @@ from typing import Any
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.images import Scale
+from keras_kd.cli.images import check_data
+from keras_kd.cli.images import check_scale
+from keras_kd.cli.images import fitted
+from keras_kd.cli.models import Imports
+from keras_kd.cli.models import import_classes
+from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
 
 app = typer.Typer(
@@ -16,8 +23,7 @@ app = typer.Typer(
 _Folder = Annotated[Path, typer.Argument(help="The folder of a cache.")]
 
 
-@app.command()
-def build(
+def build(  # noqa: PLR0913 (one option a line)
     teacher: Annotated[Path, typer.Argument(help="A .keras file.")],
     dataset: Annotated[
         str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
@@ -28,24 +34,36 @@ def build(
         typer.Option(min=1, help="Store the most likely classes only."),
     ] = None,
     dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
+    scale: Scale = None,
+    imports: Imports = None,
     as_json: printing.Json = False,
 ) -> None:
     """Run a teacher over a data set's training images and store its outputs.
 
-    Kill it and run it again: it goes on where it was.
+    If it is interrupted, the same command resumes where it stopped.
     """
     load_tensorflow()
     import keras_kd
 
-    model = keras_kd.teachers.load(teacher)
-    train = keras_kd.data.load(dataset).train
+    problems = Problems()
+    with problems:
+        check_scale("cache build", scale)
+    with problems:
+        import_classes(imports)
+    with problems:
+        model = keras_kd.teachers.load(teacher)
+    with problems:
+        check_data(dataset)
+    problems.check()
+    splits, _ = fitted(
+        "cache build", "teacher", model, keras_kd.data.load(dataset), scale
+    )
     cache = keras_kd.TeacherCache.build(
-        output, model, train, top_k=top_k, dtype=dtype
+        output, model, splits.train, top_k=top_k, dtype=dtype
     )
     _print(cache.info(), as_json)
 
 
-@app.command()
 def info(folder: _Folder, as_json: printing.Json = False) -> None:
     """Show what a cache holds."""
     load_tensorflow()
@@ -54,7 +72,6 @@ def info(folder: _Folder, as_json: printing.Json = False) -> None:
     _print(keras_kd.TeacherCache.open(folder).info(), as_json)
 
 
-@app.command()
 def verify(folder: _Folder, as_json: printing.Json = False) -> None:
     """Read every byte of a cache and compare checksums."""
     load_tensorflow()

@@ -7,6 +7,14 @@ from typing import Annotated
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.images import Scale
+from keras_kd.cli.images import check_data
+from keras_kd.cli.images import check_scale
+from keras_kd.cli.images import find_scale
+from keras_kd.cli.images import scaled
+from keras_kd.cli.models import Imports
+from keras_kd.cli.models import import_classes
+from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
 
 
@@ -21,6 +29,8 @@ def evaluate(
         Path | None,
         typer.Option(help="Like PATH; adds the agreement with it."),
     ] = None,
+    scale: Scale = None,
+    imports: Imports = None,
     threads: Annotated[
         int, typer.Option(min=1, help="Threads of the LiteRT runtime.")
     ] = 1,
@@ -30,9 +40,22 @@ def evaluate(
     load_tensorflow()
     import keras_kd
 
+    problems = Problems()
+    with problems:
+        check_scale("evaluate", scale)
+    with problems:
+        import_classes(imports)
+    for name, file in {"model": path, "teacher": teacher}.items():
+        if file is not None and not file.exists():
+            with problems:
+                raise FileNotFoundError(f"No {name} at `{file}`.")
+    with problems:
+        check_data(dataset)
+    problems.check()
+    splits = keras_kd.data.load(dataset)
     found = keras_kd.evaluate(
         path,
-        keras_kd.data.load(dataset).test,
+        scaled(splits, find_scale("evaluate", path, splits, scale)).test,
         teacher=teacher,
         num_threads=threads,
     )

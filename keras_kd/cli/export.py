@@ -7,12 +7,19 @@ from typing import Annotated
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.images import Scale
+from keras_kd.cli.images import check_data
+from keras_kd.cli.images import check_scale
+from keras_kd.cli.images import fitted
+from keras_kd.cli.models import Imports
+from keras_kd.cli.models import import_classes
+from keras_kd.cli.models import load_student
+from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
-from keras_kd.cli.training import load_student
 from keras_kd.core.checks import requirement
 
 
-def export(
+def export(  # noqa: PLR0913 (one option a line)
     student: Annotated[Path, typer.Argument(help="A .keras file.")],
     output: Annotated[
         Path,
@@ -31,22 +38,29 @@ def export(
     calibration: Annotated[
         str | None,
         typer.Option(
-            help="Data set whose training images int8 and int16x8 take their "
-            "ranges from; on its test images the file is compared with the "
-            "student."
+            help="Data set: its training images give int8 and int16x8 files "
+            "their ranges, its test images are used to compare the file with "
+            "the student."
         ),
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(help="Text file, one class name a line; for .tflite."),
+        typer.Option(
+            help="Text file with one class name per line; for .tflite."
+        ),
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option(help="Largest difference, as a share of the range."),
+        typer.Option(
+            help="Largest difference of an output that passes, as a share of "
+            "the range of the student's outputs."
+        ),
     ] = None,
+    scale: Scale = None,
+    imports: Imports = None,
     as_json: printing.Json = False,
 ) -> None:
-    """Export a student; the file is named once it was loaded and compared."""
+    """Export a student; the file appears once it was loaded and compared."""
     is_tflite = output.suffix == ".tflite"
     only = {"quantization": quantization, "labels": labels}
     for name, value in only.items():
@@ -59,14 +73,28 @@ def export(
                     str(output),
                 )
             )
-    names = None if labels is None else labels.read_text("utf-8").splitlines()
+    problems = Problems()
+    names = None
+    with problems:
+        if labels is not None:
+            names = labels.read_text("utf-8").splitlines()
+    with problems:
+        check_scale("export", scale)
     load_tensorflow()
     import keras_kd
 
-    model = load_student(student)
+    with problems:
+        import_classes(imports)
+    with problems:
+        model = load_student(student)
+    with problems:
+        if calibration is not None:
+            check_data(calibration)
+    problems.check()
     images = test = None
     if calibration is not None:
-        splits = keras_kd.data.load(calibration)
+        data = keras_kd.data.load(calibration)
+        splits, _ = fitted("export", "student", model, data, scale)
         images, test = splits.train.map(lambda x, y: x), splits.test
     if is_tflite:
         check = keras_kd.export.tflite(

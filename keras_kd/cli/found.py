@@ -11,6 +11,7 @@ import typer
 from keras_kd.cli import printing
 from keras_kd.cli.measuring import Row
 from keras_kd.cli.measuring import print_rows
+from keras_kd.core.progress import duration
 
 # Column headings of the costs, in the order of the columns.
 _COSTS = {
@@ -39,6 +40,7 @@ class SearchSetting:
         learning_rate: Adam's first learning rate; it decays along a cosine.
         max_train: Training images to keep; `None` keeps all.
         seed: Seed of the proposals, the weights and the order.
+        scale: Range of the pixels; `None` finds the teacher's.
     """
 
     teacher: str
@@ -53,6 +55,7 @@ class SearchSetting:
     learning_rate: float = 2e-3
     max_train: int | None = None
     seed: int = 0
+    scale: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +98,8 @@ def print_found(found: Found, output: Path) -> None:
     print_front(found)
     typer.echo("\n" + best_sentence(found) + "\n")
     print_rows(found.rows)
-    typer.echo(f"\nFiles and results.json: {output}/ ({found.seconds:.0f} s)")
+    taken = duration(found.seconds)
+    typer.echo(f"\nFiles and results.json: {output}/ ({taken})")
 
 
 def sentences(found: Found) -> tuple[str, ...]:
@@ -121,9 +125,9 @@ def budget_words(budget: Mapping[str, Any]) -> str:
     """Return a budget as text: its limits, then the kind of file."""
     units = {
         "size_bytes": "{:,} bytes",
-        "latency_ms": "{:g} ms an image",
+        "latency_ms": "{:g} ms per image",
         "num_params": "{:,} parameters",
-        "flops": "{:,} operations an image",
+        "flops": "{:,} operations per image",
         "peak_memory_bytes": "{:,} bytes of activations",
     }
     limits = [
@@ -186,4 +190,4 @@ def _accuracy(mean: float, spread: float | None) -> str:
 
 
 def _cost(name: str, value: float | None) -> str:
-    return printing.number(value, 3 if name == "latency_ms" else 0)
+    return printing.measure(name, value)

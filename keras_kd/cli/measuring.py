@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 COLUMNS = (
     "\nmodel",
     "\naccuracy",
-    "agreement\nw. teacher",
+    "same as\nteacher",
     "\nbytes",
     "latency\np50 ms",
     "\np95 ms",
-    "largest\ndifference",
+    "largest\nerror",
 )
 
 
@@ -103,10 +103,10 @@ def print_rows(rows: tuple[Row, ...]) -> None:
                 row.model,
                 printing.percent(row.accuracy),
                 printing.percent(row.agreement),
-                printing.number(row.size_bytes, 0),
+                printing.number(row.size_bytes),
                 printing.number(row.latency_ms_p50),
                 printing.number(row.latency_ms_p95),
-                printing.number(row.largest_difference, 6),
+                printing.number(row.largest_difference),
             )
             for row in rows
         ],

@@ -32,7 +32,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
 
     # Wide enough that no cell is truncated, even on a narrow terminal.
-    console = Console(width=160)
+    console = Console(width=10_000)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for index, column in enumerate(columns):
         table.add_column(
@@ -63,9 +63,17 @@ def percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """Format a number with a fixed number of decimals; `None` as ""."""
-    return "" if value is None else f"{value:,.{digits}f}"
+def number(value: float | None) -> str:
+    """Format a number with three significant digits; `None` as "".
+
+    No measurement here repeats itself more precisely. Counts and numbers
+    from 100 on are given in whole.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, int) or abs(value) >= 99.95:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
 
 
 def measure(name: str, value: Any) -> str:
@@ -76,4 +84,4 @@ def measure(name: str, value: Any) -> str:
         return "" if value is None else str(value)
     if name in _SHARES:
         return percent(value)
-    return number(value, 0 if isinstance(value, int) else 6)
+    return number(value)

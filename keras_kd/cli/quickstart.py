@@ -15,6 +15,7 @@ from keras_kd.cli.quiet import load_tensorflow
 from keras_kd.core.checks import requirement
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
+from keras_kd.core.progress import duration
 
 # Settings that take a few minutes on two cores.
 PRESETS = {
@@ -36,20 +37,21 @@ def quickstart(  # noqa: PLR0913 (one option a line)
     labels: Annotated[
         str | None,
         typer.Option(
-            help="Labelled images that the student alone sees; 'all' gives "
-            "both students every label."
+            help="Number of labelled images for the student that learns "
+            "without a teacher; 'all' gives both students all labels."
         ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of each training.")
+        int | None, typer.Option(min=1, help="Epochs of each training run.")
     ] = None,
     max_train: Annotated[
-        int | None, typer.Option(min=1, help="Training images to keep.")
+        int | None,
+        typer.Option(min=1, help="Training images to use."),
     ] = None,
     width: Annotated[
-        float, typer.Option(help="The student's width, the teacher's being 1.")
+        float, typer.Option(help="Width of the student; the teacher's is 1.")
     ] = Setting.width,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the run.")] = 0,
     as_json: printing.Json = False,
 ) -> None:
     """Train a teacher, distil a student, export it, measure every file."""
@@ -89,4 +91,5 @@ def print_outcome(outcome: Outcome, output: Path) -> None:
     """Print the summary, the table and the folder of the files."""
     typer.echo("\n".join(outcome.sentences) + "\n")
     print_rows(outcome.rows)
-    typer.echo(f"\nFiles and results.json: {output}/ ({outcome.seconds:.0f} s)")
+    taken = duration(outcome.seconds)
+    typer.echo(f"\nFiles and results.json: {output}/ ({taken})")

@@ -1,8 +1,8 @@
 """Imports TensorFlow without its log lines."""
 
-import os
 import sys
-import tempfile
+
+from keras_kd.core.native_output import without_lines
 
 
 def load_tensorflow() -> None:
@@ -14,21 +14,10 @@ def load_tensorflow() -> None:
     """
     if "tensorflow" in sys.modules:
         return
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as written:
-        os.dup2(written.fileno(), 2)
-        try:
-            import keras
-            import tensorflow as tf
+    with without_lines(""):
+        import keras
+        import tensorflow as tf
 
-            del keras
-            tf.config.list_physical_devices()
-            tf.get_logger().setLevel("ERROR")
-        except BaseException:
-            written.seek(0)
-            os.write(terminal, written.read())
-            raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
+        del keras
+        tf.config.list_physical_devices()
+        tf.get_logger().setLevel("ERROR")

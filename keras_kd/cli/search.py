@@ -12,7 +12,16 @@ from keras_kd.cli import printing
 from keras_kd.cli.found import Found
 from keras_kd.cli.found import SearchSetting
 from keras_kd.cli.found import print_found
+from keras_kd.cli.images import Scale
+from keras_kd.cli.images import check_data
+from keras_kd.cli.images import check_scale
+from keras_kd.cli.models import Imports
+from keras_kd.cli.models import import_classes
+from keras_kd.cli.outputs import check_unused
+from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
+from keras_kd.cli.students import STUDENTS
+from keras_kd.core.checks import check_choice
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import write_text
 
@@ -29,66 +38,103 @@ def search(  # noqa: PLR0913 (one option a line)
     ],
     budget: Annotated[
         str | None,
-        typer.Option(help="Most bytes of the .tflite file, such as 50kB."),
+        typer.Option(help="Largest size of the .tflite file, such as 50kB."),
     ] = None,
     latency: Annotated[
         str | None,
-        typer.Option(help="Most time for one image here, such as 2ms."),
+        typer.Option(
+            help="Longest time for one image on this machine, such as 2ms."
+        ),
     ] = None,
     budget_file: Annotated[
         Path | None,
         typer.Option(
-            help="JSON with the fields of keras_kd.Budget; the options win."
+            help="JSON file with the fields of keras_kd.Budget; options on "
+            "the command line take precedence."
         ),
     ] = None,
     quantization: Annotated[
         str | None,
         typer.Option(
-            help="Of the file: float32, float16, dynamic_range or int8.",
+            help="Kind of the file: float32, float16, dynamic_range or int8.",
             show_default="the budget file's, or int8",
         ),
     ] = None,
     student: Annotated[
         str,
         typer.Option(
-            help="What the width is searched of: shrink (the teacher made "
-            "smaller), mlp, convnet or resnet."
+            help="Whose width is searched: shrink (the teacher made smaller), "
+            "or a family such as convnet or mobilenet_v2."
         ),
     ] = "shrink",
     tuner: Annotated[
         str, typer.Option(help="bayesian, random, hyperband or grid.")
     ] = "bayesian",
     max_trials: Annotated[
-        int, typer.Option(min=1, help="Students to try, all kinds counted.")
+        int,
+        typer.Option(
+            min=1, help="Number of trials, those over the budget included."
+        ),
     ] = 30,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs a trial.")] = 20,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs per trial.")] = 20,
     executions_per_trial: Annotated[
-        int, typer.Option(min=1, help="Trainings a trial; their mean counts.")
+        int,
+        typer.Option(min=1, help="Training runs per trial; their mean counts."),
     ] = 1,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Examples a step.")
+        int, typer.Option(min=1, help="Examples per step.")
     ] = 64,
     learning_rate: Annotated[
-        float, typer.Option(help="Adam's, at the start of a cosine.")
+        float, typer.Option(help="First learning rate of Adam; it decays to 0.")
     ] = 2e-3,
     max_train: Annotated[
-        int | None, typer.Option(min=1, help="Training images to keep.")
+        int | None,
+        typer.Option(min=1, help="Training images to use."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the proposals and weights.")
+    ] = 0,
+    scale: Scale = None,
+    imports: Imports = None,
     output: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(
         "search"
     ),
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Throw a former search away.")
+        bool, typer.Option("--overwrite", help="Delete an earlier search.")
     ] = False,
     as_json: printing.Json = False,
 ) -> None:
     """Search alpha, temperature and width for the best student of a budget.
 
-    A student over the budget is measured and not trained. Kill it and run it
-    again: it goes on where it was.
+    Students over the budget are measured but not trained. If the search is
+    interrupted, the same command resumes it where it stopped.
     """
-    allowed = read_budget(budget_file, budget, latency, quantization)
+    problems = Problems()
+    with problems:
+        allowed = read_budget(budget_file, budget, latency, quantization)
+    with problems:
+        check_choice("search", "student", student, STUDENTS)
+    with problems:
+        check_scale("search", scale)
+    with problems:
+        check_writable(output / "results.json")
+    load_tensorflow()
+    import keras_kd
+    from keras_kd.cli import searching
+    from keras_kd.search.oracles.making import ORACLES
+
+    with problems:
+        check_choice("search", "tuner", tuner, ORACLES)
+    if not (output / "setting.json").exists():
+        with problems:
+            check_unused(output, teacher, overwrite=overwrite)
+    with problems:
+        import_classes(imports)
+    with problems:
+        model = keras_kd.teachers.load(teacher)
+    with problems:
+        check_data(dataset)
+    problems.check()
     setting = SearchSetting(
         teacher=str(teacher),
         dataset=dataset,
@@ -102,12 +148,9 @@ def search(  # noqa: PLR0913 (one option a line)
         learning_rate=learning_rate,
         max_train=max_train,
         seed=seed,
+        scale=scale,
     )
-    check_writable(output / "results.json")
-    load_tensorflow()
-    from keras_kd.cli import searching
-
-    found = searching.run(setting, output, overwrite=overwrite)
+    found = searching.run(setting, model, output, overwrite=overwrite)
     _report(found, output, as_json)
 
 

@@ -6,7 +6,6 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +14,36 @@ import keras
 import keras_kd
 from keras_kd.cli.found import Found
 from keras_kd.cli.found import SearchSetting
+from keras_kd.cli.images import fitted
 from keras_kd.cli.job import machine
 from keras_kd.cli.measuring import Row
 from keras_kd.cli.measuring import measure
+from keras_kd.cli.outputs import remove_earlier
+from keras_kd.cli.students import MakeStudent
+from keras_kd.cli.students import student_builder
 from keras_kd.cli.training import save_keras
-from keras_kd.core.checks import check_choice
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
 from keras_kd.core.progress import Stage
 from keras_kd.search import StudentTuner
-from keras_kd.search.oracles.making import ORACLES
 
-STUDENTS = ("shrink", "mlp", "convnet", "resnet")
 # Settings that may change when a search is resumed.
 _MAY_DIFFER = ("max_trials",)
 _OBJECTIVE = "val_accuracy"
 
 
-def run(setting: SearchSetting, output: Path, *, overwrite: bool) -> Found:
+def run(
+    setting: SearchSetting,
+    teacher: keras.Model,
+    output: Path,
+    *,
+    overwrite: bool,
+) -> Found:
     """Run the whole job, or resume it.
 
     Args:
         setting: The settings.
+        teacher: The teacher.
         output: Folder for `student.keras`, `student_<kind>.tflite`,
             `teacher_cache/`, and the search's own folder `trials/`.
         overwrite: Whether to delete an earlier search in that folder.
@@ -49,8 +56,6 @@ def run(setting: SearchSetting, output: Path, *, overwrite: bool) -> Found:
         ExportMismatchError: If the file does not behave like the student.
     """
     started = time.perf_counter()
-    check_choice("search", "student", setting.student, STUDENTS)
-    check_choice("search", "tuner", setting.tuner, ORACLES)
     keras.utils.set_random_seed(setting.seed)
     splits = keras_kd.data.load(
         setting.dataset,
@@ -58,8 +63,9 @@ def run(setting: SearchSetting, output: Path, *, overwrite: bool) -> Found:
         seed=setting.seed,
         max_train=setting.max_train,
     )
-    teacher = keras_kd.teachers.load(setting.teacher)
+    splits, scale = fitted("search", "teacher", teacher, splits, setting.scale)
     if overwrite:
+        remove_earlier(output)
         for folder in ("trials", "teacher_cache"):
             shutil.rmtree(output / folder, ignore_errors=True)
     _check_begun(setting, output)
@@ -68,7 +74,8 @@ def run(setting: SearchSetting, output: Path, *, overwrite: bool) -> Found:
     )
     # KerasTuner prints to standard output when it resumes a search.
     with contextlib.redirect_stdout(sys.stderr):
-        tuner = _tuner(setting, output, cache, teacher, splits)
+        build = student_builder(setting.student, teacher, splits, scale)
+        tuner = _tuner(setting, output, cache, build, len(splits.train))
     write_text(output / "setting.json", _json(setting))
     with Progress() as progress:
         with progress.stage("search", tuner.steps(setting.epochs)) as stage:
@@ -129,44 +136,26 @@ class _Watched(StudentTuner):
         results = [c for c in self.results if c.status != "running"]
         over = sum(c.status == "infeasible" for c in results)
         reached = [c.objective for c in results if c.objective is not None]
-        note = f"{len(results)} trials, {over} over the budget"
+        note = f"{len(results)} trials, {over} over budget"
         if reached:
-            note += f", best validation accuracy {max(reached):.4f}"
+            note += f", best {max(reached):.1%}"
         # A Hyperband trial may have fewer epochs.
         within = min(self._epochs, self._per_trial - 1)
         self._stage.reach(len(results) * self._per_trial + within, note)
-
-
-def student_builder(
-    name: str, teacher: keras.Model, splits: keras_kd.data.Splits
-) -> Callable[[float], keras.Model]:
-    """Return the function of `width` that builds a trial's student.
-
-    Args:
-        name: One of `STUDENTS`.
-        teacher: The model that `"shrink"` makes smaller.
-        splits: The data set; a family is built for its shapes.
-    """
-    if name == "shrink":
-        return lambda width: keras_kd.students.shrink(teacher, width=width)
-    family = getattr(keras_kd.students, name)
-    return lambda width: family(
-        splits.input_shape, splits.num_classes, width=width
-    )
 
 
 def _tuner(
     setting: SearchSetting,
     output: Path,
     cache: keras_kd.TeacherCache,
-    teacher: keras.Model,
-    splits: keras_kd.data.Splits,
+    build: MakeStudent,
+    steps_per_epoch: int,
 ) -> _Watched:
-    steps = setting.epochs * len(splits.train)
+    steps = setting.epochs * steps_per_epoch
     rate = keras.optimizers.schedules.CosineDecay(setting.learning_rate, steps)
     return _Watched(
         cache,
-        student_builder(setting.student, teacher, splits),
+        build,
         budget=keras_kd.Budget.from_dict(setting.budget),
         tuner=setting.tuner,
         objective=_OBJECTIVE,
@@ -200,8 +189,8 @@ def _check_begun(setting: SearchSetting, output: Path) -> None:
     if differing:
         raise ValueError(
             f"The search in `{output}` was begun with other options: "
-            f"{'; '.join(differing)}. Use those it was begun with, choose "
-            "another --output, or throw it away with --overwrite."
+            f"{'; '.join(differing)}. Use the former options, choose another "
+            "--output, or delete that search with --overwrite."
         )
 
 

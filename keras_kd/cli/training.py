@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+from keras_kd.core.checks import requirement
 from keras_kd.core.files import staged
 from keras_kd.core.progress import Progress
 
@@ -35,34 +36,93 @@ class Recipe:
         label: str,
         *,
         labels: bool = True,
-    ) -> None:
+        validation: Any = None,
+    ) -> dict[str, list[float]]:
         """Compile and train a model.
 
         Args:
-            model: A classifier that returns logits, or a `Distiller`.
+            model: A classifier, or a `Distiller`.
             dataset: Batches, repeated as often as needed.
             label: Name of the stage.
             labels: Whether `dataset` has labels, as class numbers.
+            validation: Batches to measure the model on after each epoch.
+
+        Returns:
+            The value of each measure after each epoch.
         """
         import keras
 
         steps = self.epochs * self.steps_per_epoch
         rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        loss = accuracy = None
+        if labels:
+            loss, accuracy = task_of(getattr(model, "student", model))
         model.compile(
             keras.optimizers.Adam(rate),
-            loss=loss if labels else None,
-            metrics=["accuracy"] if labels else None,
+            loss=loss,
+            metrics=None if accuracy is None else [accuracy],
         )
         with self.progress.stage(label, steps) as stage:
-            model.fit(
+            history = model.fit(
                 dataset.repeat(),
+                validation_data=validation,
                 epochs=self.epochs,
                 steps_per_epoch=self.steps_per_epoch,
                 verbose=0,
                 shuffle=False,
                 callbacks=[stage.callback(self.steps_per_epoch)],
             )
+        return {
+            name: [float(value) for value in values]
+            for name, values in history.history.items()
+        }
+
+
+def task_of(model: "keras.Model") -> tuple[Any, Any]:
+    """Return the loss and the accuracy that fit a classifier's head.
+
+    Args:
+        model: A model whose labels are class numbers.
+
+    Raises:
+        ValueError: If its layers do not tell what it returns, or it returns
+            no classes.
+    """
+    import keras
+
+    from keras_kd.core.output_kinds import is_classes
+    from keras_kd.core.taps import Tap
+
+    tap = Tap(model, subject="distill", role="student", strict=False)
+    if len(tap.kinds) == 1:
+        # The labels are classes, so a single linear unit is their logit.
+        one = keras.tree.flatten(tap.spec.predictions)[0].shape[-1] == 1
+        tap.settle(like={None: "binary_logits" if one else "logits"})
+    tap.check()
+    kind = str(tap.kinds[0])
+    if len(tap.kinds) > 1 or not is_classes(kind):
+        raise ValueError(
+            requirement(
+                "distill",
+                "student",
+                "a classifier of one output, as the data set's labels are "
+                "classes",
+                model,
+                f"It returns {', '.join(map(str, tap.kinds))}. Distil it in "
+                "Python: `keras_kd.Distiller(teacher, student)`.",
+            )
+        )
+    from_logits = kind.endswith("logits")
+    if kind.startswith("binary"):
+        threshold = 0.0 if from_logits else 0.5
+        return (
+            keras.losses.BinaryCrossentropy(from_logits=from_logits),
+            keras.metrics.BinaryAccuracy("accuracy", threshold=threshold),
+        )
+    return (
+        keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits),
+        keras.metrics.SparseCategoricalAccuracy("accuracy"),
+    )
 
 
 def save_keras(model: "keras.Model", path: Path) -> None:
@@ -75,19 +135,3 @@ def save_keras(model: "keras.Model", path: Path) -> None:
     bare.set_weights(model.get_weights())
     with staged(path) as scratch:
         bare.save(scratch)
-
-
-def load_student(path: Path) -> "keras.Model":
-    """Load a student from a `.keras` file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or needs a user's code to load.
-    """
-    from keras_kd import teachers
-
-    if not path.exists():
-        raise FileNotFoundError(
-            f"No student at `{path}`. Give the path of a `.keras` file."
-        )
-    return teachers.load(path)

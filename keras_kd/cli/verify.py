@@ -7,11 +7,18 @@ from typing import Annotated
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.images import Scale
+from keras_kd.cli.images import check_data
+from keras_kd.cli.images import check_scale
+from keras_kd.cli.images import fitted
+from keras_kd.cli.models import Imports
+from keras_kd.cli.models import import_classes
+from keras_kd.cli.models import load_student
+from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
-from keras_kd.cli.training import load_student
 
 
-def verify(
+def verify(  # noqa: PLR0913 (one option a line)
     path: Annotated[
         Path, typer.Argument(help="A .tflite or .onnx file, or a SavedModel.")
     ],
@@ -26,25 +33,47 @@ def verify(
     ],
     tolerance: Annotated[
         float | None,
-        typer.Option(help="Largest difference, as a share of the range."),
+        typer.Option(
+            help="Largest difference of an output that passes, as a share of "
+            "the range of the student's outputs."
+        ),
     ] = None,
     max_accuracy_loss: Annotated[
         float | None,
-        typer.Option(help="Most accuracy to lose: 0.01 is one point."),
+        typer.Option(help="Largest loss of accuracy: 0.01 is one point."),
     ] = None,
     num_examples: Annotated[
-        int | None, typer.Option(min=1, help="Most images; all by default.")
+        int | None,
+        typer.Option(min=1, help="Images to compare.", show_default="all"),
     ] = None,
+    scale: Scale = None,
+    imports: Imports = None,
     as_json: printing.Json = False,
 ) -> None:
     """Compare a file with its student; the exit code is 1 if it fails."""
     load_tensorflow()
     import keras_kd
 
+    problems = Problems()
+    with problems:
+        check_scale("verify", scale)
+    with problems:
+        import_classes(imports)
+    with problems:
+        model = load_student(student)
+    if not path.exists():
+        with problems:
+            raise FileNotFoundError(f"No file to verify at `{path}`.")
+    with problems:
+        check_data(dataset)
+    problems.check()
+    splits, _ = fitted(
+        "verify", "student", model, keras_kd.data.load(dataset), scale
+    )
     check = keras_kd.export.verify(
         path,
-        load_student(student),
-        keras_kd.data.load(dataset).test,
+        model,
+        splits.test,
         tolerance=tolerance,
         max_accuracy_loss=max_accuracy_loss,
         num_examples=num_examples,

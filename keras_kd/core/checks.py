@@ -137,7 +137,7 @@ def check_choice(
 
 
 def nearest(value: Any, choices: Iterable[Any]) -> str:
-    """Return "Did you mean ...?" with the nearest name, or ""."""
-    names = [choice for choice in choices if isinstance(choice, str)]
+    """Return "Did you mean ...?" with the nearest other name, or ""."""
+    names = [c for c in choices if isinstance(c, str) and c != value]
     close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
     return f"Did you mean {close[0]!r}?" if close else ""

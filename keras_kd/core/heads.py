@@ -1,8 +1,4 @@
-"""Infers from a model's layers whether it returns logits or probabilities.
-
-The kind of an output is inferred from the layers that computed it, never from
-its values, which cannot tell a logit of 0.3 from a probability of 0.3.
-"""
+"""Infers what a model's outputs are from the layers that computed them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +8,6 @@ import keras
 from keras import ops
 
 from keras_kd.core.wires import Passage
-
-KINDS = ("logits", "probabilities", "binary_logits", "binary_probabilities")
 
 # Layers that keep the kind of their input: they only move, drop or average
 # values.
@@ -62,32 +56,34 @@ class Head(NamedTuple):
     """The kind of one output of a model, and where to read its logits.
 
     Attributes:
-        kind: One of `KINDS`, or `None` if the layers do not tell.
+        kind: One of `output_kinds.KINDS`, or `None` if the layers do not
+            tell.
         source: The `(layer, attribute)` whose first input is the logits, if
             the output is exactly the softmax or sigmoid of that input.
         last: Name of the layer that made the output, for error messages.
+        linear: Whether the output is unbounded, so that it may be the logits
+            of classes, the logits of labels, or numbers.
     """
 
     kind: str | None
     source: tuple[Any, str] | None = None
     last: str = "an operation outside of any layer"
+    linear: bool = False
 
 
 def read_head(output: Any, passages: Sequence[Passage]) -> Head:
     """Infer the head of `output` from the recorded calls of the model."""
     producers: dict[int, Passage] = {}
     for passage in passages:
+        given = {id(tensor) for tensor in keras.tree.flatten(passage.inputs)}
         for tensor in keras.tree.flatten(passage.output):
+            if id(tensor) in given:
+                continue  # A layer that returns its input produced nothing.
             # The first call that returned a tensor produced it. Later calls
             # may return it too: a model its last layer's output, an inactive
             # dropout its input.
             producers.setdefault(id(tensor), passage)
-    head = _trace(output, producers)
-    if head.kind is None:
-        return head
-    if head.kind == "logits" and output.shape[-1] == 1:
-        return head._replace(kind="binary_logits")
-    return head
+    return _trace(output, producers)
 
 
 def class_logits(outputs: Any, kind: str) -> Any:
@@ -95,8 +91,9 @@ def class_logits(outputs: Any, kind: str) -> Any:
 
     Args:
         outputs: Tensor or array `(batch, ..., units)`.
-        kind: One of `KINDS`. Probabilities become log-probabilities, which
-            are logits of the same distribution at every temperature. Each
+        kind: One of `output_kinds.KINDS`. Probabilities become
+            log-probabilities, which are logits of the same distribution at
+            every temperature. Numbers and embeddings stay as they are. Each
             binary unit becomes two classes: `[0, z]` from a logit and
             `[log(1 - p), log(p)]` from a probability.
 
@@ -111,7 +108,7 @@ def class_logits(outputs: Any, kind: str) -> Any:
     outputs = ops.cast(outputs, "float64" if dtype == "float64" else "float32")
     # About the smallest normal float32; its logarithm is -87.3.
     tiny = 1.2e-38
-    if kind == "logits":
+    if kind in ("logits", "numbers", "embedding"):
         return outputs
     if kind == "probabilities":
         return ops.log(ops.maximum(outputs, tiny))
@@ -139,14 +136,16 @@ def _trace(tensor: Any, producers: dict[int, Passage]) -> Head:
     if isinstance(layer, _ACTIVATED):
         name = getattr(layer.activation, "__name__", "linear")
         if name == "linear" and isinstance(layer, keras.layers.Activation):
-            return Head(_agreed(_input_kinds(passage, producers)), None, last)
+            return _kept(passage, producers, last)
         return _activated(name, (layer, "activation"), last)
     if isinstance(layer, _KEEPING):
-        return Head(_agreed(_input_kinds(passage, producers)), None, last)
+        return _kept(passage, producers, last)
+    if isinstance(layer, keras.layers.UnitNormalization):
+        return Head("embedding", None, last)
     if isinstance(layer, _AFFINE):
-        kinds = _input_kinds(passage, producers)
+        kinds = {head.kind for head in _inputs(passage, producers)}
         bounded = kinds & {"probabilities", "binary_probabilities"}
-        return Head(None if bounded else "logits", None, last)
+        return Head(None, None, last) if bounded else _linear(last)
     if not isinstance(layer, keras.Layer):
         # A `keras.ops` node of a Functional model.
         name = type(layer).__name__.lower().replace("logs", "log_s")
@@ -156,18 +155,28 @@ def _trace(tensor: Any, producers: dict[int, Passage]) -> Head:
 
 def _activated(name: str, source: tuple[Any, str], last: str) -> Head:
     """Return the head of an output whose activation is `name`."""
-    if name in ("linear", "log_softmax"):
+    if name == "linear":
+        return _linear(last)
+    if name == "log_softmax":
         return Head("logits", None, last)
+    if name == "normalize":
+        return Head("embedding", None, last)
     kind = _PROBABILITIES.get(name)
     return Head(kind, source if kind else None, last)
 
 
-def _input_kinds(
-    passage: Passage, producers: dict[int, Passage]
-) -> set[str | None]:
+def _linear(last: str) -> Head:
+    return Head("logits", None, last, linear=True)
+
+
+def _kept(passage: Passage, producers: dict[int, Passage], last: str) -> Head:
+    """Return the head of a layer whose output is what its inputs are."""
+    heads = _inputs(passage, producers)
+    agree = len({head.kind for head in heads}) == 1
+    linear = agree and any(head.linear for head in heads)
+    return Head(heads[0].kind if agree else None, None, last, linear)
+
+
+def _inputs(passage: Passage, producers: dict[int, Passage]) -> list[Head]:
     tensors = keras.tree.flatten(passage.inputs[0])
-    return {_trace(tensor, producers).kind for tensor in tensors}
-
-
-def _agreed(kinds: set[str | None]) -> str | None:
-    return next(iter(kinds)) if len(kinds) == 1 else None
+    return [_trace(tensor, producers) for tensor in tensors]

@@ -50,7 +50,7 @@ class Stage:
         done = step / self.total
         if 0 < done < 1 and now - self._printed > _SECONDS_BETWEEN_LINES:
             left = (now - self._started) * (1 - done) / done
-            self._print(f"{done:.0%}, {left:.0f} s left", self.note)
+            self._print(f"{done:.0%}, {duration(left)} left", self.note)
             self._printed = now
 
     def finish(self) -> None:
@@ -58,7 +58,7 @@ class Stage:
         self.reach(self.total)
         if self._bar is None:
             seconds = time.perf_counter() - self._started
-            self._print(f"done in {seconds:.1f} s", self.note)
+            self._print(f"done in {duration(seconds)}", self.note)
 
     def callback(self, steps_per_epoch: int) -> "keras.callbacks.Callback":
         """Return a Keras callback that shows the progress of `fit`.
@@ -134,17 +134,45 @@ class Progress:
         stage.finish()
 
 
+def duration(seconds: float) -> str:
+    """Return a time in the units a person would use.
+
+    Example:
+    >>> from keras_kd.core.progress import duration
+    >>> duration(4.25), duration(75), duration(7300)
+    ('4.2 s', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def _rich_bar(stream: TextIO) -> Any:
     from rich import progress
     from rich.console import Console
+    from rich.table import Column
+
+    # On a narrow terminal only the note at the end is shortened.
+    def whole() -> Column:
+        return Column(no_wrap=True, min_width=8)
 
     return progress.Progress(
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.TaskProgressColumn(),
-        progress.TimeElapsedColumn(),
-        progress.TimeRemainingColumn(elapsed_when_finished=False),
-        progress.TextColumn("{task.fields[note]}"),
+        progress.TextColumn("{task.description}", table_column=whole()),
+        progress.BarColumn(bar_width=12),
+        progress.TaskProgressColumn(table_column=Column(min_width=4)),
+        progress.TimeElapsedColumn(table_column=whole()),
+        progress.TimeRemainingColumn(
+            elapsed_when_finished=False, table_column=whole()
+        ),
+        progress.TextColumn(
+            "{task.fields[note]}",
+            table_column=Column(no_wrap=True, overflow="ellipsis"),
+        ),
         console=Console(file=stream),
     )
 

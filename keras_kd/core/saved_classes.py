@@ -38,7 +38,18 @@ class _Registry(dict[str, Any]):
             return False
         for room in _ROOMS:
             importlib.import_module(f"keras_kd.{room}")
+        if not super().__contains__(name):
+            self._register_again(name)
         return super().__contains__(name)
+
+    def _register_again(self, name: str) -> None:
+        """Find a class that was removed, as by `clear()`."""
+        attribute = name.removeprefix(_PREFIX)
+        for module in list(sys.modules.values()):
+            if module.__name__.startswith("keras_kd."):
+                found = vars(module).get(attribute)
+                if isinstance(found, type):
+                    self[name] = found
 
 
 class _AfterKeras(importlib.abc.MetaPathFinder):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
 
@@ -9,13 +10,19 @@ import keras
 
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import show
-from keras_kd.core.heads import KINDS
 from keras_kd.core.heads import Head
 from keras_kd.core.heads import class_logits
 from keras_kd.core.heads import read_head
 from keras_kd.core.keras_internals import inputs_structure
 from keras_kd.core.layer_paths import find_layer
 from keras_kd.core.layer_paths import walk
+from keras_kd.core.output_kinds import KINDS
+from keras_kd.core.output_kinds import linear_kind
+from keras_kd.core.output_kinds import output_keys
+from keras_kd.core.output_kinds import remember
+from keras_kd.core.output_kinds import remembered
+from keras_kd.core.output_kinds import settle
+from keras_kd.core.output_kinds import trained_kinds
 from keras_kd.core.wires import Passage
 from keras_kd.core.wires import listening
 
@@ -27,8 +34,10 @@ class Tapped(NamedTuple):
 
     Attributes:
         predictions: The model's outputs, unchanged.
-        logits: Class logits in the same structure, `(batch, ..., classes)`
-            with at least two classes; `None` if they were not requested.
+        logits: In the same structure: class logits `(batch, ..., classes)`
+            with at least two classes, or the values of an output of numbers
+            or of an embedding; `None` if they were not requested, and for an
+            output of unknown kind.
         features: Layer path to that layer's output.
     """
 
@@ -49,12 +58,18 @@ class Tap:
     Args:
         model: A built Keras model.
         layers: Names or paths (`"backbone/block_3"`) of layers to read.
-        output_kind: `"logits"`, `"probabilities"`, `"binary_logits"` or
-            `"binary_probabilities"`, or a structure of these like the
-            model's outputs, if the layers do not tell.
+        output_kind: One of `output_kinds.KINDS`, or a structure of these like
+            the model's outputs, if the layers do not tell.
         logits: Whether to return logits.
         subject: Class or function to name in error messages.
         role: The model's role in error messages: `"teacher"`, `"student"`.
+        strict: Whether to refuse an output of unknown kind at once. If not,
+            call `settle` and `check`.
+
+    Attributes:
+        kinds: The kind of each output, in the order of its leaves; `None` if
+            it is unknown.
+        spec: Symbolic outputs of one call.
 
     Raises:
         ValueError: If the model is not built, a layer is not in it, or
@@ -79,6 +94,7 @@ class Tap:
         logits: bool = True,
         subject: str = "Distiller",
         role: str = "model",
+        strict: bool = True,
     ) -> None:
         self.model = model
         self._subject = subject
@@ -94,19 +110,104 @@ class Tap:
         predictions, features = probe.compute_output_spec(
             input_spec(model, subject=subject, role=role)
         )
-        heads = probe.heads
-        self.kinds = self._decide(heads, output_kind, required=logits)
+        self._predictions, self._features = predictions, features
+        self._heads = self._told(probe.heads, output_kind)
+        self.settle()
+        if strict and logits:
+            self.check()
+
+    def settle(
+        self,
+        trained_by: Mapping[Any, str | None] | None = None,
+        like: Mapping[Any, str | None] | None = None,
+    ) -> None:
+        """Decide the kinds of outputs that the layers leave open.
+
+        What the layers or `output_kind` say stays. Then counts, in this
+        order: `trained_by`, the loss that the model itself was compiled with,
+        an earlier decision about the model, and `like`.
+
+        Args:
+            trained_by: Kind by the name or index of an output, as a loss
+                tells it.
+            like: Kind by the name or index of an output of the other model.
+        """
+        before = dict(zip(self.keys, remembered(self.model), strict=False))
+        facts = [
+            trained_by or {},
+            trained_kinds(self.model, self._predictions),
+            before,
+            like or {},
+        ]
+        leaves = keras.tree.flatten(self._predictions)
+        heads = [
+            settle(
+                head,
+                leaf.shape[-1],
+                [fact.get(key) for fact in facts],
+                before.get(key),
+            )
+            for key, head, leaf in zip(
+                self.keys, self._heads, leaves, strict=True
+            )
+        ]
+        self.kinds = [head.kind for head in heads]
         self.spec = Tapped(
-            predictions, self._read_logits(predictions, []), features
+            self._predictions,
+            self._read_logits(self._predictions, []),
+            self._features,
         )
         # Several outputs may share one head.
         sources = {
             (id(head.source[0]), head.source[1]): head.source
             for head in heads
-            if logits and head.source is not None
+            if self._logits and head.source is not None
         }
         self._places = [(layer, "call") for layer in self._layers.values()]
         self._places += list(sources.values())
+
+    @property
+    def keys(self) -> list[Any]:
+        """The name or index of each output; `None` for a single one."""
+        return output_keys(self._predictions)
+
+    @property
+    def kind_by_key(self) -> dict[Any, str | None]:
+        """The kind of each output by its name or index."""
+        return dict(zip(self.keys, self.kinds, strict=True))
+
+    def check(self, outputs: Iterable[Any] | None = None) -> None:
+        """Check that the kinds of outputs are known.
+
+        Args:
+            outputs: Names or indices of the outputs; `None` for all.
+
+        Raises:
+            ValueError: If one is unknown.
+        """
+        wanted = self.keys if outputs is None else list(outputs)
+        argument = f"{self._role}_output"
+        places = zip(self.keys, self._heads, self.kinds, strict=True)
+        for key, head, kind in places:
+            if kind is not None or key not in wanted:
+                continue
+            which = "the output" if key is None else f"output {key!r}"
+            if head.linear:
+                raise ValueError(
+                    f"`{self._subject}` cannot tell whether {which} of the "
+                    f"{self._role} `{self.model.name}`, one linear unit, is "
+                    "the logit of two classes or a number (a regression). Say "
+                    f"it with `{argument}='binary_logits'` or "
+                    f"`{argument}='numbers'`, or compile the model with its "
+                    "loss."
+                )
+            raise ValueError(
+                f"`{self._subject}` cannot tell whether {which} of the "
+                f"{self._role} `{self.model.name}` is logits or "
+                f"probabilities: it comes from {head.last}. Say it with "
+                f"`{argument}='logits'` or `{argument}='probabilities'`; "
+                "`'numbers'` is a regression, `'embedding'` a vector."
+            )
 
     def __call__(self, inputs: Any, training: bool = False) -> Tapped:
         """Run the model once.
@@ -155,44 +256,50 @@ class Tap:
             )
         return outputs[0]
 
-    def _decide(
-        self, heads: list[Head], output_kind: Any, *, required: bool
-    ) -> list[str | None]:
+    def _told(self, heads: list[Head], output_kind: Any) -> list[Head]:
+        """Replace the heads whose kinds the user gave."""
+        if output_kind is None:
+            return heads
         argument = f"{self._role}_output"
-        if output_kind is not None:
-            given = keras.tree.flatten(output_kind)
-            given = given * len(heads) if len(given) == 1 else given
-            for kind in given:
-                check_choice(self._subject, argument, kind, KINDS)
-            if len(given) != len(heads):
-                raise ValueError(
-                    f"`{self._subject}` needs `{argument}` to name one kind "
-                    f"for each of the {len(heads)} outputs of "
-                    f"`{self.model.name}`. Received: {show(output_kind)}."
-                )
-            for index, kind in enumerate(given):
-                if heads[index].kind != kind:
-                    heads[index] = Head(kind)
-        for head in heads:
-            if required and head.kind is None:
-                raise ValueError(
-                    f"`{self._subject}` cannot tell whether the output of "
-                    f"the {self._role} `{self.model.name}` is logits or "
-                    f"probabilities: it comes from {head.last}. Say it with "
-                    f"`{argument}='logits'` or `{argument}='probabilities'`."
-                )
-        return [head.kind for head in heads]
+        given = keras.tree.flatten(output_kind)
+        given = given * len(heads) if len(given) == 1 else given
+        for kind in given:
+            check_choice(self._subject, argument, kind, KINDS)
+        if len(given) != len(heads):
+            raise ValueError(
+                f"`{self._subject}` needs `{argument}` to name one kind "
+                f"for each of the {len(heads)} outputs of "
+                f"`{self.model.name}`. Received: {show(output_kind)}."
+            )
+        return [
+            head._replace(linear=False) if head.kind == kind else Head(kind)
+            for head, kind in zip(heads, given, strict=True)
+        ]
+
+
+def carry(source: keras.Model, target: keras.Model) -> keras.Model:
+    """Note on a model made from another that their outputs are alike.
+
+    Args:
+        source: The model whose outputs are known.
+        target: The model that was made from it.
+
+    Returns:
+        `target`.
+    """
+    kinds = Tap(source, subject="carry", strict=False).kinds
+    remember(target, kinds)
+    return target
 
 
 def output_kind(model: keras.Model) -> Any:
-    """Infer the kind of a model's outputs from its layers.
+    """Infer the kind of a model's outputs from its layers and its loss.
 
     Args:
         model: A built Keras model.
 
     Returns:
-        `"logits"`, `"probabilities"`, `"binary_logits"` or
-        `"binary_probabilities"`, in the structure of the model's outputs.
+        One of `output_kinds.KINDS`, in the structure of the model's outputs.
 
     Raises:
         ValueError: If the layers do not tell.
@@ -267,6 +374,8 @@ class _Probe(keras.Layer):
 
 
 def _leaf_logits(leaf: Any, kind: str | None, passages: list[Passage]) -> Any:
+    if kind is None:
+        return None
     for passage in passages:
         exact = passage.output is leaf and (
             passage.attribute == "activation"
@@ -274,7 +383,5 @@ def _leaf_logits(leaf: Any, kind: str | None, passages: list[Passage]) -> Any:
             or not isinstance(passage.layer, keras.Layer)
         )
         if exact:
-            return class_logits(
-                passage.inputs[0], str(kind).replace("probabilities", "logits")
-            )
-    return class_logits(leaf, str(kind))
+            return class_logits(passage.inputs[0], linear_kind(kind))
+    return class_logits(leaf, kind)

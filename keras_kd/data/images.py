@@ -75,6 +75,20 @@ def read_images(name: str, choose: Choose) -> Images:
     return Images(parts, shape, names, 255)
 
 
+def check_name(name: str) -> None:
+    """Check that TensorFlow Datasets has an image classification set.
+
+    Args:
+        name: Its name.
+
+    Raises:
+        ImportError: If TensorFlow Datasets is not installed.
+        ValueError: If there is no such set.
+    """
+    tfds = optional("tensorflow_datasets", "datasets", f"The data set {name!r}")
+    _keys(tfds, _builder(tfds, name).info, name)
+
+
 def _builder(tfds: Any, name: str) -> Any:
     """Return the set's builder, which uses prepared files if there are any."""
     try:
@@ -91,7 +105,10 @@ def _builder(tfds: Any, name: str) -> Any:
                 "'digits' or an image classification set of TensorFlow "
                 "Datasets",
                 name,
-                nearest(name, ["digits", *names]),
+                f"`{name}` is a {_kind(name)} here, which cannot be read; "
+                "give the name of a set."
+                if os.path.exists(name)
+                else nearest(name, ["digits", *names]),
             )
         ) from error
 
@@ -191,6 +208,10 @@ def _unfit(name: str, received: str) -> ValueError:
             f"That set has {received}.",
         )
     )
+
+
+def _kind(path: str) -> str:
+    return "folder" if os.path.isdir(path) else "file"
 
 
 def _data_dir() -> str | None:

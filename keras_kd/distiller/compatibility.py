@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_kd.core.checks import show
+from keras_kd.core.output_kinds import CLASS_KINDS
 from keras_kd.core.taps import input_spec
 
 
@@ -77,7 +78,7 @@ def check_loss(
         kinds = kinds[:1] * len(losses)
     for item, kind in zip(losses, kinds, strict=True):
         from_logits = expects_logits(item)
-        if kind is None or from_logits is None:
+        if from_logits is None or kind not in CLASS_KINDS:
             continue
         if from_logits != kind.endswith("logits"):
             what = "logits" if kind.endswith("logits") else "probabilities"

@@ -14,6 +14,8 @@ from keras_kd.core.keras_internals import compiled_loss
 from keras_kd.core.keras_internals import compiled_metrics
 from keras_kd.core.keras_internals import flatten_layers
 from keras_kd.core.keras_internals import loss_tracker
+from keras_kd.core.output_kinds import loss_kinds
+from keras_kd.core.output_kinds import remember
 from keras_kd.core.packed_inputs import unpack
 from keras_kd.core.schedules import Number
 from keras_kd.core.schedules import to_config
@@ -59,8 +61,10 @@ class Distiller(keras.Model):
             live teacher refuses joined data.
         student: A built `keras.Model`; it is trained in place.
         losses: A loss of `keras_kd.losses`, its name, a loss instance of
-            `keras.distillation`, or a list of them. Defaults to
-            `SoftTargets(temperature=4.0)`.
+            `keras.distillation`, or a list of them. Defaults to what fits
+            the outputs: `SoftTargets(temperature=4.0)` for classes and
+            labels, `LogitsMSE()` for numbers, `Hint(metric="cosine")` for
+            embeddings.
         alpha: Weight of the distillation part, between 0 and 1: a number or
             a `LearningRateSchedule` read at `optimizer.iterations`. Defaults
             to 0.9, as in the papers.
@@ -70,9 +74,10 @@ class Distiller(keras.Model):
             `1 - alpha`.
         agreement: Whether to log the share of examples on which student and
             teacher pick the same class. Defaults to False.
-        teacher_output: `"logits"`, `"probabilities"`, `"binary_logits"` or
-            `"binary_probabilities"`, if the teacher's layers do not tell; a
-            structure of these for several outputs.
+        teacher_output: `"logits"`, `"probabilities"`, `"binary_logits"`,
+            `"binary_probabilities"`, `"numbers"` or `"embedding"`, if
+            neither the teacher's layers nor a compiled loss tell; a structure
+            of these for several outputs.
         student_output: The same for the student.
         teacher_input: The part of a batch's x that the teacher takes: a
             function of x (another size or scale), or a key of a dict x
@@ -158,11 +163,13 @@ class Distiller(keras.Model):
             student_output,
             logits=self._reads_logits,
             role="student",
+            strict=False,
         )
         self._hold("_trackers", self._make_trackers())
         self._evaluating = False
         self._sparse_classes: int | None = None
         self._ignored_label: Any = None
+        self._hold("_bound_to", None)
         self._assign_teacher(teacher)
         self.built = True
 
@@ -222,6 +229,7 @@ class Distiller(keras.Model):
                 self._settings["teacher_output"],
                 logits=self._reads_logits,
                 input=self._inputs["teacher_input"],
+                strict=False,
             )
             # With `teacher_input` or `student_input`, a model's input is
             # known only from the data.
@@ -229,19 +237,54 @@ class Distiller(keras.Model):
                 for model in bound.models:
                     compatibility.check_inputs(model, self.student)
             compatibility.check_replicas(self.student, self.distribute_strategy)
-            if bound.spec is not None:
-                stored = bound.reads_joined and hasattr(bound.model, "__len__")
-                self._objective.bind(
-                    Bound(
-                        "teacher",
-                        bound.model,
-                        bound.spec,
-                        len(bound.model) if stored else None,
-                    ),
-                    Bound("student", self.student, self.student_tap.spec),
-                )
         self._hold("_teacher", bound)
+        self._settle_outputs(getattr(self, "loss", None))
         self.train_function = None  # It was traced with the old teacher.
+
+    def _settle_outputs(self, loss: Any, *, final: bool = False) -> None:
+        """Decide what the outputs are, and bind the losses to them.
+
+        The student's outputs are what its layers, arguments and loss say;
+        what they leave open, the teacher's outputs tell, and the other way
+        round.
+
+        Args:
+            loss: The `loss` of `compile`, if it is known.
+            final: Whether an output may no longer stay open.
+        """
+        tap, teacher = self.student_tap, self._teacher
+        trained_by = loss_kinds(loss, tap.keys)
+        tap.settle(trained_by)
+        if teacher is not None:
+            teacher.settle(tap.kind_by_key)
+            tap.settle(trained_by, teacher.kind_by_key)
+            teacher.settle(tap.kind_by_key)
+        kinds = tap.kind_by_key
+        if self._objective.choose(kinds):
+            self.distillation_losses = self._objective.losses
+            self._hold("_trackers", self._make_trackers())
+        read = self._objective.outputs_read(tap.keys)
+        if self._settings["agreement"]:
+            read = tap.keys
+        if final and self._reads_logits:
+            tap.check(read)
+            if teacher is not None:
+                teacher.check(read)
+        self._objective.check_kinds(kinds)
+        if teacher is None or teacher.spec is None:
+            return
+        if any(kinds[key] is None for key in read) and self._reads_logits:
+            return  # `compile` will tell.
+        key = (id(teacher), *kinds.items(), *map(id, self._objective.losses))
+        if key == self._bound_to:
+            return
+        self._hold("_bound_to", key)
+        stored = teacher.reads_joined and hasattr(teacher.model, "__len__")
+        count = len(teacher.model) if stored else None
+        self._objective.bind(
+            Bound("teacher", teacher.model, teacher.spec, count),
+            Bound("student", self.student, tap.spec),
+        )
 
     def teach(self, x: Any, joined: dict[str, Any] | None) -> Tapped:
         """Return the teacher's outputs for a batch.
@@ -332,7 +375,9 @@ class Distiller(keras.Model):
                 f"0 (alpha={show(self.alpha)}). Received: loss=None. Give "
                 "the loss, or set alpha=1.0 to learn from the teacher alone."
             )
+        self._settle_outputs(loss, final=True)
         kinds = self.student_tap.kinds
+        remember(self.student, kinds)
         compatibility.check_loss(loss, kinds, self.student)
         sparse, self._ignored_label = compatibility.sparse_labels(loss)
         self._sparse_classes = None

@@ -3,6 +3,8 @@
 import functools
 from typing import Any
 
+import keras
+
 from keras_kd.core.keras_internals import flat_metrics
 from keras_kd.core.keras_internals import flatten_labels
 from keras_kd.core.keras_internals import mask_of
@@ -46,10 +48,29 @@ def update(
         strict=False,
     )
     for (plain, weighted), label, prediction, seen, weight in rows:
-        if plain:
-            plain.update_state(label, _unmasked(prediction), seen)
-        if weighted:
-            weighted.update_state(label, prediction, times(weight, seen))
+        for container, given in (
+            (plain, (label, _unmasked(prediction), seen)),
+            (weighted, (label, prediction, times(weight, seen))),
+        ):
+            for metric in container.metrics if container else []:
+                _update(metric, *given)
+
+
+def _update(metric: Any, label: Any, prediction: Any, seen: Any) -> None:
+    """Update a metric; `seen` may say of each unit whether it has a label."""
+    if len(seen.shape) < len(prediction.shape):
+        metric.update_state(label, prediction, seen)
+    elif isinstance(metric, keras.metrics.MeanMetricWrapper):
+        # It averages over the last axis before it weights.
+        metric.update_state(
+            keras.ops.expand_dims(label, -1),
+            keras.ops.expand_dims(prediction, -1),
+            seen,
+        )
+    else:
+        # Such as F1: it takes one weight for an example.
+        whole = keras.ops.min(seen, axis=-1)
+        metric.update_state(label, prediction, whole)
 
 
 def _unmasked(prediction: Any) -> Any:

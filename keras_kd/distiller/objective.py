@@ -1,5 +1,7 @@
 """The objective of a Distiller: its losses, weights and schedules."""
 
+from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
 
@@ -11,6 +13,8 @@ from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
 from keras_kd.core.keras_internals import mask_of
+from keras_kd.core.output_kinds import by_name
+from keras_kd.core.output_kinds import is_classes
 from keras_kd.core.schedules import Number
 from keras_kd.core.schedules import Schedule
 from keras_kd.core.schedules import check_schedule
@@ -21,9 +25,12 @@ from keras_kd.distiller.means import select
 from keras_kd.distiller.means import weighted_mean
 from keras_kd.distiller.means import weights_of
 from keras_kd.losses import DistillationLoss
+from keras_kd.losses import Hint
+from keras_kd.losses import LogitsMSE
 from keras_kd.losses import SoftTargets
 from keras_kd.losses import get
 from keras_kd.losses import normal_labels
+from keras_kd.losses.base import snake_case
 
 _ALPHA_ADVICE = (
     "It weights the distillation part; 0.9 is usual. For weights that do not "
@@ -109,6 +116,9 @@ class Objective:
         alpha: Number,
         student_loss_weight: Number | None,
     ) -> None:
+        self._temperature = temperature
+        self._kinds: Mapping[Any, str | None] = {}
+        self.is_default = losses is None
         self.losses = resolve_losses(losses, temperature)
         self.set_weights(alpha, student_loss_weight)
 
@@ -127,6 +137,60 @@ class Objective:
             self.student_loss_weight = check_schedule(
                 "Distiller", "student_loss_weight", student_loss_weight, low=0
             )
+
+    def choose(self, kinds: Mapping[Any, str | None]) -> bool:
+        """Choose the default losses by what the outputs are.
+
+        Args:
+            kinds: The kind of each of the student's outputs.
+
+        Returns:
+            Whether other losses were chosen than before.
+
+        Raises:
+            ValueError: If the user gave a temperature and no output is about
+                classes.
+        """
+        self._kinds = kinds
+        if not self.is_default:
+            return False
+        chosen = default_losses(kinds, self._temperature)
+        former = [(type(loss), loss.name) for loss in self.losses]
+        if [(type(loss), loss.name) for loss in chosen] == former:
+            return False
+        self.losses = chosen
+        return True
+
+    def outputs_read(self, keys: Iterable[Any]) -> list[Any]:
+        """Return the outputs that a loss reads, of those with these keys."""
+        named = {
+            loss.output_name for loss in self.losses if loss.reads != "layers"
+        }
+        return [key for key in keys if None in named or key in named]
+
+    def check_kinds(self, kinds: Mapping[Any, str | None]) -> None:
+        """Check that losses of classes get outputs that are about classes.
+
+        Args:
+            kinds: The kind of each of the student's outputs.
+
+        Raises:
+            ValueError: If a loss gets numbers or an embedding.
+        """
+        for loss in self.losses:
+            if loss.reads == "layers" or not loss.needs_classes:
+                continue
+            for key, kind in kinds.items():
+                read = loss.output_name in (None, key)
+                if read and kind is not None and not is_classes(kind):
+                    which = "output" if key is None else f"output {key!r}"
+                    raise ValueError(
+                        f"`{loss.name}` compares classes. Received: {which} "
+                        f"of kind {kind!r}, as the loss or "
+                        "`student_output` says. Use `LogitsMSE()`, which "
+                        "compares numbers; or, if these are logits, say "
+                        "`student_output='logits'`."
+                    )
 
     @property
     def names(self) -> list[str]:
@@ -208,7 +272,7 @@ class Objective:
                         loss.per_position(
                             pair.teacher,
                             pair.student,
-                            _labels_of(loss, pair, student, batch),
+                            _labels_of(loss, pair, student, batch, self._kinds),
                             step=iteration,
                             training=True,
                             example_ids=_ids_of(loss, batch),
@@ -260,6 +324,52 @@ class Objective:
         return total
 
 
+def default_losses(
+    kinds: Mapping[Any, str | None], temperature: Number | None
+) -> list[DistillationLoss]:
+    """Return the losses that fit what the outputs are.
+
+    Soft targets for classes and labels, the squared error for numbers, the
+    cosine for embeddings; one loss for all outputs if they are alike, else
+    one for each.
+
+    Args:
+        kinds: The kind of each of the student's outputs; `None` counts as
+            classes.
+        temperature: Temperature of the soft targets.
+
+    Raises:
+        ValueError: If `temperature` is given and there are no soft targets.
+    """
+    groups = {
+        key: "classes" if kind is None or is_classes(kind) else kind
+        for key, kind in kinds.items()
+    }
+    if temperature is not None and "classes" not in groups.values():
+        raise ValueError(
+            requirement(
+                "Distiller",
+                "temperature",
+                "None for a student that returns no classes",
+                temperature,
+            )
+        )
+    soft = {} if temperature is None else {"temperature": temperature}
+    fitting: dict[str, tuple[type[DistillationLoss], dict[str, Any]]] = {
+        "classes": (SoftTargets, soft),
+        "numbers": (LogitsMSE, {}),
+        "embedding": (Hint, {"metric": "cosine"}),
+    }
+    chosen = {key: fitting[group] for key, group in groups.items()}
+    if len({*groups.values()}) == 1:
+        cls, arguments = next(iter(chosen.values()))
+        return [cls(**arguments)]
+    return [
+        cls(**arguments, output=key, name=f"{snake_case(cls.__name__)}_{key}")
+        for key, (cls, arguments) in chosen.items()
+    ]
+
+
 def resolve_losses(losses: Any, temperature: Any) -> list[DistillationLoss]:
     """Return the distillation losses that `losses` names.
 
@@ -267,7 +377,7 @@ def resolve_losses(losses: Any, temperature: Any) -> list[DistillationLoss]:
         ValueError: If `losses` is empty, or `temperature` is given too.
     """
     if losses is None:
-        return [SoftTargets(4.0 if temperature is None else temperature)]
+        return default_losses({None: None}, temperature)
     if temperature is not None:
         raise ValueError(
             requirement(
@@ -317,7 +427,7 @@ def _pairs(
     if loss.reads == "layers":
         single = not keras.tree.is_nested(layers[1])
         return [_Pair(*layers, masked=layers[1] if single else None)]
-    predictions = _by_name(student.predictions)
+    predictions = by_name(student.predictions)
     logits = _corresponding(loss, teacher, student)
     pairs = [
         _Pair(logits[0][key], logits[1][key], predictions[key], key)
@@ -338,7 +448,7 @@ def _corresponding(
     loss: DistillationLoss, teacher: Tapped, student: Tapped
 ) -> list[dict[Any, Any]]:
     """Return the teacher's and student's logits that a loss compares."""
-    outputs = [_by_name(tapped.logits) for tapped in (teacher, student)]
+    outputs = [by_name(tapped.logits) for tapped in (teacher, student)]
     if loss.output_name is not None:
         for role, named in zip(("teacher", "student"), outputs, strict=True):
             if loss.output_name not in named:
@@ -362,12 +472,17 @@ def _corresponding(
 
 
 def _labels_of(
-    loss: DistillationLoss, pair: _Pair, student: Tapped, batch: Batch
+    loss: DistillationLoss,
+    pair: _Pair,
+    student: Tapped,
+    batch: Batch,
+    kinds: Mapping[Any, str | None],
 ) -> Any:
     """Return the labels for a loss, in their normal form.
 
     A loss that reads layers gets the labels of its `output`, or of the
-    model's only output.
+    model's only output. The targets of numbers and embeddings stay as they
+    are.
     """
     key = loss.output_name if pair.key is None else pair.key
     outputs = student.predictions if student.logits is None else student.logits
@@ -378,6 +493,8 @@ def _labels_of(
         (output,) = keras.tree.flatten(output)
     if keras.tree.is_nested(y) or keras.tree.is_nested(output):
         return None
+    if y is not None and kinds.get(key) in ("numbers", "embedding"):
+        return y
     return normal_labels(y, output, batch.ignored)
 
 
@@ -389,17 +506,6 @@ def _ids_of(loss: DistillationLoss, batch: Batch) -> Any:
             "`keras_kd.data.number_examples(dataset)`."
         )
     return batch.example_ids if loss.needs_example_ids else None
-
-
-def _by_name(outputs: Any) -> dict[Any, Any]:
-    """Return a model's outputs by key or index; a single one by `None`."""
-    if isinstance(outputs, dict):
-        return dict(outputs)
-    if isinstance(outputs, (list, tuple)):
-        if len(outputs) == 1:
-            return {None: outputs[0]}
-        return dict(enumerate(outputs))
-    return {None: outputs}
 
 
 def _layers(tapped: Tapped, layers: Any) -> Any:

@@ -131,7 +131,7 @@ def test_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
         )
         # Keras divided the loss by the number of replicas.
         loss = num_replicas() * total_loss(
-            distiller, x, task.y, predictions, task.sample_weight
+            distiller, x, task.y, task.predictions, task.sample_weight
         )
         batch = tf.cast(_batch_size(predictions), "float32")
         share = tf.math.divide_no_nan(task.count, task.total)
@@ -157,7 +157,7 @@ def _task(distiller: "Distiller", tapped: Tapped, batch: Batch) -> Mean | None:
         batch.y, tapped.predictions, batch.sample_weight, distiller.loss
     )
     compiled = compiled_loss(distiller)(
-        known.y, tapped.predictions, known.sample_weight
+        known.y, known.predictions, known.sample_weight
     )
     # Keras divided the loss by the number of replicas.
     return Mean(compiled * num_replicas(), known.count)

@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from keras_kd.core.keras_internals import mask_of
+from keras_kd.core.output_kinds import kind_of_loss
 from keras_kd.core.replicas import all_sum
 from keras_kd.core.replicas import num_replicas
 from keras_kd.distiller.means import lift
@@ -26,11 +27,14 @@ class Rule(NamedTuple):
             does in integer labels.
         ignored: A class number that the loss ignores, or `None`.
         averages: Whether the loss is a mean over the batch.
+        each: Whether the loss is a mean over units that have labels of their
+            own: several true-or-false labels, or several numbers.
     """
 
     minus_one: tuple[bool, bool] = (False, True)
     ignored: int | None = None
     averages: bool = True
+    each: bool = False
 
 
 class Labelled(NamedTuple):
@@ -38,14 +42,17 @@ class Labelled(NamedTuple):
 
     Attributes:
         y: The labels, with a valid label in place of each missing one.
+        predictions: The student's outputs; those whose units have labels of
+            their own have one more axis, as their labels have.
         sample_weight: The weights, which are 0 for a missing label and
             scaled so that Keras' mean over the batch is the mean over the
             labelled examples.
-        count: Number of labelled examples, or positions.
-        total: Number of all examples, or positions.
+        count: Number of labelled examples, positions or units.
+        total: Number of all examples, positions or units.
     """
 
     y: Any
+    predictions: Any
     sample_weight: Any
     count: Any
     total: Any
@@ -78,6 +85,7 @@ def rule_of(loss: Any) -> Rule:
         (takes_classes, takes_classes),
         getattr(loss, "ignore_class", None),
         reduction in ("sum_over_batch_size", "mean"),
+        kind_of_loss(loss) in ("binary_logits", "numbers"),
     )
 
 
@@ -99,8 +107,8 @@ def for_loss(
     known = [_labelled(p.y, p.prediction, p.rule) for p in parts]
     if all(labelled is None for labelled in known):
         size = _size(keras.tree.flatten(predictions), len(parts))
-        return Labelled(y, sample_weight, size, size)
-    labels, weights, counts, totals = {}, {}, [], []
+        return Labelled(y, predictions, sample_weight, size, size)
+    labels, outputs, weights, counts, totals = {}, {}, {}, [], []
     for part, labelled in zip(parts, known, strict=True):
         weight = select(sample_weight, part.key)
         labels[part.key], weights[part.key] = part.y, weight
@@ -108,6 +116,13 @@ def for_loss(
         if labelled is not None:
             labels[part.key] = _legal(part, labelled)
             count, total = _counts(labelled, mask_of(part.prediction))
+            if _has_units(part):
+                labelled = _unmasked(labelled, part.prediction)
+                total = ops.cast(ops.size(labelled), "float32")
+                labels[part.key] = ops.expand_dims(labels[part.key], -1)
+                outputs[part.key] = ops.expand_dims(part.prediction, -1)
+                if not part.rule.averages:
+                    labelled = labelled / part.prediction.shape[-1]
             # A loss with `ignore_class` already divides by the number of the
             # other examples.
             if part.rule.averages and part.rule.ignored is None:
@@ -119,7 +134,11 @@ def for_loss(
         batch = ops.ones(ops.shape(part.prediction)[:1])
         weights[part.key] = times(weights[part.key], share * batch)
     return Labelled(
-        _like(y, labels), _like(y, weights), sum(counts), sum(totals)
+        _like(y, labels),
+        _replaced(predictions, outputs),
+        _like(y, weights),
+        sum(counts),
+        sum(totals),
     )
 
 
@@ -206,9 +225,36 @@ def _labelled(y: Any, prediction: Any, rule: Rule) -> Any:
     absent = missing[0]
     for other in missing[1:]:
         absent = ops.logical_or(absent, other)
-    if 1 < len(y.shape) >= len(prediction.shape):
+    each = _has_units(_Part(None, y, prediction, rule))
+    if 1 < len(y.shape) >= len(prediction.shape) and not each:
         absent = ops.any(absent, axis=-1)
     return ops.cast(ops.logical_not(absent), "float32")
+
+
+def _has_units(part: _Part) -> bool:
+    """Return whether each unit of an output has a label of its own."""
+    units = part.prediction.shape[-1]
+    alike = len(part.y.shape) == len(part.prediction.shape)
+    return part.rule.each and alike and units != 1 and part.y.shape[-1] == units
+
+
+def _unmasked(labelled: Any, prediction: Any) -> Any:
+    """Return 0 for the units of masked positions, which have no mask then."""
+    mask = mask_of(prediction)
+    if mask is None or len(mask.shape) > len(labelled.shape):
+        return labelled
+    return labelled * lift(ops.cast(mask, "float32"), len(labelled.shape))
+
+
+def _replaced(predictions: Any, changed: dict[Any, Any]) -> Any:
+    """Return the outputs with some of them changed."""
+    if not changed:
+        return predictions
+    if None in changed:
+        return keras.tree.pack_sequence_as(predictions, [changed[None]])
+    if isinstance(predictions, dict):
+        return predictions | changed
+    return [changed.get(i, leaf) for i, leaf in enumerate(predictions)]
 
 
 def _legal(part: _Part, labelled: Any) -> Any:

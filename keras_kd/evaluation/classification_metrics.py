@@ -39,6 +39,7 @@ class Tally:
     def __init__(self) -> None:
         self.num_examples = 0
         self._classes = 0
+        self._positions = False
         self._labelled: bool | None = None
         self._taught = False
         self._sums: dict[str, Any] = {}
@@ -70,6 +71,7 @@ class Tally:
         """
         self._check_classes(logits)
         places, classes = logits.shape[:-1], logits.shape[-1]
+        self._positions = len(places) > 1
         w = _weights(weights, places)
         log_q = log_softmax(_finite(logits, "model"))
         best = log_q.argmax(-1)
@@ -108,7 +110,7 @@ class Tally:
             return float(self._sums[name] / total) if counted else None
 
         labelled = bool(self._labelled)
-        error = recall = None
+        error = recall = iou = None
         if labelled:
             gap = self._sums["bin_correct"] - self._sums["bin_confidence"]
             error = float(np.abs(gap).sum() / total)
@@ -118,6 +120,11 @@ class Tally:
                     self._sums["hits"], self._sums["support"], strict=True
                 )
             ]
+            if self._positions:
+                union = self._sums["support"] + self._sums["chosen"]
+                union = union - self._sums["hits"]
+                found = union > 0
+                iou = float((self._sums["hits"][found] / union[found]).mean())
         return {
             "accuracy": mean("correct", labelled),
             "top5_accuracy": mean("top5", labelled and self._classes > 5),
@@ -126,6 +133,7 @@ class Tally:
             "agreement": mean("agree", self._taught),
             "teacher_kl": mean("kl", self._taught),
             "per_class_recall": recall,
+            "mean_iou": iou,
         }
 
     def _add_labelled(
@@ -148,6 +156,7 @@ class Tally:
         self._count("bin_confidence", bins, w * confidence, NUM_BINS)
         self._count("hits", label, correct, self._classes)
         self._count("support", label, w, self._classes)
+        self._count("chosen", best, w, self._classes)
 
     def _add(self, name: str, values: np.ndarray) -> None:
         self._sums[name] = self._sums.get(name, 0.0) + values.sum()
@@ -196,6 +205,7 @@ def _score(
     classes = shape[-1]
     if labels.shape == shape:
         rows = labels.reshape(-1, classes).astype(np.float64)
+        _check_distributions(rows[w != 0])
         # Skips 0 * -inf, which is NaN: classes with label 0 add nothing.
         terms = np.multiply(rows, log_q, out=0 * rows, where=rows != 0)
         nll = np.multiply(w, -terms.sum(-1), out=0 * w, where=w != 0)
@@ -223,6 +233,22 @@ def _score(
     label = np.where(inside, label, 0).astype(np.int64)
     nll = -np.take_along_axis(log_q, label[:, None], -1)[:, 0]
     return label, np.multiply(w, nll, out=0 * w, where=w != 0)
+
+
+def _check_distributions(rows: np.ndarray) -> None:
+    """Refuse targets of a regression and rows of several labels."""
+    wrong = (rows < 0).any(-1) | ~(np.abs(rows.sum(-1) - 1) < 1e-2)
+    if wrong.any():
+        raise ValueError(
+            requirement(
+                "evaluate",
+                "dataset",
+                "with labels that are class numbers or rows that add up to 1",
+                rows[wrong][0].tolist(),
+                "For a regression say `model_output='numbers'`, for several "
+                "labels that may all be true `model_output='binary_logits'`.",
+            )
+        )
 
 
 def _weights(weights: np.ndarray | None, places: tuple[int, ...]) -> np.ndarray:

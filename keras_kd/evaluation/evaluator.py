@@ -8,9 +8,14 @@ import keras
 from keras_kd.core.batches import batches
 from keras_kd.core.checks import check_integer
 from keras_kd.evaluation.classification_metrics import Tally
+from keras_kd.evaluation.label_metrics import LabelsTally
 from keras_kd.evaluation.results import Evaluation
 from keras_kd.evaluation.runners import Runner
 from keras_kd.evaluation.runners import open_runner
+from keras_kd.evaluation.vector_metrics import EmbeddingTally
+from keras_kd.evaluation.vector_metrics import NumbersTally
+
+AnyTally = Tally | LabelsTally | NumbersTally | EmbeddingTally
 
 
 def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
@@ -38,7 +43,8 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
         dataset: Batched `tf.data.Dataset`, `keras.utils.PyDataset`, or
             arrays as `x`, `(x, y)` or `(x, y, sample_weight)`. Without
             labels, only the agreement with a teacher is measured.
-        teacher: Like `model_or_path`; adds `agreement` and `teacher_kl`.
+        teacher: Like `model_or_path`; adds `agreement` and `teacher_kl`, or
+            `teacher_mae` for numbers, `teacher_cosine` for embeddings.
         num_threads: Threads of the LiteRT runtime for latency, at least 1.
             Defaults to 1. Keras models and SavedModels use TensorFlow's
             threads; `latency_source` says how many.
@@ -46,12 +52,14 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
         latency_runs: Timed runs of one example. Defaults to 100.
         teacher_output: Kind of the teacher's output, needed only if it
             cannot be told from the teacher: `"logits"`, `"probabilities"`,
-            `"binary_logits"` or `"binary_probabilities"`.
+            `"binary_logits"`, `"binary_probabilities"`, `"numbers"` or
+            `"embedding"`.
         model_output: The same for the model.
 
     Shapes:
         x: `(batch, ...)`, inputs of the model.
-        y: class numbers `(batch, ...)` or rows `(batch, ..., classes)`.
+        y: class numbers `(batch, ...)` or rows `(batch, ..., classes)`; 0
+            and 1 for each label; numbers like the model's.
         sample_weight: `(batch,)` or `(batch, ...)`.
 
     Returns:
@@ -83,6 +91,7 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     try:
         if teacher is not None:
             guide = open_runner(teacher, role="teacher", output=teacher_output)
+        _settle(model, guide)
         tally, example = _count(model, guide, steps)
         taken = None
         if latency:
@@ -104,15 +113,37 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
                 runner.close()
 
 
+def _settle(model: Runner, teacher: Runner | None) -> None:
+    """Decide what the outputs are; each model may tell the other's."""
+    if teacher is not None:
+        for one, other in ((teacher, model), (model, teacher)) * 2:
+            one.settle(other.kind)
+        teacher.check()
+    model.check()
+
+
+def _tally_for(model: Runner) -> AnyTally:
+    """Return what counts the outputs of a model."""
+    kind = model.kind
+    if kind == "numbers":
+        return NumbersTally()
+    if kind == "embedding":
+        return EmbeddingTally()
+    labels = str(kind).startswith("binary") and (model.units or 1) > 1
+    return LabelsTally() if labels else Tally()
+
+
 def _count(
     model: Runner, teacher: Runner | None, steps: Any
-) -> tuple[Tally, Any]:
+) -> tuple[AnyTally, Any]:
     """Run both models on every batch; return the tally and one example."""
-    tally = Tally()
+    tally: AnyTally | None = None
     example = None
     for x, y, weights in steps:
         if example is None:
             example = keras.tree.map_structure(lambda leaf: leaf[:1], x)
+        outputs = model.logits(x)
         guided = teacher.logits(x) if teacher else None
-        tally.update(model.logits(x), y, weights, guided)
-    return tally, example
+        tally = tally or _tally_for(model)
+        tally.update(outputs, y, weights, guided)
+    return tally or Tally(), example

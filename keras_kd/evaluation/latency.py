@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_kd.evaluation.litert import allocate
+from keras_kd.evaluation.litert import open_interpreter
+
 # Below this, the two decimals of the tool's milliseconds are too few.
 _RESOLUTION_MS = 0.1
 _WARM_UP_RUNS = 10
@@ -32,13 +35,11 @@ def file_latency(path: Path, num_runs: int, num_threads: int) -> Latency:
     Uses `litert-benchmark` if that works, otherwise the interpreter's
     `invoke`; the `source` of the result says which.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
     measured = litert_benchmark(path, num_threads, num_runs)
     if measured is not None:
         return measured
-    runtime = Interpreter(str(path), num_threads=num_threads)
-    runtime.allocate_tensors()
+    runtime = open_interpreter(model_path=str(path), num_threads=num_threads)
+    allocate(runtime)
     for detail in runtime.get_input_details():
         zeros = np.zeros(detail["shape"], detail["dtype"])
         runtime.set_tensor(detail["index"], zeros)

@@ -11,11 +11,29 @@ import numpy as np
 
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
+from keras_kd.core.native_output import without_lines
 from keras_kd.evaluation.tflite_file import looks_whole
 from keras_kd.evaluation.tflite_file import read_file
 
 Inputs = np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray]
 Outputs = np.ndarray | dict[str, np.ndarray]
+
+# LiteRT says so on the file descriptor whenever it first allocates tensors.
+_CHATTER = "Created TensorFlow Lite XNNPACK delegate"
+
+
+def open_interpreter(**options: Any) -> Any:
+    """Return the runtime's interpreter; the arguments are its own."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    with without_lines(_CHATTER):
+        return Interpreter(**options)
+
+
+def allocate(interpreter: Any) -> None:
+    """Allocate an interpreter's tensors, which creates its delegate."""
+    with without_lines(_CHATTER):
+        interpreter.allocate_tensors()
 
 
 @dataclass(frozen=True)
@@ -143,7 +161,7 @@ class LiteRTModel:
         # Open sizes are 1 at first, which the graph may not allow.
         if not any(None in detail.shape[1:] for detail in self.input_details):
             try:
-                runtime.allocate_tensors()
+                allocate(runtime)
             except RuntimeError as error:
                 raise ValueError(_unusable(self.path, str(error))) from error
             self._shapes = {d["index"]: tuple(d["shape"]) for _, d in inputs}
@@ -193,9 +211,7 @@ class LiteRTModel:
         self._runtime = None
 
     def _interpreter(self, content: bytes, num_threads: int) -> Any:
-        from ai_edge_litert.interpreter import Interpreter
-
-        return Interpreter(model_content=content, num_threads=num_threads)
+        return open_interpreter(model_content=content, num_threads=num_threads)
 
     def _check(self, x: Inputs) -> dict[str, np.ndarray]:
         """Check the inputs and return them by name."""
@@ -238,7 +254,7 @@ class LiteRTModel:
         if shapes != self._shapes:
             for index, shape in shapes.items():
                 runtime.resize_tensor_input(index, shape)
-            runtime.allocate_tensors()
+            allocate(runtime)
             self._shapes = shapes
         for index, value in encoded.items():
             runtime.set_tensor(index, value)
@@ -310,10 +326,9 @@ class OpenTensors(LiteRTModel):
         return values
 
     def _interpreter(self, content: bytes, num_threads: int) -> Any:
-        from ai_edge_litert.interpreter import Interpreter
         from ai_edge_litert.interpreter import OpResolverType
 
-        return Interpreter(
+        return open_interpreter(
             model_content=content,
             num_threads=num_threads,
             experimental_preserve_all_tensors=True,

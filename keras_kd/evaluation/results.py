@@ -23,6 +23,16 @@ class Evaluation:
         teacher_kl: Mean divergence KL(teacher to model) at temperature 1.
         per_class_recall: Accuracy on each class; `None` for a class that
             has no examples.
+        mean_iou: For outputs per pixel or token: intersection over union of
+            predicted and true positions, averaged over the classes that
+            occur.
+        per_label_f1: For several labels: F1 of each at a probability of 0.5.
+        per_label_auc: For several labels: area under the ROC curve of each.
+        mae: For numbers: mean absolute error, in the unit of the targets.
+        rmse: For numbers: root of the mean squared error.
+        teacher_mae: For numbers: mean absolute difference to the teacher.
+        cosine: For embeddings: mean cosine with the target embeddings.
+        teacher_cosine: For embeddings: mean cosine with the teacher's.
         num_params: Number of all weights of a Keras model or SavedModel,
             trainable or not; of the weights stored in a `.tflite` file.
         flops: Floating-point operations of one example, as TensorFlow's
@@ -49,6 +59,14 @@ class Evaluation:
     agreement: float | None = None
     teacher_kl: float | None = None
     per_class_recall: list[float | None] | None = None
+    mean_iou: float | None = None
+    per_label_f1: list[float] | None = None
+    per_label_auc: list[float] | None = None
+    mae: float | None = None
+    rmse: float | None = None
+    teacher_mae: float | None = None
+    cosine: float | None = None
+    teacher_cosine: float | None = None
     num_params: int | None = None
     flops: int | None = None
     size_bytes: int | None = None

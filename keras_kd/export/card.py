@@ -42,7 +42,8 @@ def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
     Returns:
         `format` (1), `quantization`, `student` (`name`, `num_params`,
         `weights_sha256`), `inputs` and `outputs` (`name`, `shape`, `dtype`,
-        `scale`, `zero_point`; a scale of 0 means not quantized), `labels`,
+        `scale`, `zero_point`; a scale of 0 means not quantized),
+        `output_kinds` (one for each output, `None` if unknown), `labels`,
         `preprocessing` (one dict per layer, in order, with up to 100 numbers
         under `values`), `content_sha256` (of the file without the card) and
         `versions`.
@@ -95,6 +96,7 @@ def add_card(context: Context, path: Path, quantization: str) -> None:
             "weights_sha256": _weights_sha256(student),
         },
         **_ends(content),
+        "output_kinds": list(context.output_kinds.values()),
         "labels": context.labels and list(context.labels),
         "preprocessing": [
             _described(layer)

@@ -23,6 +23,8 @@ class Comparison:
     """Statistics of one output over the batches seen so far.
 
     Attributes:
+        kind: What the output is, one of `keras_kd.core.output_kinds.KINDS`;
+            `None` if unknown.
         low: Smallest finite value of the student.
         high: Largest finite value of the student.
         worst: Largest difference; infinite if one of the values is not
@@ -31,15 +33,19 @@ class Comparison:
             the values of student and file there.
         total: Sum of the differences.
         count: Number of values compared.
-        same: Number of positions where both pick the same class.
-        picks: Number of positions where a class is picked; 0 for outputs of
-            one unit.
+        same: Number of positions where both pick the same class, or decide
+            alike on a label.
+        picks: Number of positions where a class is picked or a label
+            decided; 0 for outputs of one unit, numbers and embeddings.
+        cosines: Sum of the cosines between embeddings of student and file.
+        vectors: Number of embeddings compared.
         labelled: Number of positions whose class is known.
         student_right: Number of labelled positions where the student is
             right.
         file_right: Number of labelled positions where the file is right.
     """
 
+    kind: str | None = None
     low: float = np.inf
     high: float = -np.inf
     worst: float = -1.0
@@ -48,6 +54,8 @@ class Comparison:
     count: int = 0
     same: int = 0
     picks: int = 0
+    cosines: float = 0.0
+    vectors: int = 0
     labelled: int = 0
     student_right: int = 0
     file_right: int = 0
@@ -80,15 +88,36 @@ class Comparison:
             self.worst_example = (first + int(at[0]), *values)
         self.total += float(difference.sum())
         self.count += difference.size
-        if student.ndim > 1 and student.shape[-1] > 1:
-            same = student.argmax(-1) == file.argmax(-1)
+        if self.kind == "embedding":
+            self._add_cosines(student, file)
+        elif self.kind != "numbers" and student.shape[-1] > 1 < student.ndim:
+            same = self._choices(student) == self._choices(file)
             self.same += int(same.sum())
             self.picks += same.size
+
+    @property
+    def _labels(self) -> bool:
+        return (self.kind or "").startswith("binary")
+
+    def _choices(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the classes picked, or the labels decided on."""
+        if self._labels:
+            return outputs > (0.5 if self.kind == "binary_probabilities" else 0)
+        return outputs.argmax(-1)
+
+    def _add_cosines(self, student: np.ndarray, file: np.ndarray) -> None:
+        norms = np.linalg.norm(student, axis=-1) * np.linalg.norm(file, axis=-1)
+        with np.errstate(invalid="ignore"):
+            cosines = (student * file).sum(-1) / np.maximum(norms, 1e-30)
+        self.cosines += float(np.nan_to_num(cosines).sum())
+        self.vectors += cosines.size
 
     def add_labels(
         self, student: np.ndarray, file: np.ndarray, labels: np.ndarray
     ) -> None:
         """Count right classes of one batch, if its labels are classes."""
+        if self._labels or self.kind in ("numbers", "embedding"):
+            return
         classes = _classes(labels, student.shape)
         if classes is not None:
             self.labelled += classes.size
@@ -159,7 +188,9 @@ def _compare(
                     f"output `{name}` has shape {found[name].shape}, the "
                     f"student's has {value.shape}"
                 )
-            comparison = comparisons.setdefault(name, Comparison())
+            comparison = comparisons.setdefault(
+                name, Comparison(context.output_kinds.get(name))
+            )
             comparison.add(value, found[name], first)
             if examples.labels is not None and len(expected) == 1:
                 comparison.add_labels(value, found[name], examples.labels[at])

@@ -10,8 +10,10 @@ import keras
 
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
+from keras_kd.core.taps import Tap
 from keras_kd.export.signature import Signature
 from keras_kd.export.signature import exportable
+from keras_kd.export.signature import named_outputs
 from keras_kd.export.signature import read_signature
 
 
@@ -54,6 +56,15 @@ class Context:
                 x = layer(x)
         name = f"{self.student.name}_file"
         return keras.Model(inputs, self.student(x), name=name)
+
+    @cached_property
+    def output_kinds(self) -> dict[str, str | None]:
+        """The kind of each output by its name in the file; None if unknown."""
+        tap = Tap(
+            self.student, subject=self.subject, role="student", strict=False
+        )
+        names = named_outputs(tap.spec.predictions)
+        return dict(zip(names, tap.kinds, strict=False))
 
     @cached_property
     def signature(self) -> Signature:

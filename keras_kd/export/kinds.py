@@ -86,6 +86,8 @@ QUANTIZATIONS = (
 CALIBRATED = tuple(name for name in QUANTIZATIONS if KINDS[name].ends)
 # Smallest share of equal classes for a file that rounds, on real data.
 MIN_AGREEMENT = 0.8
+# Smallest mean cosine between the embeddings of such a file and the student.
+MIN_COSINE = 0.98
 
 
 @dataclass(frozen=True)

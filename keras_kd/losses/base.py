@@ -52,6 +52,8 @@ class DistillationLoss(keras.Layer):
         kind: `"logit"`, `"feature"` or `"relation"`, for lists of methods.
         reads: What `call` receives from each model: `"logits"`, `"layers"`,
             or `"both"` as a dict `{"logits": ..., "layers": ...}`.
+        needs_classes: Whether the logits must be those of classes or labels;
+            a Distiller then refuses outputs of numbers and embeddings.
         uses_batch: Whether the value of one example depends on the others in
             the batch, as in relation losses.
         needs_example_ids: Whether `call` takes `example_ids`.
@@ -87,6 +89,7 @@ class DistillationLoss(keras.Layer):
 
     kind = "logit"
     reads = "logits"
+    needs_classes = False
     uses_batch = False
     needs_example_ids = False
     ranges: ClassVar[Mapping[str, Range]] = {}

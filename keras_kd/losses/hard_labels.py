@@ -44,6 +44,8 @@ class HardLabels(DistillationLoss):
     0.8620
     """
 
+    needs_classes = True
+
     def call(
         self, teacher_outputs: Any, student_outputs: Any, labels: Any = None
     ) -> Any:

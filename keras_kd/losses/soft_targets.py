@@ -61,6 +61,7 @@ class SoftTargets(DistillationLoss):
     1.8190
     """
 
+    needs_classes = True
     ranges: ClassVar[Mapping[str, Range]] = {
         "temperature": Range(1.0, 16.0, log=True)
     }

@@ -13,6 +13,7 @@ from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.keras_internals import flatten_layers
 from keras_kd.core.layer_paths import walk
+from keras_kd.core.taps import carry
 from keras_kd.quantization.fixed import is_quantize_aware
 from keras_kd.quantization.layers.weighted import QuantizedKernel
 from keras_kd.quantization.rewriting.ends import first_and_last
@@ -143,7 +144,7 @@ def quantize_aware(
     if rewriter.left_float:
         real = rewriter.real_inputs if not kept else []
         _warn(student, rewriter.left_float, real)
-    return model
+    return carry(student, model)
 
 
 def _allow_depth(student: keras.Model) -> None:

@@ -1,5 +1,7 @@
 """The interface through which a Distiller or a cache runs any teacher."""
 
+from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -23,6 +25,7 @@ class BoundTeacher:
         input: The part of x that the teacher takes; see
             `keras_kd.teachers.inputs.choose_input`.
         subject: The class that uses the teacher, for error messages.
+        kind_by_key: What each output is, by its name or index.
         reads_joined: Whether its outputs come with the data.
         on_host: Whether it runs outside the TensorFlow graph, which XLA
             forbids.
@@ -35,6 +38,7 @@ class BoundTeacher:
     input: InputChoice = None
     subject = "Distiller"
     reads_joined = False
+    kind_by_key: Mapping[Any, str | None] = {}
     on_host = False
     error: Exception | None = None
 
@@ -59,6 +63,23 @@ class BoundTeacher:
             x, self.input, subject=self.subject, argument="teacher_input"
         )
         return self.run(chosen)
+
+    def settle(self, like: Mapping[Any, str | None]) -> None:
+        """Decide the kinds of outputs that the teacher itself leaves open.
+
+        Args:
+            like: Kind by the name or index of an output of the student.
+        """
+
+    def check(self, outputs: Iterable[Any] | None = None) -> None:
+        """Check that the kinds of outputs are known.
+
+        Args:
+            outputs: Names or indices of the outputs; `None` for all.
+
+        Raises:
+            ValueError: If one is unknown.
+        """
 
     def run(self, inputs: Any) -> Tapped:
         """Run the teacher once.

@@ -20,6 +20,7 @@ def bind(
     logits: bool = True,
     input: InputChoice = None,
     subject: str = "Distiller",
+    strict: bool = True,
 ) -> BoundTeacher:
     """Return a teacher together with the layers and logits to read from it.
 
@@ -32,6 +33,8 @@ def bind(
         logits: Whether to return logits.
         input: The part of x that the teacher takes: a function, or a key.
         subject: Class or function to name in error messages.
+        strict: Whether to refuse an output of unknown kind at once; if not,
+            call `settle` and `check`.
 
     Raises:
         TypeError: If `teacher` is none of these, or `input` is neither a
@@ -56,7 +59,12 @@ def bind(
             )
     else:
         bound = LiveTeacher(
-            teacher, layers, output_kind, logits=logits, subject=subject
+            teacher,
+            layers,
+            output_kind,
+            logits=logits,
+            subject=subject,
+            strict=strict,
         )
     bound.input, bound.subject = input, subject
     return bound

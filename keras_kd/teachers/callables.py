@@ -11,8 +11,9 @@ import tensorflow as tf
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
-from keras_kd.core.heads import KINDS
 from keras_kd.core.heads import class_logits
+from keras_kd.core.output_kinds import KINDS
+from keras_kd.core.output_kinds import is_classes
 from keras_kd.core.taps import Tapped
 from keras_kd.teachers.base import BoundTeacher
 from keras_kd.teachers.inputs import InputChoice
@@ -33,11 +34,12 @@ class HostTeacher:
         function: Takes a NumPy batch (a dict or list if x is one) and
             returns `(batch, num_classes)`: anything `numpy.asarray` takes.
             Under a mirrored strategy several threads may call it.
-        num_classes: Number of classes, at least 2; or the full shape of one
-            example's outputs, `(positions, classes)`.
-        output: What the function returns: `"logits"`, `"probabilities"`, or
+        num_classes: Number of classes, at least 2, or of numbers; or the
+            full shape of one example's outputs, `(positions, classes)`.
+        output: What the function returns: `"logits"`, `"probabilities"`,
             `"binary_logits"` or `"binary_probabilities"` of the second of
-            two classes, `(batch, 1)`. It is never guessed from the values.
+            two classes, `(batch, 1)`, `"numbers"` or `"embedding"`. It is
+            never guessed from the values.
         input: The part of x that the function takes: a function of the NumPy
             x, or a key of a dict x. Defaults to all of x.
 
@@ -58,8 +60,6 @@ class HostTeacher:
     >>> print(teacher(np.ones((5, 4))).sum())
     15.0
     """
-
-    output_kind = "logits"
 
     def __init__(
         self,
@@ -83,7 +83,8 @@ class HostTeacher:
         )
         for size in shape[:-1]:
             check_integer("HostTeacher", "num_classes", size, low=1)
-        check_integer("HostTeacher", "num_classes", shape[-1], low=2)
+        least = 2 if is_classes(output) else 1
+        check_integer("HostTeacher", "num_classes", shape[-1], low=least)
         self.shape = shape
         self._binary = output.startswith("binary")
         if self._binary and shape[-1] != 2:
@@ -95,6 +96,11 @@ class HostTeacher:
                     num_classes,
                 )
             )
+
+    @property
+    def output_kind(self) -> str:
+        """What a call returns: logits, or numbers or an embedding."""
+        return "logits" if is_classes(self.output) else self.output
 
     def __call__(self, inputs: Any) -> np.ndarray:
         """Return the class logits of a batch, as NumPy.
@@ -186,6 +192,7 @@ class _BoundHost(BoundTeacher):
         self.error: Exception | None = None
         logits = keras.KerasTensor((None, *teacher.shape), "float32")
         self.spec = Tapped(logits, logits, {})
+        self.kind_by_key = {None: teacher.output}
 
     def run(self, inputs: Any) -> Tapped:
         """Call the function once for the batch."""

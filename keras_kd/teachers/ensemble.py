@@ -12,6 +12,7 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
+from keras_kd.core.output_kinds import linear_kind
 from keras_kd.core.taps import Tapped
 from keras_kd.teachers.base import BoundTeacher
 from keras_kd.teachers.live import LiveTeacher
@@ -158,6 +159,11 @@ class _BoundEnsemble(BoundTeacher):
             )
         ]
         self.spec = self._tapped([member.spec for member in self.members])
+        # The mean of probabilities is a logarithm, like other logits.
+        self.kind_by_key = {
+            key: kind and linear_kind(kind)
+            for key, kind in self.members[0].kind_by_key.items()
+        }
 
     def run(self, inputs: Any) -> Tapped:
         """Run each member once and average."""

@@ -54,6 +54,7 @@ class JoinedTeacher(BoundTeacher):
             )
         self.model = cache
         self.spec = None if cache is None else cache.spec
+        self.kind_by_key = getattr(cache, "kind_by_key", {})
         self._layers = list(layers)
         if self.spec is not None:
             self._check_layers(self.spec.features)

@@ -1,6 +1,7 @@
 """A Keras model as a teacher that runs in every step."""
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -28,6 +29,7 @@ class LiveTeacher(BoundTeacher):
             `keras_kd.core.taps.Tap`.
         logits: Whether to return logits.
         subject: Class or function to name in error messages.
+        strict: Whether to refuse an output of unknown kind at once.
 
     Raises:
         TypeError: If `model` is not a Keras model.
@@ -51,6 +53,7 @@ class LiveTeacher(BoundTeacher):
         *,
         logits: bool = True,
         subject: str = "Distiller",
+        strict: bool = True,
     ) -> None:
         if not isinstance(model, keras.Model):
             raise TypeError(
@@ -64,6 +67,7 @@ class LiveTeacher(BoundTeacher):
             )
         self.model = model
         self.models = (model,)
+        self._logits = logits
         self._tap = Tap(
             model,
             layers,
@@ -71,8 +75,27 @@ class LiveTeacher(BoundTeacher):
             logits=logits,
             subject=subject,
             role="teacher",
+            strict=strict,
         )
-        self.spec: Tapped = self._tap.spec
+
+    @property
+    def spec(self) -> Tapped:  # type: ignore[override]
+        """Symbolic outputs of one call."""
+        return self._tap.spec
+
+    @property
+    def kind_by_key(self) -> Mapping[Any, str | None]:  # type: ignore[override]
+        """What each output is, by its name or index."""
+        return self._tap.kind_by_key
+
+    def settle(self, like: Mapping[Any, str | None]) -> None:
+        """Decide the kinds of outputs that the model leaves open."""
+        self._tap.settle(like=like)
+
+    def check(self, outputs: Iterable[Any] | None = None) -> None:
+        """Check that the kinds of outputs are known."""
+        if self._logits:
+            self._tap.check(outputs)
 
     def run(self, inputs: Any) -> Tapped:
         """Run the teacher with `training=False` and stop the gradient."""

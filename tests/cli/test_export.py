@@ -48,7 +48,11 @@ def test_a_name_without_ending_is_a_saved_model(student_path, tmp_path):
     ("name", "options", "message"),
     [
         ("a", ["--quantization", "int8"], "for quantization 'int8'"),
-        ("a.tflite", ["--quantization", "int8"], "`calibration` to be a data"),
+        (
+            "a.tflite",
+            ["--quantization", "int8"],
+            "`--calibration` to be a data",
+        ),
         ("a.tflite", ["--quantization", "int-8"], "Did you mean 'int8'?"),
     ],
     ids=["folder", "calibration", "quantization"],

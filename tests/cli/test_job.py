@@ -72,7 +72,11 @@ def test_an_output_that_is_no_folder_is_an_error(tmp_path, setting):
         job.run(setting, tmp_path / "out", Progress(io.StringIO()))
 
 
-@pytest.mark.parametrize("labels", [20, None], ids=["few", "all"])
+@pytest.mark.parametrize(
+    "labels",
+    [pytest.param(20, marks=pytest.mark.slow), None],
+    ids=["few", "all"],
+)
 def test_students_start_alike_and_take_as_many_steps(setting, splits, labels):
     """With all labels and alpha 0, both students end with equal weights."""
     setting = dataclasses.replace(setting, labels=labels, alpha=0.0)

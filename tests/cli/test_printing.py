@@ -11,7 +11,7 @@ from keras_kd.cli import printing
     ("name", "value", "text"),
     [
         ("accuracy", 0.9876, "98.8%"),
-        ("latency_ms_p50", 0.25, "0.250000"),
+        ("latency_ms_p50", 0.006572, "0.00657"),
         ("size_bytes", 12345, "12,345"),
         ("path", "a.tflite", "a.tflite"),
         ("passed", True, "True"),
@@ -21,6 +21,21 @@ from keras_kd.cli import printing
 )
 def test_measure(name, value, text):
     assert printing.measure(name, value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.3828, "0.383"),
+        (4.5, "4.5"),
+        (99.96, "100"),
+        (12345.6, "12,346"),
+        (7, "7"),
+        (0.0, "0"),
+    ],
+)
+def test_three_digits_are_all_that_mean_something(value, text):
+    assert printing.number(value) == text
 
 
 def test_percent_and_number_leave_out_what_is_not_there():

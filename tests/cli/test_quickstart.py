@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import keras_kd
 from keras_kd.cli import app
+from keras_kd.cli import job
 from keras_kd.cli import quickstart as module
 from keras_kd.cli.measuring import Row
 from keras_kd.core.files import size_bytes
@@ -31,8 +32,8 @@ def test_other_labels_are_an_error(text):
     result = run("--labels", text)
     assert result.exit_code == 1
     assert result.stderr == (
-        "error: `quickstart` needs `labels` to be a count or 'all'. "
-        f"Received: labels={text!r}.\n"
+        "error: `quickstart` needs `--labels` to be a count or 'all'. "
+        f"Received: --labels {text!r}.\n"
     )
 
 
@@ -154,9 +155,23 @@ def test_the_table_has_a_line_for_each_row(capsys, tmp_path):
     module.print_outcome(outcome, tmp_path)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "What was done."
-    cells = "TFLite int8 50.0% 25.0% 1,234 0.100 0.200 0.300000"
+    cells = "TFLite int8 50.0% 25.0% 1,234 0.1 0.2 0.3"
     assert lines[4].split() == cells.split()
-    assert lines[-1] == f"Files and results.json: {tmp_path}/ (9 s)"
+    assert lines[-1] == f"Files and results.json: {tmp_path}/ (9.0 s)"
+
+
+def test_the_table_fits_80_columns(capsys):
+    from keras_kd.cli.measuring import print_rows
+
+    names = [
+        "teacher",
+        "student distilled",
+        *(f"TFLite {kind}" for kind in job.QUANTIZATIONS),
+    ]
+    numbers = (1.0, 1.0, 99_999_999, 0.0065724, 12.3456, 0.0000123)
+    print_rows(tuple(Row(name, "path", *numbers) for name in names))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) < 80
 
 
 @pytest.mark.slow

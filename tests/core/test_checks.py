@@ -124,3 +124,8 @@ def test_check_choice_lists_the_choices_and_the_nearest():
 
 def test_nearest_says_nothing_when_nothing_is_near():
     assert checks.nearest("zzz", ["int8", "float16", None]) == ""
+
+
+def test_nearest_never_offers_what_was_given():
+    assert checks.nearest("img", ["img"]) == ""
+    assert checks.nearest("img", ["img", "imgs"]) == "Did you mean 'imgs'?"

@@ -39,7 +39,7 @@ def test_a_pipe_gets_the_time_left_of_a_long_stage(clock):
         stage.reach(2)
     lines = stream.getvalue().splitlines()
     # A quarter took 15 s, so three quarters take 45 s.
-    assert lines == ["teacher: 25%, 45 s left", "teacher: done in 16.0 s"]
+    assert lines == ["teacher: 25%, 45 s left", "teacher: done in 16 s"]
 
 
 def test_a_failed_stage_is_not_called_done():
@@ -61,6 +61,21 @@ def test_a_terminal_gets_a_bar_with_the_note():
     assert "teacher" in text
     assert "100%" in text
     assert "accuracy 0.5" in text
+
+
+def test_times_are_whole_on_a_narrow_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    with Progress(stream) as progress:
+        with progress.stage("search", 2) as stage:
+            stage.reach(1, "a note that is far too long for the line " * 3)
+        with progress.stage("load back and measure"):
+            pass
+    text = stream.getvalue()
+    assert "0:00:00" in text
+    assert "0:00…" not in text
+    assert "0:…" not in text
 
 
 def test_the_callback_counts_the_steps_of_fit(monkeypatch):

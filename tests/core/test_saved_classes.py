@@ -73,6 +73,15 @@ def test_a_distiller_goes_on_in_a_new_process(tmp_path):
     )
 
 
+def test_classes_are_found_after_the_registry_was_cleared():
+    registry = keras.saving.get_custom_objects()
+    before = dict(registry)
+    registry.clear()
+    found = keras.saving.get_registered_object("keras_kd>SoftTargets")
+    assert found is keras_kd.losses.SoftTargets
+    registry.update(before)
+
+
 def test_the_registry_stays_a_dict():
     registry = keras.saving.get_custom_objects()
     assert isinstance(registry, dict)

@@ -38,7 +38,6 @@ HEADS = {
     "softmax": (layers.Dense(3, "softmax"), "probabilities"),
     "log-softmax": (layers.Dense(3, "log_softmax"), "logits"),
     "sigmoid": (layers.Dense(3, "sigmoid"), "binary_probabilities"),
-    "one unit": (layers.Dense(1), "binary_logits"),
     "one sigmoid": (layers.Dense(1, "sigmoid"), "binary_probabilities"),
     "softmax layer": (
         lambda x: layers.Softmax()(layers.Dense(3)(x)),

@@ -29,6 +29,7 @@ for name in {ROOMS}:
     run_python("-c", code, KERAS_BACKEND=backend)
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path):
     pytest.importorskip("torch")
     arguments = ("-m", "keras_kd", "quickstart", "--output", tmp_path / "out")

@@ -66,6 +66,15 @@ def test_unknown_names(tfds, name, match):
         load(name)
 
 
+def test_a_folder_is_no_name_to_offer(tfds, tmp_path, monkeypatch):
+    (tmp_path / "img").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    with pytest.raises(ValueError, match="`img` is a folder here") as caught:
+        load("img")
+    assert "Did you mean" not in str(caught.value)
+
+
 def test_without_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(ImportError, match=r"keras-kd\[datasets\]"):

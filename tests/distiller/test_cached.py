@@ -103,7 +103,9 @@ def test_a_py_dataset_and_unbatched_data(tmp_path):
     assert_same(live, trained(cache, cache.join(data).batch(16)))
 
 
-@pytest.mark.parametrize("head", ["softmax", "sigmoid"])
+@pytest.mark.parametrize(
+    "head", ["softmax", pytest.param("sigmoid", marks=pytest.mark.slow)]
+)
 def test_probability_heads(tmp_path, head):
     teacher = model(head="softmax") if head == "softmax" else model()
     if head == "sigmoid":
@@ -123,9 +125,8 @@ def test_probability_heads(tmp_path, head):
     assert_same(*results)
 
 
-@pytest.mark.parametrize(
-    "combine", ["logits", pytest.param("probabilities", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("combine", ["logits", "probabilities"])
 def test_an_ensemble(tmp_path, combine):
     ensemble = keras_kd.teachers.Ensemble(
         [model(), model(4, "softmax")], [1, 2], combine

@@ -33,7 +33,13 @@ def every_other(x):
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"jit_compile": True}, {"run_eagerly": True}], ids=str
+    "settings",
+    [
+        {},
+        pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
+        {"run_eagerly": True},
+    ],
+    ids=str,
 )
 def test_functions_of_x(settings):
     teacher, student = model(8), model(4)

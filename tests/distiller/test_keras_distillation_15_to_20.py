@@ -134,7 +134,7 @@ def test_19_a_confidently_wrong_student_recovers():
 @pytest.mark.parametrize(
     "mode",
     [
-        {"jit_compile": True},
+        pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
         {"run_eagerly": True},
         {"steps_per_execution": 2},
     ],

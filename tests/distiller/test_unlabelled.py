@@ -260,6 +260,7 @@ def test_evaluation_without_labels():
         distiller.evaluate(X, verbose=0)
 
 
+@pytest.mark.slow
 def test_another_transfer_set_than_the_training_set():
     teacher, student = model(), model()
     transfer = RNG.normal(2.0, 3.0, size=(64, 6)).astype("float32")

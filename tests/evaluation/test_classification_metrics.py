@@ -49,6 +49,7 @@ def _reference(logits, labels, weights, teacher):
         "agreement": agree / total,
         "teacher_kl": kl / total,
         "per_class_recall": [h / s for h, s in zip(hits, support, strict=True)],
+        "mean_iou": None,
     }
 
 
@@ -116,11 +117,18 @@ def test_sequences_count_each_position():
     shaped = LOGITS.reshape(8, 5, 7), LABELS.reshape(8, 5)
     teacher = TEACHER.reshape(8, 5, 7)
     got = _tally(*shaped, WEIGHTS.reshape(8, 5), teacher, step=3)
-    _same(got, _tally(LOGITS, LABELS, WEIGHTS, TEACHER))
+    assert got.pop("mean_iou") > 0
+    expected = _tally(LOGITS, LABELS, WEIGHTS, TEACHER)
+    assert expected.pop("mean_iou") is None
+    _same(got, expected)
     per_example = np.arange(8.0)
     got = _tally(*shaped, per_example, teacher)
     repeated = np.repeat(per_example, 5)
-    _same(got, _tally(LOGITS, LABELS, repeated, TEACHER))
+    _same(
+        got,
+        _tally(LOGITS, LABELS, repeated, TEACHER)
+        | {"mean_iou": got["mean_iou"]},
+    )
 
 
 def test_padding_of_weight_zero_may_have_any_label_and_masked_classes_count():

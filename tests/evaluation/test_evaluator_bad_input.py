@@ -26,7 +26,7 @@ def odd(tmp_path_factory):
     (folder / "cut.keras").write_bytes(b"PK\x03\x04 cut")
     (folder / "cut.tflite").write_bytes(b"\x1c\x00\x00\x00TFL3 cut")
     (folder / "text.tflite").write_text("text")
-    (folder / "weights.h5").write_text("text")
+    (folder / "weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n cut")
     (folder / "empty").mkdir()
     (folder / "damaged").mkdir()
     (folder / "damaged" / "saved_model.pb").write_bytes(b"not a graph")
@@ -40,11 +40,11 @@ def odd(tmp_path_factory):
 @pytest.mark.parametrize(
     ("name", "match"),
     [
-        ("cut.keras", "a whole `.keras` file.*Keras says"),
-        ("unsafe.keras", "loads in safe mode.*Load it yourself if you trust"),
+        ("cut.keras", "is not a whole `.keras` file.*truncated"),
+        ("unsafe.keras", "holds a `Lambda` layer.*if you trust the file"),
         ("cut.tflite", r"cut\.tflite"),
         ("text.tflite", r"text\.tflite"),
-        ("weights.h5", "`.keras` or `.tflite` file or a SavedModel folder"),
+        ("weights.h5", "is an HDF5 file.*Convert it once, in Python"),
         ("empty", "It holds no `saved_model.pb`"),
         ("damaged", "a whole SavedModel folder.*TensorFlow says"),
         ("cut.kera", r"existing file or folder.*Did you mean 'cut\.keras'"),

@@ -54,6 +54,12 @@ def folder(tmp_path_factory, weights):
     return folder
 
 
+@pytest.mark.parametrize("name", ["open", "fixed", "int8"])
+def test_the_runtime_does_not_announce_its_delegate(folder, x, capfd, name):
+    LiteRTModel(folder / f"{name}.tflite").predict(x)
+    assert "XNNPACK" not in capfd.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def x():
     values = np.random.default_rng(2).uniform(-1, 1, (11, 5))

@@ -106,6 +106,7 @@ def test_a_segfault_of_the_real_export_leaves_nothing(
     assert not [name for name in left if "autograph" not in name]
 
 
+@pytest.mark.slow
 def test_a_file_that_litert_aborts_on_is_an_error(tmp_path):
     """A sum that is 0 in all calibration data has a range of no width."""
     student = keras.Sequential(

@@ -143,6 +143,7 @@ def test_it_ends_when_its_owner_is_forgotten(tmp_path, monkeypatch):
     assert wait_until_gone(pid)
 
 
+@pytest.mark.slow
 def test_it_ends_when_its_owner_is_killed():
     # The pipe alone would not do: somebody else may hold its other end.
     code = (

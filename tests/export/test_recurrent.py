@@ -30,7 +30,13 @@ def sequences():
     return values.astype("float32")
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name != "LSTM"))
+        for name in CELLS
+    ],
+)
 def test_what_converts(name, sequences, tmp_path):
     student = make(CELLS[name]())
     kinds = ("float32", "int8", "int16x8")

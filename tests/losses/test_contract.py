@@ -30,8 +30,11 @@ def rows():
             yield from found if isinstance(found, list) else [found]
 
 
-ROWS = {losses.base.snake_case(row.cls.__name__): row for row in rows()}
-LOGITS = [name for name, row in ROWS.items() if row.cls.reads == "logits"]
+ROWS = {}
+for each in rows():
+    key = losses.base.snake_case(each.cls.__name__)
+    ROWS[f"{key} {len(ROWS)}" if key in ROWS else key] = each
+LOGITS = [name for name, row in ROWS.items() if row.make().reads == "logits"]
 
 
 def shifted(structure, by):

@@ -33,6 +33,7 @@ def train(teacher, student, data):
     return {name: values[0] for name, values in logs.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activations", ["moving_range", "learned_step"])
 def test_a_cache_teaches_what_its_teacher_does(rows, activations, tmp_path):
     keras.utils.set_random_seed(0)

@@ -61,6 +61,7 @@ def test_a_new_student_has_the_weights_and_rounds_them(convnet, digits):
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.slow
 def test_saved_and_loaded(aware, digits, tmp_path):
     x = digits[1][0]
     aware.save(tmp_path / "aware.keras")

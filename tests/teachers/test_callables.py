@@ -149,3 +149,16 @@ def test_bad_arguments():
         teacher.bind([], "probabilities")
     with pytest.raises(ValueError, match="same classes"):
         keras_kd.Distiller(teacher, student_of(4))
+
+
+def test_a_function_of_numbers():
+    teacher = HostTeacher(lambda x: 2 * x[:, :1], 1, output="numbers")
+    assert teacher.output_kind == "numbers"
+    x = np.arange(12.0, dtype="float32").reshape(4, 3)
+    np.testing.assert_array_equal(teacher(x), 2 * x[:, :1])
+    student = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    distiller = keras_kd.Distiller(teacher, student, alpha=1.0)
+    distiller.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    logs = distiller.fit(x, verbose=0).history
+    gap = 2 * x[:, :1] - np.asarray(student(x))
+    assert logs["logits_mse"][0] == pytest.approx((gap**2).mean(), rel=1e-5)

@@ -31,6 +31,18 @@ def test_truncated(saved, share):
         keras_kd.teachers.load(saved)
 
 
+def test_an_hdf5_file_is_recognized(teacher, tmp_path):
+    teacher.save(tmp_path / "teacher.h5")
+    way_out = r'load_model\(".*\.h5", compile=False\)\.save\(".*\.keras"\)'
+    with pytest.raises(ValueError, match=rf"an HDF5 file.*{way_out}"):
+        keras_kd.teachers.load(tmp_path / "teacher.h5")
+
+
+def test_a_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="is a folder, not a `.keras` file"):
+        keras_kd.teachers.load(tmp_path)
+
+
 def test_flipped_byte(saved):
     content = bytearray(saved.read_bytes())
     content[len(content) // 2] ^= 0xFF

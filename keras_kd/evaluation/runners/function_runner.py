@@ -8,8 +8,8 @@ import numpy as np
 
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
-from keras_kd.core.heads import KINDS
 from keras_kd.core.heads import class_logits
+from keras_kd.core.output_kinds import KINDS
 from keras_kd.evaluation.latency import Latency
 from keras_kd.evaluation.latency import timed
 
@@ -56,7 +56,14 @@ class FunctionRunner:
             self.num_params = sum(int(np.prod(w.shape)) for w in weights)
             self.size_bytes = sum(w.numpy().nbytes for w in weights)
         self._function = function
-        self._kind = str(kind)
+        self.units: int | None = None
+        self.kind: str | None = str(kind)
+
+    def settle(self, like: str | None) -> None:
+        """Do nothing: the kind of the output was given."""
+
+    def check(self) -> None:
+        """Do nothing: the kind of the output was given."""
 
     def predict(self, x: Any) -> np.ndarray:
         """Return the function's output for a batch."""
@@ -64,7 +71,7 @@ class FunctionRunner:
 
     def logits(self, x: Any) -> np.ndarray:
         """Return class logits, `(batch, ..., classes)` in float32."""
-        logits = class_logits(self.predict(x), self._kind)
+        logits = class_logits(self.predict(x), str(self.kind))
         return np.asarray(logits).astype(np.float32)
 
     def flops(self, example: Any) -> int | None:

@@ -33,7 +33,13 @@ class KerasRunner:
         output: str | None,
         path: Path | None = None,
     ) -> None:
-        tap = Tap(model, output_kind=output, subject="evaluate", role=role)
+        tap = Tap(
+            model,
+            output_kind=output,
+            subject="evaluate",
+            role=role,
+            strict=False,
+        )
         count = len(tap.kinds)
         if count != 1:
             raise ValueError(
@@ -50,7 +56,23 @@ class KerasRunner:
         )
         self._model = model
         self._tap = tap
+        leaf = keras.tree.flatten(tap.spec.predictions)[0]
+        self.units: int | None = leaf.shape[-1]
         self._compiled: dict[str, Any] = {}
+
+    @property
+    def kind(self) -> str | None:
+        """The kind of the output, or `None`."""
+        return self._tap.kinds[0]
+
+    def settle(self, like: str | None) -> None:
+        """Decide what the output is, if the model leaves it open."""
+        self._tap.settle(like={None: like})
+        self._compiled.clear()
+
+    def check(self) -> None:
+        """Check that the kind of the output is known."""
+        self._tap.check()
 
     def predict(self, x: Any) -> np.ndarray:
         """Return the model's output for a batch."""
@@ -67,6 +89,7 @@ class KerasRunner:
         # One function for all batch sizes, including that of the last batch.
         run = self._compiled.get(str(specs))
         if run is None:
+            self.check()
             run = tf.function(self._class_logits).get_concrete_function(specs)
             self._compiled[str(specs)] = run
         return run(tensors).numpy().astype(np.float32)

@@ -7,15 +7,17 @@ import numpy as np
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.heads import class_logits
+from keras_kd.evaluation.file_kinds import carried_kind
+from keras_kd.evaluation.file_kinds import file_head
+from keras_kd.evaluation.file_kinds import kind_of
+from keras_kd.evaluation.file_kinds import litert_producer
 from keras_kd.evaluation.latency import Latency
 from keras_kd.evaluation.latency import file_latency
 from keras_kd.evaluation.litert import LiteRTModel
-from keras_kd.evaluation.output_kinds import decided_kind
-from keras_kd.evaluation.output_kinds import kind_of
-from keras_kd.evaluation.output_kinds import litert_producer
+from keras_kd.evaluation.runners.file_runner import FileRunner
 
 
-class LiteRTRunner:
+class LiteRTRunner(FileRunner):
     """Runs a `.tflite` file through the LiteRT runtime.
 
     Args:
@@ -38,14 +40,10 @@ class LiteRTRunner:
                 )
             )
         self._step = details[0].scale
-        self._kind = decided_kind(
-            output,
-            kind_of(litert_producer(path.read_bytes())),
-            details[0].shape[-1],
-            role,
-            path,
-        )
-        self.name = path.name
+        content = path.read_bytes()
+        seen = kind_of(litert_producer(content))
+        head = file_head(output, seen, carried_kind(content), role)
+        super().__init__(path.name, role, head, details[0].shape[-1])
         self.num_params: int | None = self._model.num_params
         self.size_bytes: int | None = path.stat().st_size
 
@@ -59,12 +57,13 @@ class LiteRTRunner:
     def logits(self, x: Any) -> np.ndarray:
         """Return class logits, `(batch, ..., classes)` in float32."""
         outputs = self.predict(x)
-        if self._step and self._kind.endswith("probabilities"):
+        kind = self.known_kind()
+        if self._step and kind.endswith("probabilities"):
             # A quantized probability is off by up to half a step. If it is
             # stored as 0, its logarithm must not become -inf.
             half = np.float32(self._step / 2)
             outputs = np.clip(outputs, half, 1 - half)
-        return np.asarray(class_logits(outputs, self._kind))
+        return np.asarray(class_logits(outputs, kind))
 
     def flops(self, example: Any) -> int | None:
         """Return `None`: the profiler does not count LiteRT operators."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
+from keras_kd.core.model_files import open_model
 from keras_kd.evaluation.latency import Latency
 from keras_kd.evaluation.runners.function_runner import FunctionRunner
 from keras_kd.evaluation.runners.keras_runner import KerasRunner
@@ -21,17 +22,29 @@ from keras_kd.evaluation.runners.saved_model_runner import SavedModelRunner
 
 
 class Runner(Protocol):
-    """A classifier that can be measured.
+    """A model that can be measured.
 
     Attributes:
         name: The model's name, or that of its file.
         num_params: Number of weights, or None if unknown.
         size_bytes: Size in bytes, or None if unknown.
+        units: Size of the output's last axis, or None if unknown.
     """
 
     name: str
+    units: int | None
     num_params: int | None
     size_bytes: int | None
+
+    @property
+    def kind(self) -> str | None:
+        """What the output is, or None if it is unknown."""
+
+    def settle(self, like: str | None) -> None:
+        """Decide what an open output is: what the other model's output is."""
+
+    def check(self) -> None:
+        """Check that the kind of the output is known."""
 
     def predict(self, x: Any) -> np.ndarray:
         """Return the model's output for a batch."""
@@ -90,8 +103,8 @@ def open_runner(
         return SavedModelRunner(path, role, output)
     if path.suffix == ".tflite":
         return LiteRTRunner(path, role, output)
-    if path.suffix == ".keras":
-        return KerasRunner(_load(path, role), role, output, path)
+    if path.suffix in (".keras", ".h5"):
+        return KerasRunner(_load(path), role, output, path)
     raise ValueError(
         requirement(
             "evaluate",
@@ -102,21 +115,8 @@ def open_runner(
     )
 
 
-def _load(path: Path, role: str) -> keras.Model:
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(
-            requirement(
-                "evaluate",
-                role,
-                "a whole `.keras` file that loads in safe mode",
-                str(path),
-                f"Keras says: {reason} Load it yourself if you trust it, and "
-                "give the model.",
-            )
-        ) from error
+def _load(path: Path) -> keras.Model:
+    model = open_model(path)
     student = getattr(model, "student", model)
     return student if isinstance(student, keras.Model) else model
 

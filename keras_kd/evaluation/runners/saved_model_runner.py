@@ -10,15 +10,16 @@ import tensorflow as tf
 from keras_kd.core.checks import requirement
 from keras_kd.core.files import size_bytes
 from keras_kd.core.heads import class_logits
+from keras_kd.evaluation.file_kinds import file_head
+from keras_kd.evaluation.file_kinds import graph_producer
+from keras_kd.evaluation.file_kinds import kind_of
 from keras_kd.evaluation.flops import count_flops
 from keras_kd.evaluation.latency import Latency
-from keras_kd.evaluation.output_kinds import decided_kind
-from keras_kd.evaluation.output_kinds import graph_producer
-from keras_kd.evaluation.output_kinds import kind_of
+from keras_kd.evaluation.runners.file_runner import FileRunner
 from keras_kd.evaluation.runners.keras_runner import time_function
 
 
-class SavedModelRunner:
+class SavedModelRunner(FileRunner):
     """Runs the serving signature of a SavedModel.
 
     Args:
@@ -33,19 +34,11 @@ class SavedModelRunner:
         outputs = self._signature.structured_outputs
         if len(outputs) != 1:
             raise _bad(role, "a model of one output", sorted(outputs))
-        self._kind = decided_kind(
-            output,
-            kind_of(
-                graph_producer(
-                    self._signature.graph.as_graph_def(),
-                    self._signature.outputs[0].name,
-                )
-            ),
-            next(iter(outputs.values())).shape[-1],
-            role,
-            path,
-        )
-        self.name = path.name
+        graph = self._signature.graph.as_graph_def()
+        seen = kind_of(graph_producer(graph, self._signature.outputs[0].name))
+        head = file_head(output, seen, None, role)
+        units = next(iter(outputs.values())).shape[-1]
+        super().__init__(path.name, role, head, units)
         self.num_params: int | None = sum(
             int(np.prod(variable.shape))
             for variable in self._signature.variables
@@ -58,7 +51,7 @@ class SavedModelRunner:
 
     def logits(self, x: Any) -> np.ndarray:
         """Return class logits, `(batch, ..., classes)` in float32."""
-        return np.asarray(class_logits(self.predict(x), self._kind))
+        return np.asarray(class_logits(self.predict(x), self.known_kind()))
 
     def flops(self, example: Any) -> int | None:
         """Return the floating-point operations of one example."""

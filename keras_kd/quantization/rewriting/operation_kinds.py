@@ -170,7 +170,8 @@ def scaling_of(call: Call) -> tuple[Any, Any] | None:
     number = _per_channel(values[0 if first else 1], tensor)
     if number is None or (first and "Divide" in name):
         return None
-    scale, offset = np.ones(()), np.zeros(())
+    scale: Any = np.ones(())
+    offset: Any = np.zeros(())
     if name == "Add":
         offset = number
     elif name == "Subtract":

@@ -8,7 +8,9 @@ import keras
 import keras_tuner
 
 from keras_kd.core.checks import requirement
+from keras_kd.core.output_kinds import kind_of_loss
 from keras_kd.distiller import Distiller
+from keras_kd.distiller.objective import default_losses
 from keras_kd.distiller.objective import layer_names
 from keras_kd.search.trials import space
 from keras_kd.search.trials.task import StudentOutputs
@@ -109,7 +111,7 @@ class StudentHyperModel(keras_tuner.HyperModel):
             hp: A `keras_tuner.HyperParameters`.
         """
         space.alpha(hp)
-        space.losses(hp, self.losses)
+        space.losses(hp, self._wanted_losses())
         return self.distiller(hp, self.student(hp))
 
     def student(self, hp: Any) -> keras.Model:
@@ -135,7 +137,7 @@ class StudentHyperModel(keras_tuner.HyperModel):
 
     def distiller(self, hp: Any, student: keras.Model) -> Distiller:
         """Return the Distiller of a trial around its student."""
-        losses = space.losses(hp, self.losses)
+        losses = space.losses(hp, self._wanted_losses())
         self.teacher_layers |= dict.fromkeys(layer_names(losses, "teacher"))
         distiller = Distiller(
             self.teacher, student, losses, alpha=space.alpha(hp)
@@ -160,6 +162,15 @@ class StudentHyperModel(keras_tuner.HyperModel):
         if self._inner is not None:
             return self._inner.fit(hp, model, *args, **kwargs)
         return model.fit(*args, **kwargs)
+
+    def _wanted_losses(self) -> Any:
+        """Return the losses given, or those that fit the outputs."""
+        if self.losses is not None:
+            return self.losses
+        kinds = getattr(self.teacher, "kind_by_key", {}).values()
+        told = None if keras.tree.is_nested(self.loss) else self.loss
+        kind = kind_of_loss(told) or next(iter(kinds), None)
+        return default_losses({None: kind}, None)
 
     def _optimizer(self, hp: Any) -> Any:
         given = self.optimizer

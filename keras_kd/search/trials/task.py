@@ -7,10 +7,15 @@ import keras
 import tensorflow as tf
 
 from keras_kd.core.checks import requirement
+from keras_kd.core.output_kinds import is_classes
 from keras_kd.core.packed_inputs import unpack
 
 _SPARSE = keras.losses.SparseCategoricalCrossentropy
 _DENSE = keras.losses.CategoricalCrossentropy
+_OTHERS = {
+    "numbers": keras.losses.MeanSquaredError,
+    "embedding": keras.losses.CosineSimilarity,
+}
 _BINARY = keras.losses.BinaryCrossentropy
 
 
@@ -82,7 +87,7 @@ def labels_of(data: Any) -> Labels:
 
 
 def task_loss(head: StudentOutputs, labels: Labels) -> Any:
-    """Return the cross-entropy that matches the head and the labels.
+    """Return the loss that matches the head and the labels.
 
     Args:
         head: The student's outputs.
@@ -102,6 +107,8 @@ def task_loss(head: StudentOutputs, labels: Labels) -> Any:
         raise _undecided("several outputs, or labels of unknown shape")
     if kind is None:
         raise _undecided("a student whose head tells no logits")
+    if not is_classes(kind):
+        return _OTHERS[kind]()
     from_logits = kind.endswith("logits")
     if kind.startswith("binary"):
         if _strip(labels.shape) == _strip(head.shape):

@@ -11,6 +11,7 @@ from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
+from keras_kd.core.taps import carry
 from keras_kd.students.shrinking.channels import Channels
 from keras_kd.students.shrinking.depth import removed_blocks
 from keras_kd.students.shrinking.inherit import importance
@@ -152,7 +153,7 @@ def shrink(
     student = replay.model(teacher, name=f"{teacher.name}_student")
     if initialize == "teacher":
         replay.inherit()
-    return student
+    return carry(teacher, student)
 
 
 def _widths(teacher: keras.Model, plan: Plan, initialize: str | None) -> Widths:

@@ -134,6 +134,7 @@ class BuildTeacherCache(PTransform):
         )
         teacher = make_teacher()
         _runner(teacher, self._settings)
+        self._settings.check_teacher(teacher)
         self._identity = self._settings.identity(teacher, example=None)
 
     def expand(self, examples: Any) -> Any:

@@ -126,6 +126,7 @@ def build(
     verbose: str | int = "auto",
 ) -> None:
     """Build one part of a cache; see `TeacherCache.build`."""
+    settings.check_teacher(teacher)
     run = teacher_runner.make(
         teacher,
         settings.layers,

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.errors import StaleCacheError
+from keras_kd.core.output_kinds import output_keys
 from keras_kd.core.taps import Tapped
 from keras_kd.teachers.cache import builder
 from keras_kd.teachers.cache import fingerprint
@@ -57,6 +58,8 @@ class TeacherCache:
     Attributes:
         path: The folder.
         spec: Symbolic float32 outputs of a batch, as `Tapped`.
+        kind_by_key: What each output is, by its name or index, if it is not
+            the logits of classes.
 
     Args:
         path: The folder of a cache.
@@ -104,6 +107,9 @@ class TeacherCache:
         logits = symbolic(identity.outputs, "logits")
         features = symbolic(identity.outputs, "features") or {}
         self.spec = Tapped(logits, logits, features)
+        kinds = identity.teacher.get("kinds", [])
+        # Unknown kinds are those of classes.
+        self.kind_by_key = dict(zip(output_keys(logits), kinds, strict=False))
 
     @classmethod
     def build(  # noqa: PLR0913 - the public contract
@@ -151,9 +157,10 @@ class TeacherCache:
             shard: `(i, n)`: build part i of n, each in its own process.
             shard_size: Examples per file. Defaults to 16,384, or as many as
                 fit into 64 MiB.
-            teacher_output: `"logits"`, `"probabilities"`, `"binary_logits"`
-                or `"binary_probabilities"`, if a model's layers do not tell;
-                required for a function.
+            teacher_output: `"logits"`, `"probabilities"`, `"binary_logits"`,
+                `"binary_probabilities"`, `"numbers"` or `"embedding"`, if
+                neither a model's layers nor its loss tell; required for a
+                function.
             teacher_input: Applied to x before the teacher: a function, or a
                 key of a dict x.
             teacher_id: A name that identifies the teacher, instead of a hash

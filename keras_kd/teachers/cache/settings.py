@@ -1,13 +1,18 @@
 """The settings of a build, checked before anything runs."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+import keras
 
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
+from keras_kd.core.output_kinds import is_classes
 from keras_kd.teachers.cache import fingerprint
+from keras_kd.teachers.cache import teacher_runner
 from keras_kd.teachers.cache.manifest import DTYPES
 from keras_kd.teachers.cache.manifest import Identity
 from keras_kd.teachers.cache.views import Augment
@@ -77,6 +82,36 @@ class Settings:
                 )
             )
 
+    def _check_top_k(self, kinds: Iterable[str | None]) -> None:
+        other = [kind for kind in kinds if kind and not is_classes(kind)]
+        if self.top_k is not None and other:
+            raise ValueError(
+                requirement(
+                    _SUBJECT,
+                    "top_k",
+                    f"None for a teacher that returns {other[0]}",
+                    self.top_k,
+                    "Only classes have likeliest ones.",
+                )
+            )
+
+    def check_teacher(self, teacher: Any) -> None:
+        """Check at once what a function needs: it tells nothing by itself.
+
+        Raises:
+            ValueError: If both its kind of output and its name are missing.
+        """
+        known = isinstance(teacher, keras.Model) or hasattr(teacher, "bind")
+        told = self.teacher_output is not None or self.teacher_id is not None
+        if callable(teacher) and not known and not told:
+            raise ValueError(
+                f"`{_SUBJECT}` needs `teacher_output` and `teacher_id` for a "
+                "teacher that is not a Keras model: what it returns, and a "
+                "name that changes when the teacher does. Received: "
+                "teacher_output=None, teacher_id=None. Use for example "
+                'teacher_output="logits", teacher_id="resnet50-2026-01".'
+            )
+
     def identity(self, teacher: Any, example: Any) -> Identity:
         """Return the identity of the cache that these settings build.
 
@@ -92,6 +127,11 @@ class Settings:
             # JSON turns tuples into lists; so does the stored identity.
             "output": json.loads(json.dumps(self.teacher_output)),
         }
+        kinds = teacher_runner.kinds(teacher, self.teacher_output)
+        self._check_top_k(kinds)
+        # Caches of classes are the same in version 0.1.0.
+        if set(kinds) - {None, "logits", "probabilities"}:
+            extra["kinds"] = kinds
         return Identity(
             teacher=fingerprint.of_teacher(teacher, self.teacher_id) | extra,
             example=example,

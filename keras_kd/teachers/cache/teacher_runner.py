@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
-from keras_kd.core.heads import KINDS
 from keras_kd.core.heads import class_logits
+from keras_kd.core.output_kinds import KINDS
 from keras_kd.core.taps import Tapped
 from keras_kd.core.taps import input_spec
 from keras_kd.teachers.bind import bind
@@ -74,6 +74,19 @@ def make(
         )
 
     return _callable_runner(teacher, teacher_output, select)
+
+
+def kinds(teacher: Any, teacher_output: Any = None) -> list[str | None]:
+    """Return what each of a teacher's outputs is, in the order of its leaves.
+
+    Args:
+        teacher: The teacher, of any kind.
+        teacher_output: The kind of the outputs, if the user gave it.
+    """
+    if isinstance(teacher, keras.Model) or hasattr(teacher, "bind"):
+        bound = bind(teacher, (), teacher_output, subject=_SUBJECT)
+        return list(bound.kind_by_key.values())
+    return list(keras.tree.flatten(teacher_output))
 
 
 def missing_axes(teacher: Any, teacher_input: Any, x_spec: Any) -> int:

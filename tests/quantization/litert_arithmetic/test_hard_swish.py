@@ -43,6 +43,7 @@ def model():
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.export
 def test_every_value_is_the_file_s(model, tmp_path):
     path = tmp_path / "swish.tflite"

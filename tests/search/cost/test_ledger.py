@@ -189,6 +189,7 @@ def test_ledgers_that_share_a_file_measure_once(tmp_path, counted):
     assert all(len(ledger) == 2 for ledger in ledgers)
 
 
+@pytest.mark.slow
 def test_another_process_finds_the_entries(tmp_path, counted):
     path = tmp_path / "measurements.json"
     with Ledger(path) as ledger:

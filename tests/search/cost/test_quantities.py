@@ -67,6 +67,7 @@ def test_the_file_is_as_large_as_that_of_the_trained_student(
     assert quantities.least_bytes(student, quantization) <= size
 
 
+@pytest.mark.slow
 def test_measuring_leaves_every_bit_of_the_student(converter):
     student = small()
     student.add(layers.Dropout(0.5, seed=3))
@@ -177,6 +178,7 @@ def test_flops_are_those_of_evaluate():
     assert quantities.flops(student) == result.flops
 
 
+@pytest.mark.slow
 def test_latency_is_that_of_the_file(converter):
     with quantities.converted(small(), "float32", converter) as path:
         quick = quantities.latency(path, 1, None)

@@ -40,6 +40,7 @@ def build(width):
     return dense(round(16 * width), dropout=0.3)
 
 
+@pytest.mark.slow
 def test_a_second_round_goes_on_where_the_first_ended(tmp_path):
     """Two rounds of two epochs are four epochs, optimizer and dropout too."""
     pipeline = tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)

@@ -99,6 +99,7 @@ def test_a_file_of_another_training_is_not_read(runs):
     assert other.progress == Snapshot(identity="another seed")
 
 
+@pytest.mark.slow
 def test_other_callbacks_know_what_they_knew(tmp_path):
     """The patience of the first two epochs counts after a restart."""
 

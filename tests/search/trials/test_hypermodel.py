@@ -126,3 +126,17 @@ def test_it_knows_the_layers_that_losses_read(hp):
     )
     hypermodel.build(hp)
     assert list(hypermodel.teacher_layers) == ["hidden"]
+
+
+def test_a_regression_has_no_temperature_to_search(hp):
+    def regressor():
+        return keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+
+    hypermodel = StudentHyperModel(
+        regressor(), lambda hp: regressor(), loss="mse"
+    )
+    distiller = hypermodel.build(hp)
+    assert set(hp.values) == {"alpha"}
+    assert [loss.name for loss in distiller.distillation_losses] == [
+        "logits_mse"
+    ]

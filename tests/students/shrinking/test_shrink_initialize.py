@@ -78,7 +78,13 @@ FAMILIES = {
 }
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * ("net_v" in name))
+        for name in FAMILIES
+    ],
+)
 def test_at_full_width_the_student_is_the_teacher(name):
     shape, arguments = FAMILIES[name]
     teacher = randomized(getattr(students, name)(shape, 5, **arguments))

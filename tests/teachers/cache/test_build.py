@@ -119,6 +119,12 @@ def test_an_ensemble(build, make_classifier, images):
         keras_kd.TeacherCache.open(cache.path, ensemble)
 
 
+def test_what_a_function_lacks_is_said_at_once(build, numpy_logits, vectors):
+    message = "Received: teacher_output=None, teacher_id=None"
+    with pytest.raises(ValueError, match=message):
+        build(vectors, numpy_logits, teacher_output=None, teacher_id=None)
+
+
 def test_a_function_that_gives_probabilities(build, numpy_logits, vectors):
     def probabilities(x):
         values = np.exp(numpy_logits(x))

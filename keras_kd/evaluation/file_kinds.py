@@ -5,14 +5,17 @@ past operators that only move, convert or average values, to the operator that
 made the values.
 """
 
+import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from typing import NamedTuple
 
 from keras_kd.core.checks import check_choice
-from keras_kd.core.heads import KINDS
+from keras_kd.core.heads import Head
+from keras_kd.core.output_kinds import KINDS
+from keras_kd.core.output_kinds import settle
 from keras_kd.evaluation.tflite_file import read_file
+from keras_kd.evaluation.tflite_file import split
 
 CONSTANT = "constant"
 
@@ -99,25 +102,50 @@ def kind_of(producer: Producer) -> str | None:
     return "logits" if {*map(kind_of, sources)} == {"logits"} else None
 
 
-def decided_kind(
-    told: str | None, seen: str | None, units: int | None, role: str, path: Path
-) -> str:
-    """Return the kind of a file's output: the user's, or that of its graph.
+def file_head(
+    given: str | None, seen: str | None, carried: str | None, role: str
+) -> Head:
+    """Return what a file's output is: as given, as carried, as in its graph.
+
+    Args:
+        given: The kind that the user gave.
+        seen: The kind that the graph tells.
+        carried: The kind that the file's card tells.
+        role: `"model"` or `"teacher"`, for the error message.
 
     Raises:
-        ValueError: If the user did not say it and the graph does not tell.
+        ValueError: If `given` is no kind.
     """
+    if given is not None:
+        check_choice("evaluate", f"{role}_output", given, KINDS)
+        return Head(given)
+    open_head = Head(seen, None, "its last operator", seen == "logits")
+    return settle(open_head, None, [carried])
+
+
+def carried_kind(content: bytes) -> str | None:
+    """Return what the card in a verified `.tflite` file says of its output."""
+    text = split(content, "keras_kd")[1]
+    kinds = json.loads(text).get("output_kinds", []) if text else []
+    return kinds[0] if len(kinds) == 1 else None
+
+
+def check_known(kind: str | None, name: str, role: str) -> str:
+    """Return the kind of a runner's output.
+
+    Raises:
+        ValueError: If it is unknown.
+    """
+    if kind is not None:
+        return kind
     argument = f"{role}_output"
-    if told is not None:
-        return str(check_choice("evaluate", argument, told, KINDS))
-    if seen is None:
-        raise ValueError(
-            f"`evaluate` cannot tell whether the output of the {role} "
-            f"`{path.name}` is logits or probabilities: its last operator "
-            f"does not say. Say it with `{argument}='logits'` or "
-            f"`{argument}='probabilities'`."
-        )
-    return "binary_logits" if (seen, units) == ("logits", 1) else seen
+    raise ValueError(
+        f"`evaluate` cannot tell whether the output of the {role} `{name}` is "
+        "logits, probabilities or numbers: its last operator does not say. "
+        f"Say it with `{argument}='logits'`, `{argument}='probabilities'` or "
+        f"`{argument}='numbers'`; for one unit of two classes with "
+        f"`{argument}='binary_logits'`."
+    )
 
 
 def litert_producer(content: bytes) -> Producer:
