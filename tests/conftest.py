@@ -25,7 +25,8 @@ def pytest_runtest_protocol(item):
     more, traced.
     """
     marked = item.get_closest_marker("eager")
-    if marked is None or marked.args == (False,) or "KERAS_KD_TRACED" in os.environ:
+    traced = marked is None or marked.args == (False,)
+    if traced or "KERAS_KD_TRACED" in os.environ:
         return (yield)
     import tensorflow as tf
 
