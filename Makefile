@@ -36,7 +36,7 @@ test: $(VENV)/.installed-$(EXTRAS)
 	$(PYTEST) -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/.installed-$(EXTRAS)
-	$(PYTEST) -m slow $(ARGS)
+	KERAS_KD_TRACED=1 $(PYTEST) -m "slow or eager" $(ARGS)
 
 test-all: $(VENV)/.installed-$(EXTRAS)
 	$(PYTEST) $(ARGS)

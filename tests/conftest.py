@@ -17,6 +17,26 @@ NUM_CLASSES = 3
 INPUT_SHAPE = (6, 6, 1)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Run tests marked `eager`, and their fixtures, without tracing.
+
+    Tracing is most of a small test's time. `make test-slow` runs them once
+    more, traced.
+    """
+    marked = item.get_closest_marker("eager")
+    traced = marked is None or marked.args == (False,)
+    if traced or "KERAS_KD_TRACED" in os.environ:
+        return (yield)
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        return (yield)
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(autouse=True)
 def seed():
     """Seed Python, NumPy and Keras before each test."""

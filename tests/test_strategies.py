@@ -53,6 +53,7 @@ def test_mirrored_on_one_device():
     assert chosen.num_replicas_in_sync == 1
 
 
+@pytest.mark.slow
 def test_two_replicas_train_as_one():
     result = run_python("-c", TWO_CPUS)
     assert result.stdout.split("\n")[:2] == ["replicas 1", "replicas 2"]

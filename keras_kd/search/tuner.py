@@ -105,10 +105,10 @@ class StudentTuner(Tuner):
     ...     teacher,
     ...     lambda width: keras_kd.students.shrink(teacher, width=width),
     ...     budget=keras_kd.Budget(num_params=60), tuner="random",
-    ...     max_trials=3, seed=0, directory=folder.name)
+    ...     max_trials=2, seed=0, directory=folder.name)
     >>> tuner.search(x, y, validation_data=(x, y), epochs=1, verbose=0)
     >>> len(tuner.results), tuner.best_student().count_params() <= 60
-    (3, True)
+    (2, True)
     >>> folder.cleanup()
     """
 

@@ -1,8 +1,10 @@
 """Loading TensorFlow prints nothing, unless it fails."""
 
+import pytest
 from processes import run_python
 
 
+@pytest.mark.slow
 def test_loading_prints_nothing_and_later_lines_are_shown():
     result = run_python(
         "-c",

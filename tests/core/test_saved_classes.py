@@ -44,6 +44,7 @@ def test_every_class_is_found_in_a_new_process(beginning):
     assert found.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_distiller_goes_on_in_a_new_process(tmp_path):
     teacher = keras_kd.students.mlp((4,), 3)
     student = keras_kd.students.mlp((4,), 3, width=0.1)

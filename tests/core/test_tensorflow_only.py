@@ -9,6 +9,7 @@ ROOMS = [name for name in keras_kd.__all__ if name not in ("__version__",)]
 SAYS = "`keras_kd` needs Keras on TensorFlow"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["torch"])
 def test_every_public_name(backend):
     pytest.importorskip(backend)

@@ -6,6 +6,8 @@ import pytest
 
 import keras_kd
 
+pytestmark = pytest.mark.eager
+
 FROM_LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 

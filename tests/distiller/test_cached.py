@@ -9,6 +9,8 @@ from restated import log_softmax
 
 import keras_kd
 
+pytestmark = pytest.mark.eager
+
 FROM_LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 6)).astype("float32")

@@ -10,6 +10,8 @@ from restated import soft_targets
 
 import keras_kd
 
+pytestmark = pytest.mark.eager
+
 FROM_LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 RNG = np.random.default_rng(0)
 BIG = RNG.normal(size=(16, 8)).astype("float32")

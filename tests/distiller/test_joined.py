@@ -9,6 +9,8 @@ import keras_kd
 from keras_kd.core.packed_inputs import pack
 from keras_kd.core.taps import Tapped
 
+pytestmark = pytest.mark.eager
+
 FROM_LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(16, 6)).astype("float32")

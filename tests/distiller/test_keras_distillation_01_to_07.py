@@ -17,6 +17,8 @@ from toys import first_logs
 
 import keras_kd
 
+pytestmark = pytest.mark.eager
+
 
 def test_01_default_is_knowledge_distillation(rows):
     teacher, student = dense(3, name="t"), dense(3, name="s")

@@ -17,6 +17,8 @@ from toys import first_logs
 
 import keras_kd
 
+pytestmark = pytest.mark.eager
+
 
 def test_08_teacher_is_off_the_tape_and_untouched(rows, classes, monkeypatch):
     tapes = []

@@ -11,6 +11,8 @@ from restated import soft_targets
 
 import keras_kd
 
+pytestmark = pytest.mark.eager
+
 FROM_LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(16, 6)).astype("float32")
@@ -149,6 +151,7 @@ def test_it_is_the_student_for_everything_but_fit():
     assert distiller.count_params() == student.count_params()
 
 
+@pytest.mark.eager(False)
 def test_training_moves_the_student_to_the_teacher():
     keras.utils.set_random_seed(0)
     teacher, student = hidden_model(9), hidden_model(4)

@@ -10,6 +10,8 @@ from restated import soft_targets
 import keras_kd
 from keras_kd.distiller import unlabelled
 
+pytestmark = pytest.mark.eager
+
 SPARSE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 DENSE = keras.losses.CategoricalCrossentropy(from_logits=True)
 RNG = np.random.default_rng(0)
@@ -260,16 +262,21 @@ def test_evaluation_without_labels():
         distiller.evaluate(X, verbose=0)
 
 
-@pytest.mark.slow
+@pytest.mark.eager(False)
 def test_another_transfer_set_than_the_training_set():
     teacher, student = model(), model()
-    transfer = RNG.normal(2.0, 3.0, size=(64, 6)).astype("float32")
+    generator = np.random.default_rng(0)
+    transfer = generator.normal(2.0, 3.0, size=(64, 6)).astype("float32")
     distiller = keras_kd.Distiller(teacher, student, alpha=1.0, temperature=2.0)
     distiller.compile(keras.optimizers.Adam(0.03))
-    logs = distiller.fit(transfer, epochs=150, verbose=0).history
-    assert logs["soft_targets"][-1] < 0.1 * logs["soft_targets"][0]
-    same = teacher(X).numpy().argmax(-1) == student(X).numpy().argmax(-1)
-    assert same.mean() > 0.8
+    logs = distiller.fit(transfer, epochs=60, verbose=0).history
+    assert logs["soft_targets"][-1] < 0.2 * logs["soft_targets"][0]
+    # On inputs like those it saw: of others it was told nothing.
+    unseen = generator.normal(2.0, 3.0, size=(200, 6)).astype("float32")
+    same = teacher(unseen).numpy().argmax(-1) == student(unseen).numpy().argmax(
+        -1
+    )
+    assert same.mean() > 0.7
 
 
 def test_no_labels_in_training_and_labels_in_validation():

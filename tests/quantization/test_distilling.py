@@ -66,6 +66,7 @@ def test_a_cache_teaches_what_its_teacher_does(rows, activations, tmp_path):
     assert {int(weight) for weight in steps} == {2}
 
 
+@pytest.mark.slow
 @pytest.mark.export
 def test_a_shrunk_teacher_becomes_an_int8_file(rows, tmp_path):
     teacher = cnn("softmax", filters=(16, 32))

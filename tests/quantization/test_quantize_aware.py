@@ -49,6 +49,7 @@ def test_taps_read_the_values_of_the_layers(convnet, aware, digits):
     assert 0.2 * step < np.median(gap) < 0.3 * step
 
 
+@pytest.mark.slow
 def test_a_new_student_has_the_weights_and_rounds_them(convnet, digits):
     """Nothing but the weights is rounded before data was seen."""
     before = [value.copy() for value in convnet.get_weights()]

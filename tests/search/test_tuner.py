@@ -18,6 +18,8 @@ from small_searches import weights_of
 import keras_kd
 from keras_kd.search.trials.running import trial_seed
 
+pytestmark = pytest.mark.eager
+
 X, Y = data()
 TEST = data(30)[0][::-1].copy(), data(30)[1][::-1].copy()
 MATRIX = np.random.default_rng(1).normal(size=(6, NUM_CLASSES))

@@ -16,6 +16,8 @@ import keras_kd
 from keras_kd.search.oracles import state
 from keras_kd.search.trials import running
 
+pytestmark = pytest.mark.eager
+
 X, Y = data()
 
 

@@ -79,6 +79,7 @@ def test_which_layers_stay(mixed):
     assert quantization.num_float_weights(mixed) == 9 * 3 * 8 + 16 * (5 + 4)
 
 
+@pytest.mark.slow
 def test_first_layers_and_outputs_are_not_rounded(mixed, images):
     plain = student()
     for name, layer in inner(mixed).items():

@@ -242,6 +242,7 @@ def test_operations_that_cannot_be_counted():
         Budget(flops=10).check(model)
 
 
+@pytest.mark.slow
 @pytest.mark.export
 def test_a_budget_without_a_ledger_converts_by_itself():
     budget = Budget(size_bytes=2000, quantization="int8")

@@ -134,6 +134,7 @@ def peak_of(model, quantization, converter):
         return quantities.memory(path)
 
 
+@pytest.mark.slow
 def test_peak_memory_of_a_chain_is_its_largest_pair(converter):
     model = keras.Sequential(
         [

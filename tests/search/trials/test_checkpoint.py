@@ -12,6 +12,8 @@ from keras_kd.search.trials import snapshots
 from keras_kd.search.trials.checkpoint import TrialCheckpoint
 from keras_kd.search.trials.snapshots import Snapshot
 
+pytestmark = pytest.mark.eager
+
 X, Y = data()
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 LOWEST = keras_tuner.Objective("val_loss", "min")

@@ -104,6 +104,7 @@ def test_the_stages_of_a_mobilenet_v2_can_be_tapped():
     }
 
 
+@pytest.mark.slow
 def test_the_stages_of_a_mobilenet_v3_can_be_tapped():
     model = mobilenet_v3((224, 224, 3), 10)
     assert tapped(model, "stem", "stage_1", "stage_5", "pool", "hidden") == {
