@@ -37,8 +37,9 @@ def saved_model(
         path: The folder to write. An existing folder must be empty or a
             SavedModel.
         verify: Data to compare on, in any form that `fit` takes. Defaults to
-            256 random inputs from a fixed seed. With `False` nothing is
-            compared, and `passed` is False in the result.
+            256 random inputs from a fixed seed; students that take strings
+            need data. With `False` nothing is compared, and `passed` is
+            False in the result.
         tolerance: Largest difference, as a share of the range of the
             student's outputs. Defaults to 1e-4 (see `verify`).
 
