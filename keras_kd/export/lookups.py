@@ -1,5 +1,7 @@
 """Refuses what only TensorFlow can run: strings, and tables of vocabularies."""
 
+from typing import Any
+
 from keras import layers
 
 from keras_kd.core.keras_internals import flatten_layers
@@ -35,7 +37,7 @@ def check_no_lookups(
         ValueError: If an input takes strings or a layer looks values up; the
             message names them.
     """
-    found = [
+    found: list[Any] = [
         layer
         for layer in flatten_layers(context.model)
         if isinstance(layer, (*_TABLES, *others))

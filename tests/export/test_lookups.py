@@ -131,6 +131,7 @@ def test_other_files_refuse_lookups_by_name(tmp_path, case):
 
 
 def test_the_part_behind_the_lookups_is_exported(tmp_path):
+    pytest.importorskip("tf2onnx", reason="needs the extra `onnx`")
     student = of_texts()
     behind = keras.Model(student.layers[1].output, student.output)
     path = tmp_path / "behind.onnx"
