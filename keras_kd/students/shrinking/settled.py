@@ -1,12 +1,10 @@
 """Keeps layers whose state comes from data or settings, not from widths."""
 
-from tempfile import TemporaryDirectory
 from typing import Any
-
-from keras import layers
 
 from keras_kd.core.keras_internals import flatten_layers
 from keras_kd.core.keras_internals import own_trainable_variables
+from keras_kd.core.layer_state import copy_state
 from keras_kd.students.shrinking.layer_kinds import follows_input
 from keras_kd.students.shrinking.layer_kinds import is_kind
 
@@ -32,21 +30,17 @@ def has_settled_state(operation: Any) -> bool:
 def copied(
     operation: Any, config: dict, new: list[tuple[int | None, ...]]
 ) -> Any:
-    """Copy a layer with its state, as saving and loading would."""
+    """Copy a layer with its state.
+
+    Args:
+        operation: The teacher's layer.
+        config: Its config.
+        new: Shapes of its inputs in the student, without the batch.
+    """
     if "trainable" in config:
         config["trainable"] = operation.trainable
     clone = type(operation).from_config(config)
     if operation.weights:
         clone.build((None, *new[0]))
-        clone.set_weights(operation.get_weights())
-        if isinstance(operation, layers.Normalization):
-            clone.finalize_state()
-        return clone
-    store: dict[str, Any] = {}
-    operation.save_own_variables(store)
-    clone.load_own_variables(store)
-    if hasattr(operation, "save_assets"):
-        with TemporaryDirectory() as folder:
-            operation.save_assets(folder)
-            clone.load_assets(folder)
+    copy_state(operation, clone)
     return clone
