@@ -7,6 +7,7 @@ made the values.
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ from keras_kd.evaluation.tflite_file import read_file
 from keras_kd.evaluation.tflite_file import split
 
 CONSTANT = "constant"
+# TensorFlow leaves this folder of a SavedModel to its user.
+FOLDER_NOTE = "assets.extra/keras_kd.json"
 
 # Names of LiteRT operators (in capitals) and of TensorFlow operators.
 _PROBABILITIES = {
@@ -125,7 +128,17 @@ def file_head(
 
 def carried_kind(content: bytes) -> str | None:
     """Return what the card in a verified `.tflite` file says of its output."""
-    text = split(content, "keras_kd")[1]
+    return _noted(split(content, "keras_kd")[1])
+
+
+def folder_kind(path: Path) -> str | None:
+    """Return what the note in a SavedModel folder says of its output."""
+    note = path / FOLDER_NOTE
+    return _noted(note.read_text("utf-8") if note.is_file() else None)
+
+
+def _noted(text: str | None) -> str | None:
+    """Return the kind of the one output that a JSON text describes."""
     kinds = json.loads(text).get("output_kinds", []) if text else []
     return kinds[0] if len(kinds) == 1 else None
 

@@ -10,6 +10,7 @@ import numpy as np
 from keras_kd.core.batches import batches
 from keras_kd.core.keras_internals import flatten_layers
 from keras_kd.export.context import Context
+from keras_kd.export.lookups import string_inputs
 from keras_kd.export.signature import InputSpec
 
 # Fewer examples leave most activation ranges unseen; the published advice
@@ -132,8 +133,10 @@ def verification_examples(context: Context, dataset: Any) -> Any:
     `None` (random inputs) and `False` (no comparison) are returned unchanged.
 
     Raises:
-        ValueError: See `collect`.
+        ValueError: See `collect` and `random_examples`.
     """
+    if dataset is None:
+        _check_no_strings(context)
     if dataset is None or dataset is False:
         return dataset
     return collect(context, dataset, NUM_EXAMPLES, "verify")
@@ -147,8 +150,10 @@ def random_examples(context: Context, count: int) -> dict[str, np.ndarray]:
     vocabulary. Other integers are 0 or 1.
 
     Raises:
-        ValueError: If an input takes strings.
+        ValueError: If an input takes strings, or the student refuses such
+            integers.
     """
+    _check_no_strings(context)
     generator = np.random.default_rng(0)
     sizes = [
         layer.input_dim
@@ -161,16 +166,43 @@ def random_examples(context: Context, count: int) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     for spec in specs:
         shape = [count, *(size or _OPEN_SIZE for size in spec.shape[1:])]
-        if spec.dtype == "string":
-            expected = "a dataset for a student that takes text"
-            raise context.refusal("verify", expected, None)
         if "float" in spec.dtype and not indices:
             arrays[spec.name] = generator.random(shape)
         elif spec.dtype == "uint8" and not sizes:
             arrays[spec.name] = generator.integers(0, 256, shape)
         else:
             arrays[spec.name] = generator.integers(0, min(sizes or [2]), shape)
-    return cast(context, arrays)
+    drawn = cast(context, arrays)
+    if any("int" in spec.dtype for spec in specs):
+        _check_accepted(context, drawn)
+    return drawn
+
+
+def _check_no_strings(context: Context) -> None:
+    """Refuse to draw strings at random."""
+    texts = string_inputs(context)
+    if texts:
+        raise context.refusal(
+            "verify",
+            f"a dataset for a student that takes strings (`{texts[0]}`)",
+            None,
+            "Strings cannot be drawn at random.",
+        )
+
+
+def _check_accepted(context: Context, drawn: dict[str, np.ndarray]) -> None:
+    """Refuse to go on with integers that the student does not know."""
+    try:
+        context.model(context.signature.build(drawn), training=False)
+    # A layer may raise anything.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise context.refusal(
+            "verify",
+            "a dataset for a student that refuses random integers",
+            None,
+            f"Keras says: {reason}",
+        ) from error
 
 
 def cast(
@@ -178,7 +210,9 @@ def cast(
 ) -> dict[str, np.ndarray]:
     """Cast inputs to the types that the student's files take."""
     return {
-        spec.name: arrays[spec.name].astype(
+        spec.name: arrays[spec.name]
+        if spec.dtype == "string"
+        else arrays[spec.name].astype(
             "float32" if "float" in spec.dtype else spec.dtype
         )
         for spec in context.signature.specs
@@ -227,13 +261,16 @@ def _fitting(
 def _check_values(
     context: Context, spec: InputSpec, value: np.ndarray, argument: str
 ) -> None:
-    """Refuse values that are not finite numbers.
+    """Refuse values that are not finite numbers, or strings where due.
 
     The converter does not notice NaN: calibrated on it, it makes a float model.
     """
-    if value.dtype.kind not in "fiub":
-        expected = f"numbers for `{spec.key}`"
+    text = spec.dtype == "string"
+    if value.dtype.kind not in ("OSU" if text else "fiub"):
+        expected = f"{'strings' if text else 'numbers'} for `{spec.key}`"
         raise context.refusal(argument, expected, value.dtype.name)
+    if text:
+        return
     if not np.isfinite(value).all():
         bad = int(np.count_nonzero(~np.isfinite(value)))
         raise context.refusal(

@@ -18,6 +18,7 @@ from keras_kd.export.context import read_context
 from keras_kd.export.conversion.precision import float32_arithmetic
 from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import Demands
+from keras_kd.export.lookups import check_no_lookups
 from keras_kd.export.signature import named_outputs
 from keras_kd.export.verify import Verification
 from keras_kd.export.verify import check_file
@@ -60,8 +61,8 @@ def onnx(
 
     Raises:
         TypeError: If `student` is not a Keras model.
-        ValueError: If `student` is not built, or if `path` does not end in
-            `.onnx`.
+        ValueError: If `student` is not built or has lookups in it, or if
+            `path` does not end in `.onnx`.
         ImportError: If a package of the extra `onnx` is missing.
         OSError: If `path` cannot be written to.
         RuntimeError: If the student has operations that tf2onnx cannot
@@ -81,6 +82,7 @@ def onnx(
     if Path(path).suffix != ".onnx" or Path(path).is_dir():
         expected = "the name of a file that ends in `.onnx`"
         raise context.refusal("path", expected, str(path))
+    check_no_lookups(context, "an ONNX", (keras.layers.Discretization,))
     check_tolerance(context, tolerance)
     check_writable(path)
     for package in ("onnx", "onnxruntime", "tf2onnx"):

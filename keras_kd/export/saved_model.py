@@ -1,11 +1,13 @@
 """Export to TensorFlow's SavedModel format."""
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from keras_kd.core.files import staged
+from keras_kd.evaluation.file_kinds import FOLDER_NOTE
 from keras_kd.export.context import Context
 from keras_kd.export.context import read_context
 from keras_kd.export.conversion.trace import write_saved_model
@@ -37,8 +39,9 @@ def saved_model(
         path: The folder to write. An existing folder must be empty or a
             SavedModel.
         verify: Data to compare on, in any form that `fit` takes. Defaults to
-            256 random inputs from a fixed seed. With `False` nothing is
-            compared, and `passed` is False in the result.
+            256 random inputs from a fixed seed; students that take strings
+            need data. With `False` nothing is compared, and `passed` is
+            False in the result.
         tolerance: Largest difference, as a share of the range of the
             student's outputs. Defaults to 1e-4 (see `verify`).
 
@@ -65,8 +68,16 @@ def saved_model(
     examples = verification_examples(context, verify)
     with staged(path) as scratch:
         write_saved_model(context, scratch, context.signature, None)
+        _note_kinds(context, scratch / FOLDER_NOTE)
         result = check_file(context, scratch, examples, Demands(tolerance))
     return replace(result, path=str(path))
+
+
+def _note_kinds(context: Context, path: Path) -> None:
+    """Note what the outputs are, which the graph may leave open."""
+    path.parent.mkdir()
+    note = {"output_kinds": list(context.output_kinds.values())}
+    path.write_text(json.dumps(note), "utf-8")
 
 
 def _check_target(context: Context, path: Path) -> None:

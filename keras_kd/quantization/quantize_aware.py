@@ -185,7 +185,8 @@ def _check_student(student: Any) -> None:
         )
     for path, layer in walk(student):
         policy = layer.dtype_policy
-        mixed = layer.compute_dtype not in ("float32", None)
+        dtype = layer.compute_dtype or "float32"
+        mixed = "float" in dtype and dtype != "float32"
         if mixed or getattr(policy, "quantization_mode", None) is not None:
             raise ValueError(
                 requirement(

@@ -66,3 +66,19 @@ def test_embeddings_keep_their_direction(tmp_path):
     assert found.cosine == pytest.approx(cosines.mean(), abs=1e-4)
     assert found.cosine > 0.98
     assert found.agreement is None
+
+
+@pytest.mark.parametrize("loss", ["mse", "binary_crossentropy"])
+def test_a_folder_says_what_its_one_unit_is(tmp_path, loss):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss)
+    keras_kd.export.saved_model(model, tmp_path / "student")
+    labels = (X[:, 0] > 0).astype("float32")
+    found = keras_kd.evaluate(tmp_path / "student", (X, labels), latency=False)
+    outputs = model.predict(X, verbose=0)[:, 0]
+    if loss == "mse":
+        assert found.accuracy is None
+        error = np.abs(outputs - labels).mean()
+        assert found.mae == pytest.approx(error, rel=1e-5)
+    else:
+        assert found.accuracy == ((outputs > 0) == labels).mean()

@@ -5,6 +5,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from toys import FROM_LOGITS
 from toys import FeatureMSE
@@ -266,3 +267,23 @@ def test_saved_files_find_their_layers():
         "QuantizedSubtract",
     ):
         assert registered[f"keras_kd>{name}"].__name__ == name
+
+
+def test_lookups_stay_in_float_with_their_vocabulary():
+    lookup = keras.layers.StringLookup(output_mode="one_hot", name="words")
+    lookup.adapt(tf.constant([["blue"], ["red"], ["red"]]))
+    words = keras.Input((1,), dtype="string", name="word")
+    size = keras.Input((2,), name="size")
+    x = keras.layers.Concatenate()([size, lookup(words)])
+    outputs = keras.layers.Dense(2, name="head")(x)
+    student = keras.Model({"word": words, "size": size}, outputs)
+    with pytest.warns(UserWarning, match="1 layer stays in float32.*: words"):
+        aware = quantize_aware(student)
+    data = {
+        "word": tf.constant([["red"], ["blue"], ["pink"]] * 4),
+        "size": tf.random.uniform((12, 2), seed=1),
+    }
+    aware(data, training=True)  # The ranges follow the data.
+    expected = student(data).numpy()
+    got = aware(data).numpy()
+    assert np.abs(got - expected).max() < 0.05 * np.ptp(expected)

@@ -11,6 +11,7 @@ from keras_kd.core.checks import requirement
 from keras_kd.core.files import size_bytes
 from keras_kd.core.heads import class_logits
 from keras_kd.evaluation.file_kinds import file_head
+from keras_kd.evaluation.file_kinds import folder_kind
 from keras_kd.evaluation.file_kinds import graph_producer
 from keras_kd.evaluation.file_kinds import kind_of
 from keras_kd.evaluation.flops import count_flops
@@ -36,7 +37,7 @@ class SavedModelRunner(FileRunner):
             raise _bad(role, "a model of one output", sorted(outputs))
         graph = self._signature.graph.as_graph_def()
         seen = kind_of(graph_producer(graph, self._signature.outputs[0].name))
-        head = file_head(output, seen, None, role)
+        head = file_head(output, seen, folder_kind(path), role)
         units = next(iter(outputs.values())).shape[-1]
         super().__init__(path.name, role, head, units)
         self.num_params: int | None = sum(

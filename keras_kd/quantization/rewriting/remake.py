@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from keras_kd.core.layer_state import copy_state
 from keras_kd.quantization.activations import FUSED
 from keras_kd.quantization.activations import activation_of
 from keras_kd.quantization.activations import function_name
@@ -77,7 +78,10 @@ def remade(call: Call, graph: StudentGraph, scheme: Scheme) -> Any:
         return pairwise(name=name)
     if kind == "activation" and activation_of(operation) in _COMPOSED:
         return activation_layer(str(activation_of(operation)), name)
-    return type(operation).from_config(config)
+    made = type(operation).from_config(config)
+    if isinstance(operation, keras.Layer) and not operation.weights:
+        copy_state(operation, made)
+    return made
 
 
 def _is_pair(call: Call) -> bool:
@@ -109,9 +113,7 @@ def copy_weights(operation: Any, layer: Any, graph: StudentGraph) -> None:
         if norm is not None:
             layer.norm.set_weights(norm.get_weights())
     elif isinstance(operation, keras.Layer) and layer.weights:
-        layer.set_weights(operation.get_weights())
-        if isinstance(layer, layers.Normalization):
-            layer.finalize_state()
+        copy_state(operation, layer)
 
 
 def _kernel(

@@ -30,6 +30,7 @@ from keras_kd.students.shrinking.layer_kinds import SPATIAL
 from keras_kd.students.shrinking.layer_kinds import channel_axis
 from keras_kd.students.shrinking.layer_kinds import follows_input
 from keras_kd.students.shrinking.layer_kinds import halves
+from keras_kd.students.shrinking.layer_kinds import inner
 from keras_kd.students.shrinking.layer_kinds import is_depthwise
 from keras_kd.students.shrinking.layer_kinds import is_kind
 from keras_kd.students.shrinking.layer_kinds import made_width
@@ -74,7 +75,10 @@ class Channels:
         self._passed_over = passed_over
         self._ruled = ruled
         self.sets = ChannelSets()
-        self._follow(model, [whole(tensor) for tensor in model.inputs])
+        ends = self._follow(model, [whole(tensor) for tensor in model.inputs])
+        for end in ends:
+            if end is not None:  # An output keeps its size.
+                self.sets.join(end, np.array(WHOLE))
 
     def _follow(
         self, model: keras.Model, inputs: list[Numbering]
@@ -193,7 +197,7 @@ class Channels:
         """Number the result of a layer that sets its own width."""
         axis = channel_axis(operation)
         rank = len(result.shape) - 1
-        if isinstance(operation, keras.layers.Embedding):
+        if isinstance(inner(operation), keras.layers.Embedding):
             read: Numbering = np.array([WHOLE])
         else:
             read = self._channels(known[0], given[0], axis)
@@ -235,7 +239,7 @@ class Channels:
         self._reads(operation, read)
         if read is None:
             return None
-        times = getattr(operation, "depth_multiplier", 1)
+        times = getattr(inner(operation), "depth_multiplier", 1)
         return along(np.repeat(read, times), axis, len(result.shape) - 1)
 
     def _spatial(

@@ -12,6 +12,7 @@ from keras_kd.students.shrinking import composite
 from keras_kd.students.shrinking.layer_kinds import channel_axis
 from keras_kd.students.shrinking.layer_kinds import follows_input
 from keras_kd.students.shrinking.layer_kinds import halves
+from keras_kd.students.shrinking.layer_kinds import inner
 from keras_kd.students.shrinking.layer_kinds import is_depthwise
 from keras_kd.students.shrinking.layer_kinds import made_width
 from keras_kd.students.shrinking.layer_kinds import width_key
@@ -41,6 +42,7 @@ def importance(operation: Any) -> np.ndarray:
     """
     if composite.is_composite(operation):
         return composite.importance(operation)
+    operation = inner(operation)
     if isinstance(operation, layers.Bidirectional):
         found = np.array(
             [importance(getattr(operation, name)) for name in _DIRECTIONS]
@@ -88,8 +90,10 @@ def _directions(
 ) -> Iterator[tuple[Any, Any, Index]]:
     """Yield a layer, its clone and the kept channels that the layer makes.
 
-    A Bidirectional layer yields its two layers instead.
+    A Bidirectional layer yields its two layers instead, a TimeDistributed
+    layer the one inside.
     """
+    operation, clone = inner(operation), inner(clone)
     if not isinstance(operation, layers.Bidirectional):
         yield operation, clone, made
         return

@@ -73,6 +73,7 @@ SAME_CHANNELS = ELEMENTWISE | {
     "StochasticDepth",
     "StopGradient",
     "Tanh",
+    "UnitNormalization",
 }
 # Operations that move pixels, or compute a pixel from those around it.
 SPATIAL = {
@@ -94,13 +95,21 @@ SPATIAL = {
     "RandomRotation",
     "RandomTranslation",
     "RandomZoom",
+    "RepeatVector",
     "Resizing",
 }
 
 
+def inner(operation: Any) -> Any:
+    """Return the layer that a TimeDistributed layer applies at each step."""
+    wrapped = isinstance(operation, keras.layers.TimeDistributed)
+    return operation.layer if wrapped else operation
+
+
 def is_kind(operation: Any, names: set[str]) -> bool:
     """Tell whether an operation's class or a base class is among names."""
-    return any(kind.__name__ in names for kind in type(operation).__mro__)
+    kinds = type(inner(operation)).__mro__
+    return any(kind.__name__ in names for kind in kinds)
 
 
 def follows_input(operation: Any) -> bool:
@@ -113,9 +122,10 @@ def follows_input(operation: Any) -> bool:
     if is_kind(operation, FOLLOWERS):
         return True
     weights = getattr(operation, "weights", [])
-    if not weights or made_width(operation) is not None:
+    nodes = calls_of(operation) if weights else []
+    if not nodes or made_width(operation) is not None:
         return False
-    node = calls_of(operation)[0]
+    node = nodes[0]
     (given, *others), results = node.input_tensors, node.output_tensors
     return (
         not others
@@ -142,17 +152,18 @@ def made_width(operation: Any) -> int | None:
     >>> made_width(keras.layers.Bidirectional(keras.layers.GRU(3)))
     6
     """
-    own = operation
-    if isinstance(operation, keras.layers.Bidirectional):
-        own = operation.forward_layer
+    own = inner(operation)
+    if isinstance(own, keras.layers.Bidirectional):
+        own = own.forward_layer
     key = width_key(own)
     return None if key is None else halves(operation) * getattr(own, key)
 
 
 def halves(operation: Any) -> int:
     """Return 2 if a layer concatenates two directions, otherwise 1."""
-    both = isinstance(operation, keras.layers.Bidirectional)
-    return 2 if both and operation.merge_mode == "concat" else 1
+    own = inner(operation)
+    both = isinstance(own, keras.layers.Bidirectional)
+    return 2 if both and own.merge_mode == "concat" else 1
 
 
 def widened(operation: Any, config: dict, units: int) -> dict[str, Any]:
@@ -170,11 +181,13 @@ def widened(operation: Any, config: dict, units: int) -> dict[str, Any]:
 
 def channel_axis(operation: Any) -> int:
     """Return the axis of the channels, not counting the batch."""
-    if hasattr(operation, "data_format"):
-        return 0 if operation.data_format == "channels_first" else -1
-    axis = getattr(operation, "axis", -1)
+    own = inner(operation)
+    steps = int(own is not operation)  # The axis of time comes first.
+    if hasattr(own, "data_format"):
+        return steps if own.data_format == "channels_first" else -1
+    axis = getattr(own, "axis", -1)
     axis = axis[-1] if isinstance(axis, (list, tuple)) else axis
-    return axis if axis < 0 else axis - 1
+    return axis if axis < 0 else axis - 1 + steps
 
 
 def is_depthwise(operation: Any) -> bool:

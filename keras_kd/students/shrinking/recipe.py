@@ -19,12 +19,13 @@ from keras_kd.students.shrinking.composite import is_composite
 from keras_kd.students.shrinking.layer_kinds import ELEMENTWISE
 from keras_kd.students.shrinking.layer_kinds import channel_axis
 from keras_kd.students.shrinking.layer_kinds import follows_input
+from keras_kd.students.shrinking.layer_kinds import inner
 from keras_kd.students.shrinking.layer_kinds import is_depthwise
 from keras_kd.students.shrinking.layer_kinds import is_kind
 from keras_kd.students.shrinking.layer_kinds import made_width
 from keras_kd.students.shrinking.layer_kinds import widened
-from keras_kd.students.shrinking.layer_kinds import width_key
-from keras_kd.students.shrinking.walk import activation_name
+from keras_kd.students.shrinking.settled import copied
+from keras_kd.students.shrinking.settled import has_settled_state
 from keras_kd.students.shrinking.widths import Widths
 
 Shape = tuple[int | None, ...]
@@ -39,7 +40,7 @@ class Plan:
         width: Multiplier of the widths.
         heads: Layers that make the logits.
         head_units: Units of the head, None for the teacher's.
-        to_logits: The heads and what follows them, which become linear.
+        to_logits: Operations that give probabilities and become linear.
         multiple: See `rounded`.
         rules: The caller's rules, by layer class.
         passed_over: See `live_calls`.
@@ -72,8 +73,7 @@ def remade(operation: Any, new: list[Shape], plan: Plan) -> Any:
     Raises:
         ValueError: If the layer's width cannot be changed.
     """
-    after_head = id(operation) in plan.to_logits and not width_key(operation)
-    if after_head and activation_name(operation) != "linear":
+    if id(operation) in plan.to_logits and made_width(operation) is None:
         # Not removed: it may be what casts the logits to float32.
         return layers.Activation(
             "linear",
@@ -92,15 +92,14 @@ def remade(operation: Any, new: list[Shape], plan: Plan) -> Any:
             operation, config, new[0], planned, plan.width, plan.multiple
         )
         return from_config(type(operation), config)
-    config |= _changes(operation, config, old, new, plan)
+    if has_settled_state(operation):
+        return copied(operation, config, new)
+    if isinstance(operation, layers.TimeDistributed):
+        each = config["layer"]["config"]
+        each |= _changes(operation, each, old, new, plan)
+    else:
+        config |= _changes(operation, config, old, new, plan)
     return type(operation).from_config(config)
-
-
-def copy_state(operation: Any, clone: Any) -> None:
-    """Copy the data statistics of a `Normalization` layer."""
-    if isinstance(operation, layers.Normalization) and operation.weights:
-        clone.set_weights(operation.get_weights())
-        clone.finalize_state()
 
 
 def reshaped(target: Shape, old: Shape, new: Shape) -> Shape | None:
@@ -168,7 +167,7 @@ def _changes(
     width = made_width(operation)
     if width is not None:
         units = _units(operation, width, new, plan)
-        changes |= widened(operation, config, units)
+        changes |= widened(inner(operation), config, units)
     if config.get("groups", 1) > 1:
         changes["groups"] = _groups(operation, config, new)
     if "projection_dim" in config:  # LayerScale of ConvNeXt
@@ -220,25 +219,25 @@ def _target(operation: Any, old: list[Shape], new: list[Shape]) -> Shape:
 def _check_changeable(
     operation: Any, old: list[Shape], new: list[Shape]
 ) -> None:
-    """Refuse layers with a hidden width, or with state that would be lost."""
+    """Refuse layers with a hidden width."""
     if isinstance(operation, layers.Lambda):
         raise ValueError("a Lambda may hold any code")
     if _is_quantized(operation):
         raise ValueError("it is quantized; give the float model")
-    if hasattr(operation, "adapt") and not isinstance(
-        operation, layers.Normalization
-    ):
-        raise ValueError("it learns from data; move it to the data pipeline")
     hidden = (
         isinstance(operation, layers.Layer)
         and operation.weights
         and made_width(operation) is None
         and not follows_input(operation)
         and not is_composite(operation)
+        and not has_settled_state(operation)
         and not hasattr(operation, "projection_dim")
     )
     if hidden:
         raise ValueError("it has weights of a width of its own")
+    grouped = getattr(inner(operation), "groups", 1) > 1
+    if grouped and inner(operation) is not operation:
+        raise ValueError("the groups inside it cannot be followed")
     if is_kind(operation, ELEMENTWISE) and len(old) > 1:
         _check_partners(operation, old, new)
 

@@ -11,7 +11,6 @@ from keras_kd.core.keras_internals import maker
 from keras_kd.students.shrinking.composite import is_composite
 from keras_kd.students.shrinking.inherit import inherit
 from keras_kd.students.shrinking.recipe import Plan
-from keras_kd.students.shrinking.recipe import copy_state
 from keras_kd.students.shrinking.recipe import remade
 
 
@@ -81,7 +80,6 @@ class Replay:
             outputs = clone(*args, **kwargs)
             if is_composite(operation) and not self._plan.rule(operation):
                 _check_inside(operation, clone, (args, kwargs), outputs)
-            copy_state(operation, clone)
         except Exception as error:
             raise self._refusal(operation, error) from error
         return outputs

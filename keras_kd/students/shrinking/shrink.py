@@ -10,21 +10,23 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
 from keras_kd.core.checks import requirement
-from keras_kd.core.graphs import is_graph
 from keras_kd.core.taps import carry
 from keras_kd.students.shrinking.channels import Channels
 from keras_kd.students.shrinking.depth import removed_blocks
 from keras_kd.students.shrinking.inherit import importance
-from keras_kd.students.shrinking.layer_kinds import follows_input
-from keras_kd.students.shrinking.layer_kinds import width_key
+from keras_kd.students.shrinking.layer_kinds import made_width
 from keras_kd.students.shrinking.recipe import Plan
 from keras_kd.students.shrinking.recipe import Rule
 from keras_kd.students.shrinking.replay import Replay
+from keras_kd.students.shrinking.teacher_checks import SUBJECT as _SUBJECT
+from keras_kd.students.shrinking.teacher_checks import check_graph
+from keras_kd.students.shrinking.teacher_checks import check_head
+from keras_kd.students.shrinking.teacher_checks import check_narrowable
+from keras_kd.students.shrinking.teacher_checks import check_outputs
 from keras_kd.students.shrinking.walk import head_path
 from keras_kd.students.shrinking.walk import operations
+from keras_kd.students.shrinking.walk import probabilities
 from keras_kd.students.shrinking.widths import Widths
-
-_SUBJECT = "students.shrink"
 
 
 def shrink(
@@ -44,8 +46,9 @@ def shrink(
     `width`. A network designed for devices, such as one of the families in
     `keras_kd.students`, can be the better student at equal size.
 
-    Every Dense, convolution, recurrent and embedding layer gets `width`
-    times its units, rounded to a `multiple`. Everything else adapts to these
+    Every Dense, convolution, recurrent and embedding layer, inside
+    `TimeDistributed` too, gets `width` times its units, rounded to a
+    `multiple`. Everything else adapts to these
     widths: normalization, depthwise convolutions (their multiplier is kept),
     shortcuts, Reshape layers that contain a channel count. The groups of a
     convolution keep equally many channels, and so do the two directions of a
@@ -55,14 +58,16 @@ def shrink(
     `intermediate_dim`, `ff_dim`, `mlp_dim` or the like. Attention loses whole
     heads before the heads get narrower.
 
-    The head keeps its units and gives **logits**: a softmax or sigmoid at
-    the end of the teacher, in the last layer or after it, becomes linear.
+    Outputs keep their sizes, and classifiers give **logits**: a softmax or
+    sigmoid at the end of the teacher, in the last layer or after it, becomes
+    linear. Anything else behind the last layer with a width is kept, such as
+    a `UnitNormalization`.
 
     Kept: names of layers, input names, shapes and types, dtype policies,
-    regularizers, constraints, the statistics of a `Normalization` layer,
-    preprocessing layers. Not kept: `compile`, seeds, frozen layers and
-    `training=False` calls (a student has to train). A Sequential teacher
-    gives a Functional student.
+    regularizers, constraints, and preprocessing layers with their state:
+    vocabularies, statistics, spectrograms. Not kept: `compile`, seeds,
+    frozen layers and `training=False` calls (a student has to train). A
+    Sequential teacher gives a Functional student.
 
     Reference for `initialize="teacher"`: Li et al. 2017 (arXiv 1608.08710),
     section 3: the filters with the smallest L1 norms are removed. Departure:
@@ -72,7 +77,7 @@ def shrink(
 
     Args:
         teacher: A built Functional or Sequential model, nested ones
-            included, whose output is a classifier's.
+            included.
         width: Multiplier of all widths, above 0 and at most 1.
         depth: Share of the blocks to keep, above 0 and at most 1, in every
             run of blocks with one shape: residual blocks with an identity
@@ -111,7 +116,7 @@ def shrink(
     Raises:
         TypeError: If an argument has the wrong type.
         ValueError: If an argument is outside its range, the teacher is
-            subclassed or not built, its output is not a classifier's, a
+            subclassed or not built, an output would change its size, a
             layer cannot be narrowed (the message names it), its channels
             cannot be followed for `initialize="teacher"`, or nothing can be
             made smaller.
@@ -127,22 +132,16 @@ def shrink(
     check_integer(_SUBJECT, "multiple", multiple, low=1)
     check_choice(_SUBJECT, "initialize", initialize, [None, "teacher"])
     rules = _checked_rules(rules)
-    _check_graph(teacher, rules)
+    check_graph(teacher, rules)
     paths = [head_path(tensor) for tensor in teacher.outputs]
-    if num_classes is not None and len(paths) > 1:
-        raise ValueError(
-            requirement(
-                _SUBJECT,
-                "num_classes",
-                f"None for a teacher with {len(paths)} outputs",
-                num_classes,
-            )
-        )
+    heads = [path[0] for path in paths if made_width(path[0]) is not None]
+    if num_classes is not None:
+        check_head(paths, heads, num_classes)
     plan = Plan(
         width=width,
-        heads={id(path[0]) for path in paths},
+        heads={id(head) for head in heads},
         head_units=num_classes,
-        to_logits={id(operation) for path in paths for operation in path},
+        to_logits={id(o) for path in paths for o in probabilities(path)},
         multiple=multiple,
         rules=rules,
     )
@@ -151,6 +150,8 @@ def shrink(
     plan = replace(plan, widths=_widths(teacher, plan, initialize))
     replay = Replay(teacher, plan)
     student = replay.model(teacher, name=f"{teacher.name}_student")
+    if num_classes is None and not rules:
+        check_outputs(teacher, student, plan)
     if initialize == "teacher":
         replay.inherit()
     return carry(teacher, student)
@@ -183,32 +184,8 @@ def _widths(teacher: keras.Model, plan: Plan, initialize: str | None) -> Widths:
                 "Another `width` may do.",
             )
         )
-    _check_narrowable(teacher, plan, widths)
+    check_narrowable(teacher, plan, widths)
     return widths
-
-
-def _check_narrowable(teacher: keras.Model, plan: Plan, widths: Widths) -> None:
-    """Refuse a teacher that would not get narrower."""
-    if plan.width == 1 or any(plan.rule(o) for o in operations(teacher)):
-        return
-    for operation in operations(teacher):
-        fixed = id(operation) in plan.heads or widths.pinned(id(operation))
-        # A layer that has weights and cannot be narrowed counts as wide:
-        # `remade` refuses it by name.
-        wide = width_key(operation) is not None or (
-            getattr(operation, "weights", []) and not follows_input(operation)
-        )
-        if wide and not fixed:
-            return
-    raise ValueError(
-        requirement(
-            _SUBJECT,
-            "teacher",
-            "a model with a Dense or convolution layer before its head",
-            teacher,
-            "What is added to the model's input keeps its width.",
-        )
-    )
 
 
 def _checked_rules(rules: Any) -> Mapping[type, Rule]:
@@ -242,24 +219,3 @@ def _check_numbers(width: Any, depth: Any, num_classes: Any) -> None:
         )
     if num_classes is not None:
         check_integer(_SUBJECT, "num_classes", num_classes, low=1)
-
-
-def _check_graph(teacher: Any, rules: Mapping[type, Rule]) -> None:
-    """Refuse models without a known graph, and subclassed models inside."""
-    message = requirement(
-        _SUBJECT,
-        "teacher",
-        "a built Functional or Sequential model, its nested models too",
-        teacher,
-        "Add a keras.Input to a Sequential model; for a subclassed one write "
-        "the student by hand, or take a family such as "
-        "`keras_kd.students.convnet`.",
-    )
-    if not isinstance(teacher, keras.Model):
-        raise TypeError(message)
-    if not is_graph(teacher) or not teacher.built:
-        raise ValueError(message)
-    for operation in operations(teacher):
-        ruled = any(kind in rules for kind in type(operation).__mro__)
-        if isinstance(operation, keras.Model) and not ruled:
-            raise ValueError(f"{message} `{operation.name}` is subclassed.")

@@ -5,12 +5,14 @@ from typing import Any
 
 import keras
 
-from keras_kd.core.checks import requirement
 from keras_kd.core.graphs import is_graph
 from keras_kd.core.graphs import view
 from keras_kd.core.keras_internals import calls_of
 from keras_kd.core.keras_internals import origin
-from keras_kd.students.shrinking.layer_kinds import width_key
+from keras_kd.students.shrinking.layer_kinds import follows_input
+from keras_kd.students.shrinking.layer_kinds import inner
+from keras_kd.students.shrinking.layer_kinds import is_kind
+from keras_kd.students.shrinking.layer_kinds import made_width
 
 # Activations that give probabilities or their logarithms.
 _PROBABILITY = {
@@ -22,23 +24,20 @@ _PROBABILITY = {
     "sigmoid",
     "softmax",
 }
-# Layers allowed between the layer that makes the logits and the output.
-_AFTER_HEAD = {
+# Layers behind which probabilities are still probabilities.
+_KEEPING = {
     "Activation",
     "ActivityRegularization",
     "AveragePooling2D",
-    "BatchNormalization",
     "Dropout",
     "Flatten",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
     "Identity",
-    "Rescaling",
     "Reshape",
     "Resizing",
     "Squeeze",
-    "UpSampling2D",
 }
 
 
@@ -84,7 +83,7 @@ def live_calls(
 
 def activation_name(operation: Any) -> str:
     """Return the name of an operation's activation, or "linear"."""
-    activation = getattr(operation, "activation", None)
+    activation = getattr(inner(operation), "activation", None)
     if activation is not None:
         return getattr(activation, "__name__", type(activation).__name__)
     name = type(operation).__name__.lower()
@@ -92,14 +91,11 @@ def activation_name(operation: Any) -> str:
 
 
 def head_path(tensor: keras.KerasTensor) -> list[Any]:
-    """List the operations from the layer that makes the logits to an output.
+    """List the operations from the last layer with a width to an output.
 
-    The operations of nested models are included.
-
-    Raises:
-        ValueError: If the output does not come from a Dense or convolution
-            layer, or passes through anything but a softmax or sigmoid,
-            pooling, dropout, reshaping and the like.
+    The operations of nested models are included. The list begins later, with
+    an operation that has no width, if several results meet there or if its
+    width is hidden inside it.
     """
     path: list[Any] = []
     while True:
@@ -108,33 +104,25 @@ def head_path(tensor: keras.KerasTensor) -> list[Any]:
             index = origin(tensor)[2]
             return head_path(operation.outputs[index]) + path
         path.insert(0, operation)
-        name = activation_name(operation)
-        if name != "linear" and name not in _PROBABILITY:
-            raise _no_head(operation, f"applies {name}")
-        if width_key(operation) is not None:
+        plain = not getattr(operation, "weights", [])
+        passed = plain or follows_input(operation)
+        if len(inputs) != 1 or made_width(operation) is not None or not passed:
             return path
-        kind = type(operation).__name__
-        known = kind in _AFTER_HEAD or kind.lower() in _PROBABILITY
-        if len(inputs) != 1 or not known:
-            raise _no_head(operation, f"is a {kind}")
         tensor = inputs[0]
+
+
+def probabilities(path: list[Any]) -> list[Any]:
+    """List the operations of a head path that turn logits to probabilities."""
+    found = []
+    for operation in reversed(path):
+        if activation_name(operation) in _PROBABILITY:
+            found.append(operation)
+        elif not is_kind(operation, _KEEPING):
+            break
+    return found
 
 
 def producer(tensor: keras.KerasTensor) -> tuple[Any, list]:
     """Return the operation that made a tensor, and that call's inputs."""
     operation, node_index, _ = origin(tensor)
     return operation, calls_of(operation)[node_index].input_tensors
-
-
-def _no_head(operation: Any, found: str) -> ValueError:
-    return ValueError(
-        requirement(
-            "students.shrink",
-            "teacher",
-            "a classifier whose output comes from a Dense or convolution "
-            "layer as logits, or through softmax or sigmoid",
-            operation,
-            f"`{operation.name}` {found}. Give the whole classifier, or write "
-            "the student by hand.",
-        )
-    )

@@ -54,13 +54,6 @@ def nested_subclassed():
     return functional(Subclassed(), shape=(4,))
 
 
-def merged_heads():
-    inputs = keras.Input((6,))
-    x = layers.Dense(8)(inputs)
-    x = layers.Add(name="sum")([layers.Dense(2)(x), layers.Dense(2)(x)])
-    return keras.Model(inputs, x)
-
-
 REFUSED = {
     "subclassed": (Subclassed, "built Functional or Sequential"),
     "nested subclassed": (nested_subclassed, "is subclassed"),
@@ -77,11 +70,11 @@ REFUSED = {
     "einsum": (mixed, "`mix`.*has weights of a width of its own"),
     "wrapper": (
         lambda: functional(
-            layers.TimeDistributed(layers.Dense(8), name="each"),
+            layers.TimeDistributed(layers.Conv1D(8, 1, groups=2), name="each"),
             *head(),
-            shape=(5, 4),
+            shape=(5, 6, 4),
         ),
-        r"`each` \(TimeDistributed\) cannot: it has weights",
+        r"`each` \(TimeDistributed\) cannot: the groups inside it",
     ),
     "input in an addition": (
         added_to_the_input,
@@ -97,28 +90,17 @@ REFUSED = {
         ),
         r"`grid` \(Reshape\) cannot: it makes \(7, 3\) of \(21,\)",
     ),
-    "adapted": (
-        lambda: functional(
-            layers.Discretization([0.0, 1.0], name="bins"),
-            layers.Dense(8),
-            *head(),
-        ),
-        "move it to the data pipeline",
-    ),
     "quantized": (quantized, "`hidden_1`.*give the float model"),
-    "activated head": (
-        lambda: functional(layers.Dense(8), layers.Dense(3, "relu", name="r")),
-        "`r` applies relu",
-    ),
-    "no head": (
-        lambda: functional(layers.Conv2D(8, 3), layers.ReLU(name="last")),
-        "`last` is a ReLU",
+    "lost before the output": (
+        lambda: functional(
+            layers.Dense(16), lambda x: x + keras.ops.flip(x, axis=-1)
+        ),
+        r"size of every output.*would become \(None, 6, 6, 8\).*`flip",
     ),
     "no head at all": (
         lambda: functional(layers.Flatten()),
-        "is a InputLayer",
+        "layer before its head",
     ),
-    "merged heads": (merged_heads, "`sum` is a Add"),
     "only a head": (
         lambda: functional(*head()),
         "layer before its head",
@@ -132,6 +114,13 @@ def test_what_cannot_be_narrowed_is_refused(case):
     with pytest.raises(ValueError, match=message) as error:
         shrink(build(), width=0.5)
     assert str(error.value).startswith("`students.shrink` needs `teacher`")
+
+
+def test_classes_need_a_head():
+    teacher = functional(layers.Dense(32), layers.Dense(16))
+    merged = layers.Add(name="sum")([teacher.output, teacher.output])
+    with pytest.raises(ValueError, match=r"one Dense.*but from `sum`"):
+        shrink(keras.Model(teacher.input, merged), num_classes=3)
 
 
 @pytest.mark.parametrize("teacher", ["teacher.keras", None, 3])
