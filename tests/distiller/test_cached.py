@@ -148,7 +148,7 @@ def heads(form):
     outputs = [layers.Dense(3, "softmax")(x), layers.Dense(5)(x)]
     if form == "dict":
         inputs = {"a left": left, "b": right}
-        return keras.Model(inputs, dict(zip(("z one", "a-2"), outputs)))
+        return keras.Model(inputs, {"z one": outputs[0], "a-2": outputs[1]})
     return keras.Model([left, right], outputs)
 
 

@@ -210,3 +210,62 @@ def test_a_distiller_is_measured_as_its_student(saved):
 def test_public_names():
     assert keras_kd.evaluate is evaluate
     assert keras_kd.Evaluation is keras_kd.evaluation.Evaluation
+
+
+@pytest.fixture(scope="module")
+def two_inputs():
+    """A teacher of an image and notes, its data, and a student of images."""
+    image, notes = keras.Input((6, 6, 1), name="image"), keras.Input((3,))
+    x = keras.layers.Concatenate()([keras.layers.Flatten()(image), notes])
+    teacher = keras.Model([image, notes], keras.layers.Dense(4)(x))
+    student = keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(4),
+        ]
+    )
+    notes = RNG.uniform(size=(len(X), 3)).astype("float32")
+    return teacher, student, {"scan": X, "notes": notes}
+
+
+def test_each_model_takes_its_part_of_the_data(two_inputs, tmp_path):
+    teacher, student, data = two_inputs
+    choices = {
+        "student_input": "scan",
+        "teacher_input": lambda x: [x["scan"], x["notes"]],
+    }
+    ask = {"latency": False, "teacher": teacher}
+    predicted = [
+        model.predict(x, verbose=0).argmax(-1)
+        for model, x in ((student, X), (teacher, [X, data["notes"]]))
+    ]
+    agreement = (predicted[0] == predicted[1]).mean()
+    distiller = keras_kd.Distiller(teacher, student, **choices)
+    student.save(tmp_path / "student.keras")
+    for model, told in (
+        (student, choices),
+        (tmp_path / "student.keras", choices),
+        (distiller, {}),
+    ):
+        found = evaluate(model, data, **ask, **told)
+        assert found.agreement == pytest.approx(agreement)
+
+
+def test_data_of_other_inputs_names_the_argument(two_inputs):
+    teacher, student, data = two_inputs
+    pairs = [data["scan"], data["notes"]]
+    with pytest.raises(
+        ValueError, match=r"\['scan', 'notes'\].*`student_input=`"
+    ):
+        evaluate(student, data, latency=False)
+    with pytest.raises(ValueError, match=r"2 tensors.*`student_input=`"):
+        evaluate(student, pairs, latency=False)
+    with pytest.raises(ValueError, match="of the teacher .*`teacher_input=`"):
+        evaluate(student, data, teacher, student_input="scan", latency=False)
+    with pytest.raises(ValueError, match="same inputs.*`student_input=`"):
+        keras_kd.Distiller(teacher, student)
+    with pytest.raises(ValueError, match=r"one of \['scan', 'notes'\]"):
+        evaluate(student, data, student_input="scam", latency=False)
+    with pytest.raises(TypeError, match="`teacher_input` to be a function"):
+        evaluate(student, X, teacher_input=3, latency=False)

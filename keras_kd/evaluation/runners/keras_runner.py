@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_kd.core.checks import requirement
+from keras_kd.core.input_choice import check_inputs
 from keras_kd.core.taps import Tap
 from keras_kd.evaluation.flops import count_flops
 from keras_kd.evaluation.latency import Latency
@@ -55,6 +56,7 @@ class KerasRunner:
             path.stat().st_size if path else _bytes(model)
         )
         self._model = model
+        self._role = role
         self._tap = tap
         leaf = keras.tree.flatten(tap.spec.predictions)[0]
         self.units: int | None = leaf.shape[-1]
@@ -90,6 +92,14 @@ class KerasRunner:
         run = self._compiled.get(str(specs))
         if run is None:
             self.check()
+            who = "teacher" if self._role == "teacher" else "student"
+            check_inputs(
+                self._model,
+                x,
+                subject="evaluate",
+                role=self._role,
+                argument=f"{who}_input",
+            )
             run = tf.function(self._class_logits).get_concrete_function(specs)
             self._compiled[str(specs)] = run
         return run(tensors).numpy().astype(np.float32)

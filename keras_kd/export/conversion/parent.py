@@ -225,8 +225,8 @@ def _refusal(
     if operators:
         placed = re.findall(r'"(\w+):", "([^"@]+)@', error)
         nodes = [node for node in placed if node[0] in operators]
-        what = f"LiteRT operator ({quantization})"
-        return lacking(context, what, [*operators.items(), *nodes])
+        nodes = [*operators.items(), *nodes]
+        return lacking(context, "LiteRT operator", nodes)
     text = " ".join(error.split())
     return RuntimeError(
         f"`{context.subject}` failed: the converter refused the student "
