@@ -11,6 +11,8 @@ from keras_kd.core.checks import check_integer
 from keras_kd.core.input_choice import InputChoice
 from keras_kd.core.input_choice import check_input_choice
 from keras_kd.core.input_choice import choose_input
+from keras_kd.core.output_kinds import by_name
+from keras_kd.core.output_kinds import place_of
 from keras_kd.evaluation.classification_metrics import Tally
 from keras_kd.evaluation.label_metrics import LabelsTally
 from keras_kd.evaluation.results import Evaluation
@@ -32,6 +34,7 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     latency_runs: int = 100,
     teacher_output: str | None = None,
     model_output: str | None = None,
+    output: str | int | None = None,
     student_input: InputChoice = None,
     teacher_input: InputChoice = None,
 ) -> Evaluation:
@@ -61,6 +64,8 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
             `"binary_logits"`, `"binary_probabilities"`, `"numbers"` or
             `"embedding"`.
         model_output: The same for the model.
+        output: Which output of models of several: a key, or an index. Its
+            labels and weights are taken where y has a part for each output.
         student_input: The part of x that the model takes: a key of a dict,
             or a function of x. Defaults to all of it, and for a Distiller to
             its own.
@@ -103,12 +108,14 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     teacher_input = teacher_input or getattr(
         model_or_path, "teacher_inputs", None
     )
-    steps = _Steps(dataset, student_input, teacher_input)
-    model = open_runner(model_or_path, output=model_output)
+    steps = _Steps(dataset, student_input, teacher_input, output)
+    model = open_runner(model_or_path, output=model_output, which=output)
     guide = None
     try:
         if teacher is not None:
-            guide = open_runner(teacher, role="teacher", output=teacher_output)
+            guide = open_runner(
+                teacher, role="teacher", output=teacher_output, which=output
+            )
         _settle(model, guide)
         tally, example = _count(model, guide, steps)
         taken = None
@@ -135,7 +142,7 @@ class _Steps:
     """The batches of a data set, as the model and the teacher take them."""
 
     def __init__(
-        self, dataset: Any, student_input: Any, teacher_input: Any
+        self, dataset: Any, student_input: Any, teacher_input: Any, output: Any
     ) -> None:
         self._choices = {
             "student_input": student_input,
@@ -143,15 +150,23 @@ class _Steps:
         }
         for argument, how in self._choices.items():
             check_input_choice(how, subject="evaluate", argument=argument)
+        self._output = output
         self._steps = batches(dataset)
 
     def __iter__(self) -> Iterator[tuple[Any, Any, Any, Any]]:
         for x, y, weights in self._steps:
-            yield (*self._chosen(x), y, weights)
+            yield (*self._chosen(x), self._part(y), self._part(weights))
 
     def _chosen(self, x: Any) -> Iterator[Any]:
         for argument, how in self._choices.items():
             yield choose_input(x, how, subject="evaluate", argument=argument)
+
+    def _part(self, labels: Any) -> Any:
+        """Return the labels or the weights of the chosen output."""
+        parts = by_name(labels)
+        names = list(parts)
+        place = place_of(names, self._output, subject="evaluate", role="data")
+        return parts[names[place]]
 
 
 def _settle(model: Runner, teacher: Runner | None) -> None:
