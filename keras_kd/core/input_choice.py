@@ -80,7 +80,8 @@ def check_inputs(
         ValueError: If inputs are missing, or if there are others.
     """
     spec = input_spec(model, subject=subject, role=role)
-    wanted = len(keras.tree.flatten(spec))
+    shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(spec)]
+    wanted = len(shapes)
     tensors = getattr(model, "inputs", None) or []
     names = list(spec) if isinstance(spec, dict) else [t.name for t in tensors]
     if isinstance(x, dict) and names and set(names) <= set(x):
@@ -94,7 +95,7 @@ def check_inputs(
             subject,
             "dataset",
             f"of the inputs of the {role} `{model.name}`, "
-            + (", ".join(map(repr, names)) or f"{wanted} tensors"),
+            + ", ".join(map(repr, spec if isinstance(spec, dict) else shapes)),
             list(x) if isinstance(x, dict) else f"{given} tensors",
             f"Say which part of x it takes with `{argument}=`: a key, or a "
             "function of x.",
