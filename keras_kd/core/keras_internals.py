@@ -4,10 +4,17 @@ They are used only here, each in a function with a name of its own;
 `tests/core/test_keras_internals.py` says what breaks when a name disappears.
 """
 
+import threading
+from collections.abc import Callable
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
+
+_PATCHING = threading.RLock()
+_PATCHED: list[tuple[Any, str, Any]] = []
+_USERS: list[object] = []
 
 # The layers of a model.
 
@@ -145,3 +152,61 @@ def registry_module() -> Any:
     from keras.src.saving import object_registration
 
     return object_registration
+
+
+# What stands between a model and its graph.
+
+
+@contextmanager
+def traceable_operations() -> Iterator[None]:
+    """Let graphs hold open image sizes, and files a plain `argmax`.
+
+    Keras compares the size of `ops.image.resize` with zero in Python, so
+    `UpSampling2D` cannot be traced where heights and widths are open. Its
+    `argmax` and `argmin` of floats order -0.0 before 0.0, by operators on
+    bits that neither LiteRT nor ONNX has.
+    """
+    with _PATCHING:
+        if not _USERS:
+            _PATCHED.extend(_patch())
+        _USERS.append(None)
+    try:
+        yield
+    finally:
+        with _PATCHING:
+            _USERS.pop()
+            while not _USERS and _PATCHED:
+                module, name, original = _PATCHED.pop()
+                setattr(module, name, original)
+
+
+def _patch() -> Iterator[tuple[Any, str, Any]]:
+    """Replace the operations; yield what they replaced."""
+    import tensorflow as tf
+    from keras.src.backend.tensorflow import numpy as backend
+    from keras.src.ops import image
+
+    checked = image.resize
+
+    def resize(images: Any, size: Any, *args: Any, **settings: Any) -> Any:
+        is_open = any(tf.is_tensor(part) for part in size)
+        run = image._resize if is_open else checked
+        return run(images, size, *args, **settings)
+
+    def plain(search: Callable[..., Any]) -> Callable[..., Any]:
+        def found(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+            x = tf.convert_to_tensor(x)
+            flat = tf.reshape(x, [-1]) if axis is None else x
+            places = search(flat, axis=axis or 0, output_type=tf.int32)
+            return backend._keepdims(x, places, axis) if keepdims else places
+
+        return found
+
+    for module, name, new in (
+        (image, "resize", resize),
+        (keras.ops.image, "resize", resize),
+        (backend, "argmax", plain(tf.argmax)),
+        (backend, "argmin", plain(tf.argmin)),
+    ):
+        yield module, name, getattr(module, name)
+        setattr(module, name, new)

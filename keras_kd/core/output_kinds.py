@@ -18,6 +18,7 @@ from typing import Any
 
 import keras
 
+from keras_kd.core.checks import requirement
 from keras_kd.core.heads import Head
 
 CLASS_KINDS = (
@@ -148,6 +149,35 @@ def output_keys(outputs: Any) -> list[Any]:
         for number in keras.tree.flatten(part)
     }
     return [found[number] for number in range(count)]
+
+
+def place_of(names: list[Any], output: Any, *, subject: str, role: str) -> int:
+    """Return the place of the output that the user chose.
+
+    Args:
+        names: Names or indices of a model's outputs, in their order.
+        output: A name or an index. Not used for a single output.
+        subject: Function to name in the error.
+        role: The model's role in the error.
+
+    Raises:
+        ValueError: If there is no such output among several.
+    """
+    if len(names) == 1:
+        return 0
+    # Files call the outputs of a list `output_0`, `output_1` and so on.
+    for name in (output, f"output_{output}"):
+        if name in names:
+            return names.index(name)
+    raise ValueError(
+        requirement(
+            subject,
+            "output",
+            f"one of the {role}'s outputs, {', '.join(map(repr, names))}",
+            output,
+            "One output is measured at a time.",
+        )
+    )
 
 
 def loss_kinds(loss: Any, keys: list[Any]) -> dict[Any, str | None]:

@@ -68,7 +68,8 @@ def pack(x: Any, outputs: dict[str, Any]) -> dict[str, Any]:
             set.
 
     Returns:
-        A dict that `unpack` unpacks.
+        A dict that `unpack` unpacks. Lists of outputs become tuples: a
+        `tf.data` pipeline stacks a list of equal tensors and refuses others.
 
     Example:
     >>> from keras_kd.core.packed_inputs import pack, unpack
@@ -77,7 +78,7 @@ def pack(x: Any, outputs: dict[str, Any]) -> dict[str, Any]:
     >>> unpack(5)
     (5, None)
     """
-    return {INPUTS: x, TEACHER: outputs}
+    return {INPUTS: x, TEACHER: keras.tree.lists_to_tuples(outputs)}
 
 
 def unpack(x: Any) -> tuple[Any, dict[str, Any] | None]:

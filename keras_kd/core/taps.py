@@ -14,6 +14,7 @@ from keras_kd.core.heads import Head
 from keras_kd.core.heads import class_logits
 from keras_kd.core.heads import read_head
 from keras_kd.core.keras_internals import inputs_structure
+from keras_kd.core.keras_internals import traceable_operations
 from keras_kd.core.layer_paths import find_layer
 from keras_kd.core.layer_paths import walk
 from keras_kd.core.output_kinds import KINDS
@@ -107,9 +108,10 @@ class Tap:
         }
         self._logits = logits
         probe = _Probe(model, self._read_features)
-        predictions, features = probe.compute_output_spec(
-            input_spec(model, subject=subject, role=role)
-        )
+        with traceable_operations():
+            predictions, features = probe.compute_output_spec(
+                input_spec(model, subject=subject, role=role)
+            )
         self._predictions, self._features = predictions, features
         self._heads = self._told(probe.heads, output_kind)
         self.settle()

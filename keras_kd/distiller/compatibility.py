@@ -29,8 +29,14 @@ def check_inputs(teacher: keras.Model, student: keras.Model) -> None:
         raise ValueError(
             "`Distiller` needs teacher and student to take the same inputs. "
             f"Received: teacher `{teacher.name}` takes {show(both[0])}, "
-            f"student `{student.name}` takes {show(both[1])}. Put a resizing "
-            "or rescaling layer at the front of one of them."
+            f"student `{student.name}` takes {show(both[1])}. "
+            + (
+                "Say which part of x each takes with `student_input=` and "
+                "`teacher_input=`: a key, or a function of x."
+                if len(both[0]) != len(both[1])
+                else "Put a resizing or rescaling layer at the front of one "
+                "of them."
+            )
         )
 
 

@@ -10,6 +10,9 @@ import keras
 from keras_kd.core.bound import Bound
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
+from keras_kd.core.input_choice import InputChoice
+from keras_kd.core.input_choice import check_input_choice
+from keras_kd.core.input_choice import choose_input
 from keras_kd.core.keras_internals import compiled_loss
 from keras_kd.core.keras_internals import compiled_metrics
 from keras_kd.core.keras_internals import flatten_layers
@@ -29,9 +32,6 @@ from keras_kd.distiller.objective import Objective
 from keras_kd.teachers import JoinedTeacher
 from keras_kd.teachers.base import BoundTeacher
 from keras_kd.teachers.bind import bind
-from keras_kd.teachers.inputs import InputChoice
-from keras_kd.teachers.inputs import check_input_choice
-from keras_kd.teachers.inputs import choose_input
 
 # Copies the signature of Keras' method, but not its docstring.
 _signature_of = functools.partial(functools.wraps, assigned=(), updated=())
@@ -312,12 +312,15 @@ class Distiller(keras.Model):
 
     def student_inputs(self, x: Any) -> Any:
         """Return the part of x that the student takes."""
-        return choose_input(
-            x,
-            self._inputs["student_input"],
-            subject="Distiller",
-            argument="student_input",
-        )
+        return self._choose(x, "student_input")
+
+    def teacher_inputs(self, x: Any) -> Any:
+        """Return the part of x that the teacher takes."""
+        return self._choose(x, "teacher_input")
+
+    def _choose(self, x: Any, argument: str) -> Any:
+        how = self._inputs[argument]
+        return choose_input(x, how, subject="Distiller", argument=argument)
 
     def _make_trackers(self) -> dict[str, keras.metrics.Metric]:
         terms = self._objective.names

@@ -1,12 +1,18 @@
 """Measures a model on a dataset."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from keras_kd.core.batches import batches
 from keras_kd.core.checks import check_integer
+from keras_kd.core.input_choice import InputChoice
+from keras_kd.core.input_choice import check_input_choice
+from keras_kd.core.input_choice import choose_input
+from keras_kd.core.output_kinds import by_name
+from keras_kd.core.output_kinds import place_of
 from keras_kd.evaluation.classification_metrics import Tally
 from keras_kd.evaluation.label_metrics import LabelsTally
 from keras_kd.evaluation.results import Evaluation
@@ -28,6 +34,9 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     latency_runs: int = 100,
     teacher_output: str | None = None,
     model_output: str | None = None,
+    output: str | int | None = None,
+    student_input: InputChoice = None,
+    teacher_input: InputChoice = None,
 ) -> Evaluation:
     """Measure a Keras model, a SavedModel folder or a `.tflite` file.
 
@@ -55,9 +64,15 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
             `"binary_logits"`, `"binary_probabilities"`, `"numbers"` or
             `"embedding"`.
         model_output: The same for the model.
+        output: Which output of models of several: a key, or an index. Its
+            labels and weights are taken where y has a part for each output.
+        student_input: The part of x that the model takes: a key of a dict,
+            or a function of x. Defaults to all of it, and for a Distiller to
+            its own.
+        teacher_input: The same for the teacher.
 
     Shapes:
-        x: `(batch, ...)`, inputs of the model.
+        x: `(batch, ...)`, inputs of the model, or a structure of these.
         y: class numbers `(batch, ...)` or rows `(batch, ..., classes)`; 0
             and 1 for each label; numbers like the model's.
         sample_weight: `(batch,)` or `(batch, ...)`.
@@ -66,11 +81,12 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
         An `Evaluation`; metrics that do not apply are `None`.
 
     Raises:
-        TypeError: If the model or the dataset has another type.
+        TypeError: If the model, the dataset or the choice of inputs has
+            another type.
         ValueError: If there is no complete model at a path, logits and
-            probabilities cannot be told apart, the classes of model, teacher
-            and labels do not match, or the dataset is empty, endless or not
-            batched.
+            probabilities cannot be told apart, the inputs or the classes of
+            model, teacher and data do not match, or the dataset is empty,
+            endless or not batched.
 
     Example:
     >>> import keras, keras_kd
@@ -85,12 +101,21 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     """
     check_integer("evaluate", "num_threads", num_threads, low=1)
     check_integer("evaluate", "latency_runs", latency_runs, low=1)
-    steps = batches(dataset)
-    model = open_runner(model_or_path, output=model_output)
+    # A Distiller knows what its models take.
+    student_input = student_input or getattr(
+        model_or_path, "student_inputs", None
+    )
+    teacher_input = teacher_input or getattr(
+        model_or_path, "teacher_inputs", None
+    )
+    steps = _Steps(dataset, student_input, teacher_input, output)
+    model = open_runner(model_or_path, output=model_output, which=output)
     guide = None
     try:
         if teacher is not None:
-            guide = open_runner(teacher, role="teacher", output=teacher_output)
+            guide = open_runner(
+                teacher, role="teacher", output=teacher_output, which=output
+            )
         _settle(model, guide)
         tally, example = _count(model, guide, steps)
         taken = None
@@ -111,6 +136,37 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
         for runner in (model, guide):
             if runner is not None:
                 runner.close()
+
+
+class _Steps:
+    """The batches of a data set, as the model and the teacher take them."""
+
+    def __init__(
+        self, dataset: Any, student_input: Any, teacher_input: Any, output: Any
+    ) -> None:
+        self._choices = {
+            "student_input": student_input,
+            "teacher_input": teacher_input,
+        }
+        for argument, how in self._choices.items():
+            check_input_choice(how, subject="evaluate", argument=argument)
+        self._output = output
+        self._steps = batches(dataset)
+
+    def __iter__(self) -> Iterator[tuple[Any, Any, Any, Any]]:
+        for x, y, weights in self._steps:
+            yield (*self._chosen(x), self._part(y), self._part(weights))
+
+    def _chosen(self, x: Any) -> Iterator[Any]:
+        for argument, how in self._choices.items():
+            yield choose_input(x, how, subject="evaluate", argument=argument)
+
+    def _part(self, labels: Any) -> Any:
+        """Return the labels or the weights of the chosen output."""
+        parts = by_name(labels)
+        names = list(parts)
+        place = place_of(names, self._output, subject="evaluate", role="data")
+        return parts[names[place]]
 
 
 def _settle(model: Runner, teacher: Runner | None) -> None:
@@ -134,16 +190,16 @@ def _tally_for(model: Runner) -> AnyTally:
 
 
 def _count(
-    model: Runner, teacher: Runner | None, steps: Any
+    model: Runner, teacher: Runner | None, steps: _Steps
 ) -> tuple[AnyTally, Any]:
     """Run both models on every batch; return the tally and one example."""
     tally: AnyTally | None = None
     example = None
-    for x, y, weights in steps:
+    for x, teacher_x, y, weights in steps:
         if example is None:
             example = keras.tree.map_structure(lambda leaf: leaf[:1], x)
         outputs = model.logits(x)
-        guided = teacher.logits(x) if teacher else None
+        guided = teacher.logits(teacher_x) if teacher else None
         tally = tally or _tally_for(model)
         tally.update(outputs, y, weights, guided)
     return tally or Tally(), example

@@ -126,21 +126,20 @@ def file_head(
     return settle(open_head, None, [carried])
 
 
-def carried_kind(content: bytes) -> str | None:
-    """Return what the card in a verified `.tflite` file says of its output."""
-    return _noted(split(content, "keras_kd")[1])
-
-
-def folder_kind(path: Path) -> str | None:
-    """Return what the note in a SavedModel folder says of its output."""
-    note = path / FOLDER_NOTE
-    return _noted(note.read_text("utf-8") if note.is_file() else None)
-
-
-def _noted(text: str | None) -> str | None:
-    """Return the kind of the one output that a JSON text describes."""
+def carried_kind(content: bytes, place: int = 0) -> str | None:
+    """Return what the card in a verified `.tflite` file says of an output."""
+    text = split(content, "keras_kd")[1]
     kinds = json.loads(text).get("output_kinds", []) if text else []
-    return kinds[0] if len(kinds) == 1 else None
+    return kinds[place] if place < len(kinds) else None
+
+
+def folder_kind(path: Path, name: str) -> str | None:
+    """Return what the note in a SavedModel folder says of an output."""
+    note = path / FOLDER_NOTE
+    if not note.is_file():
+        return None
+    kind: str | None = json.loads(note.read_text("utf-8"))["outputs"].get(name)
+    return kind
 
 
 def check_known(kind: str | None, name: str, role: str) -> str:
@@ -161,8 +160,13 @@ def check_known(kind: str | None, name: str, role: str) -> str:
     )
 
 
-def litert_producer(content: bytes) -> Producer:
-    """Return the producer of the first output of a verified `.tflite` file."""
+def litert_producer(content: bytes, output: int | None = None) -> Producer:
+    """Return the producer of an output of a verified `.tflite` file.
+
+    Args:
+        content: The file.
+        output: Index of the output's tensor. Defaults to the first output.
+    """
     graph = read_file(content).graphs[0]
     makers = {
         output: operator
@@ -181,7 +185,7 @@ def litert_producer(content: bytes) -> Producer:
             op = "an operator with a fused activation"
         return Producer(op, lambda: [producer(i) for i in operator.inputs])
 
-    return producer(graph.outputs[0])
+    return producer(graph.outputs[0] if output is None else output)
 
 
 class _Frame(NamedTuple):

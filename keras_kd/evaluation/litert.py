@@ -1,6 +1,8 @@
 """Runs and inspects a `.tflite` file through the LiteRT runtime."""
 
+import json
 import os
+import re
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from keras_kd.core.checks import requirement
 from keras_kd.core.native_output import without_lines
 from keras_kd.evaluation.tflite_file import looks_whole
 from keras_kd.evaluation.tflite_file import read_file
+from keras_kd.evaluation.tflite_file import split
 
 Inputs = np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray]
 Outputs = np.ndarray | dict[str, np.ndarray]
@@ -157,6 +160,9 @@ class LiteRTModel:
         inputs, outputs = _signature(runtime)
         self.input_details = [_details(*item) for item in inputs]
         self.output_details = [_details(*item) for item in outputs]
+        card = json.loads(split(content, "keras_kd")[1] or "{}")
+        _order(self.input_details, card.get("inputs", []))
+        _order(self.output_details, card.get("outputs", []))
         self._shapes: dict[int, tuple[int, ...]] = {}
         # Open sizes are 1 at first, which the graph may not allow.
         if not any(None in detail.shape[1:] for detail in self.input_details):
@@ -217,7 +223,13 @@ class LiteRTModel:
         """Check the inputs and return them by name."""
         names = [detail.name for detail in self.input_details]
         if isinstance(x, Mapping):
-            arrays = {name: np.asarray(value) for name, value in x.items()}
+            # A signature has no spaces or dashes in its inputs' names.
+            arrays = {
+                key if key in names else re.sub(r"\W", "_", key, flags=re.A): (
+                    np.asarray(value)
+                )
+                for key, value in x.items()
+            }
         else:
             values = x if isinstance(x, (list, tuple)) else [x]
             padding = [f"input {i}" for i in range(len(names), len(values))]
@@ -394,6 +406,17 @@ def _signature(runtime: Any) -> tuple[list[Any], list[Any]]:
         [(detail["name"], detail) for detail in runtime.get_input_details()],
         [(detail["name"], detail) for detail in runtime.get_output_details()],
     )
+
+
+def _order(details: list[TensorDetails], card: list[dict[str, Any]]) -> None:
+    """Put inputs or outputs into the order of the exported model.
+
+    A signature is in alphabetical order; the card that an export puts into
+    the file keeps the model's.
+    """
+    names = [end["name"] for end in card]
+    if sorted(names) == sorted(detail.name for detail in details):
+        details.sort(key=lambda detail: names.index(detail.name))
 
 
 def _check_shape(detail: TensorDetails, shape: tuple[int, ...]) -> None:

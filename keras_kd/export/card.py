@@ -95,7 +95,7 @@ def add_card(context: Context, path: Path, quantization: str) -> None:
             "num_params": student.count_params(),
             "weights_sha256": _weights_sha256(student),
         },
-        **_ends(content),
+        **_ends(context, content),
         "output_kinds": list(context.output_kinds.values()),
         "labels": context.labels and list(context.labels),
         "preprocessing": [
@@ -136,13 +136,21 @@ def _refusal(path: str | os.PathLike[str], advice: str) -> str:
     return requirement(_SUBJECT, "path", expected, os.fspath(path), advice)
 
 
-def _ends(content: bytes) -> dict[str, list[dict[str, Any]]]:
-    """Describe inputs and outputs, with their names in the signature."""
+def _ends(context: Context, content: bytes) -> dict[str, list[dict[str, Any]]]:
+    """Describe inputs and outputs, with their names in the signature.
+
+    They have the student's order; the file's own is alphabetical.
+    """
+    order = [spec.name for spec in context.signature.specs]
+    order += context.output_kinds
     file = read_file(content)
     tensors = file.graphs[0].tensors
     return {
-        "inputs": [_end(key, tensors[i]) for key, i in file.inputs.items()],
-        "outputs": [_end(key, tensors[i]) for key, i in file.outputs.items()],
+        kind: sorted(
+            (_end(key, tensors[place]) for key, place in ends.items()),
+            key=lambda end: order.index(end["name"]) if len(ends) > 1 else 0,
+        )
+        for kind, ends in (("inputs", file.inputs), ("outputs", file.outputs))
     }
 
 

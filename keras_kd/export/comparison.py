@@ -15,6 +15,9 @@ from keras_kd.export.examples import Examples
 from keras_kd.export.signature import named_outputs
 
 Arrays = Mapping[str, np.ndarray]
+# The kind of an output of integers, such as that of `argmax`: two of them are
+# equal or not, and no nearer to each other than that.
+INDEX = "index"
 _BATCH = 64
 
 
@@ -90,6 +93,9 @@ class Comparison:
         self.count += difference.size
         if self.kind == "embedding":
             self._add_cosines(student, file)
+        elif self.kind == INDEX:
+            self.same += int((student == file).sum())
+            self.picks += student.size
         elif self.kind != "numbers" and student.shape[-1] > 1 < student.ndim:
             same = self._choices(student) == self._choices(file)
             self.same += int(same.sum())
@@ -116,7 +122,7 @@ class Comparison:
         self, student: np.ndarray, file: np.ndarray, labels: np.ndarray
     ) -> None:
         """Count right classes of one batch, if its labels are classes."""
-        if self._labels or self.kind in ("numbers", "embedding"):
+        if self._labels or self.kind in ("numbers", "embedding", INDEX):
             return
         classes = _classes(labels, student.shape)
         if classes is not None:
@@ -188,9 +194,12 @@ def _compare(
                     f"output `{name}` has shape {found[name].shape}, the "
                     f"student's has {value.shape}"
                 )
-            comparison = comparisons.setdefault(
-                name, Comparison(context.output_kinds.get(name))
-            )
+            kind = context.output_kinds.get(name)
+            if "float" not in keras.backend.standardize_dtype(
+                outputs[name].dtype
+            ):
+                kind = INDEX
+            comparison = comparisons.setdefault(name, Comparison(kind))
             comparison.add(value, found[name], first)
             if examples.labels is not None and len(expected) == 1:
                 comparison.add_labels(value, found[name], examples.labels[at])

@@ -63,8 +63,9 @@ class Context:
         tap = Tap(
             self.student, subject=self.subject, role="student", strict=False
         )
-        names = named_outputs(tap.spec.predictions)
-        return dict(zip(names, tap.kinds, strict=False))
+        outputs = tap.spec.predictions
+        kinds = named_outputs(keras.tree.pack_sequence_as(outputs, tap.kinds))
+        return {name: kinds[name] for name in named_outputs(outputs)}
 
     @cached_property
     def signature(self) -> Signature:

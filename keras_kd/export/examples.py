@@ -230,9 +230,17 @@ def _named(context: Context, x: Any, argument: str) -> dict[str, Any]:
         complete = len(values) == len(specs)
     if not complete:
         keys = ", ".join(repr(spec.key) for spec in specs)
-        received = list(x) if isinstance(x, Mapping) else len(values)
+        dicts = isinstance(x, Mapping)
+        received = list(x) if dicts else f"{len(values)} inputs"
+        part = f"x[{received[0]!r}]" if dicts else "x[0]"
+        if len(specs) > 1:
+            part = "{" + ", ".join(f"{spec.key!r}: ..." for spec in specs) + "}"
         raise context.refusal(
-            argument, f"batches with the inputs {keys}", received
+            argument,
+            f"batches with the inputs {keys}",
+            received,
+            "Give what the student takes of it, such as "
+            f"`data.map(lambda x, y: {part})`.",
         )
     return {
         spec.name: _fitting(context, spec, np.asarray(value), argument)

@@ -4,6 +4,7 @@ import importlib
 import os
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import keras
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import staged
 from keras_kd.core.imports import optional
+from keras_kd.core.keras_internals import traceable_operations
 from keras_kd.export.context import Context
 from keras_kd.export.context import read_context
+from keras_kd.export.conversion.operators import lacking
 from keras_kd.export.conversion.precision import float32_arithmetic
 from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import Demands
@@ -104,7 +107,7 @@ def _write(context: Context, path: Path) -> None:
     tf2onnx_utils: Any = importlib.import_module("tf2onnx.utils")
     tf2onnx_utils.INTERNAL_NAME = 1
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), traceable_operations():
             warnings.filterwarnings("ignore", category=FutureWarning)
             # Keras refuses to export a student that was built but never called.
             outputs = context.model(_symbolic(specs[0]))
@@ -119,7 +122,7 @@ def _write(context: Context, path: Path) -> None:
             f"`{_SUBJECT}` failed: the converter refused the student. It "
             f"said: {' '.join(str(error).split())[:600]}"
         ) from error
-    _rename(path, list(named_outputs(outputs)))
+    _rename(context, path, outputs)
 
 
 def _symbolic(specs: Any) -> Any:
@@ -128,15 +131,30 @@ def _symbolic(specs: Any) -> Any:
     )
 
 
-def _rename(path: Path, outputs: list[str]) -> None:
-    """Give a file's tensors and nodes names that are the same each time."""
+def _rename(context: Context, path: Path, outputs: Any) -> None:
+    """Give a file's tensors and nodes names that are the same each time.
+
+    Raises:
+        RuntimeError: If the file has operators that ONNX lacks, which
+            tf2onnx leaves as they are.
+    """
     package: Any = optional("onnx", "onnx", _PURPOSE)
     model = package.load(path)
     graph = model.graph
+    unknown = [
+        (node.op_type, node.name)
+        for node in graph.node
+        if not node.domain and not package.defs.has(node.op_type)
+    ]
+    if unknown:
+        raise lacking(context, "ONNX operator", unknown)
     graph.doc_string = ""  # contains a trace counter
+    order = list(named_outputs(outputs))
+    if isinstance(outputs, Mapping) and len(order) > 1:
+        # Of a dict, tf2onnx keeps the names; of a list, the order.
+        graph.output.sort(key=lambda item: order.index(item.name))
     names = _OnnxNames(
-        [node.name for node in graph.output],
-        outputs,
+        dict(zip([item.name for item in graph.output], order, strict=True)),
         {item.name for item in graph.initializer},
     )
     for node in graph.node:
@@ -150,8 +168,8 @@ def _rename(path: Path, outputs: list[str]) -> None:
             if size.dim_param:
                 size.dim_param = "batch"
     uses = dict.fromkeys(name for node in graph.node for name in node.input)
-    order = {name: place for place, name in enumerate(uses)}
-    graph.initializer.sort(key=lambda item: order.get(item.name, len(order)))
+    place = {name: number for number, name in enumerate(uses)}
+    graph.initializer.sort(key=lambda item: place.get(item.name, len(place)))
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
@@ -164,13 +182,8 @@ class _OnnxNames:
     all constants are called `constant__7` and so on.
     """
 
-    def __init__(
-        self, found: list[str], outputs: list[str], stored: set[str]
-    ) -> None:
-        self._outputs = {name: name.split(":")[0] for name in found}
-        if len(found) == len(outputs) == 1:
-            # tf2onnx keeps the names of several outputs, not of a single one.
-            self._outputs = {found[0]: outputs[0]}
+    def __init__(self, outputs: dict[str, str], stored: set[str]) -> None:
+        self._outputs = outputs
         self._stored = stored
         self._numbers: dict[str, str] = {}
 

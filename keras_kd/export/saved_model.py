@@ -76,7 +76,7 @@ def saved_model(
 def _note_kinds(context: Context, path: Path) -> None:
     """Note what the outputs are, which the graph may leave open."""
     path.parent.mkdir()
-    note = {"output_kinds": list(context.output_kinds.values())}
+    note = {"outputs": context.output_kinds}
     path.write_text(json.dumps(note), "utf-8")
 
 

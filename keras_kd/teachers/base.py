@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 
+from keras_kd.core.input_choice import InputChoice
+from keras_kd.core.input_choice import choose_input
 from keras_kd.core.taps import Tapped
-from keras_kd.teachers.inputs import InputChoice
-from keras_kd.teachers.inputs import choose_input
 
 
 class BoundTeacher:
@@ -23,7 +23,7 @@ class BoundTeacher:
         spec: Symbolic outputs of one call; `None` if only the data tells
             them.
         input: The part of x that the teacher takes; see
-            `keras_kd.teachers.inputs.choose_input`.
+            `keras_kd.core.input_choice.choose_input`.
         subject: The class that uses the teacher, for error messages.
         kind_by_key: What each output is, by its name or index.
         reads_joined: Whether its outputs come with the data.

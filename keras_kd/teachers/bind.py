@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from keras_kd.core.checks import requirement
+from keras_kd.core.input_choice import InputChoice
+from keras_kd.core.input_choice import check_input_choice
 from keras_kd.core.taps import Tapped
 from keras_kd.teachers.base import BoundTeacher
-from keras_kd.teachers.inputs import InputChoice
-from keras_kd.teachers.inputs import check_input_choice
 from keras_kd.teachers.joined import JoinedTeacher
 from keras_kd.teachers.live import LiveTeacher
 

@@ -12,13 +12,13 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
 from keras_kd.core.heads import class_logits
+from keras_kd.core.input_choice import InputChoice
+from keras_kd.core.input_choice import check_input_choice
+from keras_kd.core.input_choice import choose_input
 from keras_kd.core.output_kinds import KINDS
 from keras_kd.core.output_kinds import is_classes
 from keras_kd.core.taps import Tapped
 from keras_kd.teachers.base import BoundTeacher
-from keras_kd.teachers.inputs import InputChoice
-from keras_kd.teachers.inputs import check_input_choice
-from keras_kd.teachers.inputs import choose_input
 
 
 class HostTeacher:

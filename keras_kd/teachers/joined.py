@@ -72,7 +72,7 @@ class JoinedTeacher(BoundTeacher):
         features = joined.get("features") or {}
         self._check_layers(features)
         if self.spec is not None:
-            keras.tree.map_structure(_check_shape, self.spec.logits, logits)
+            logits = _like(self.spec.logits, logits)
         features = {key: _constant(features[key]) for key in self._layers}
         return Tapped(logits, logits, features)
 
@@ -99,11 +99,23 @@ def _constant(tensor: Any) -> Any:
     return keras.ops.stop_gradient(keras.ops.cast(tensor, "float32"))
 
 
-def _check_shape(expected: Any, received: Any) -> None:
-    if tuple(expected.shape[1:]) != tuple(received.shape[1:]):
+def _like(spec: Any, logits: Any) -> Any:
+    """Check joined logits, and arrange them as the cache's teacher did.
+
+    In a pipeline the outputs of a list travel as a tuple.
+    """
+    leaves = keras.tree.flatten(logits)
+    expected = [tuple(leaf.shape) for leaf in keras.tree.flatten(spec)]
+    received = [tuple(leaf.shape) for leaf in leaves]
+    if [shape[1:] for shape in expected] != [shape[1:] for shape in received]:
         raise ValueError(
             "`Distiller` needs data joined from its own cache, with logits "
-            f"of shape {tuple(expected.shape)}. Received: logits of shape "
-            f"{tuple(received.shape)}. Use the `join` of the cache that is "
+            f"of shape {_shown(expected)}. Received: logits of shape "
+            f"{_shown(received)}. Use the `join` of the cache that is "
             "the teacher."
         )
+    return keras.tree.pack_sequence_as(spec, leaves)
+
+
+def _shown(shapes: list[tuple[Any, ...]]) -> str:
+    return ", ".join(map(str, shapes)) or "no outputs"

@@ -6,6 +6,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_kd
 from keras_kd.core import keras_internals as internals
@@ -118,6 +119,32 @@ def test_held_variables(tmp_path):
     archive = keras.export.ExportArchive()
     archive.track(model)
     assert len(internals.held_variables(archive).variables) == 2
+
+
+def test_traceable_operations():
+    """Open image sizes and `argmax` would not go into files."""
+    ops = keras.ops
+    before = ops.image.resize
+    x = np.random.default_rng(0).random((2, 3, 4, 1), "float32")
+    up = keras.layers.UpSampling2D(2, interpolation="bilinear")
+
+    def traced(function, spec):
+        made = tf.function(function, autograph=False)
+        return made.get_concrete_function(tf.TensorSpec(spec))
+
+    with internals.traceable_operations(), internals.traceable_operations():
+        resize = traced(up, (None, None, None, 1))
+        places = traced(lambda x: ops.argmax(x, 1, keepdims=True), x.shape)
+        flat = traced(lambda x: ops.argmin(x), x.shape)
+        np.testing.assert_array_equal(up(x), ops.image.resize(x, (6, 8)))
+    np.testing.assert_array_equal(resize(x), up(x))
+    np.testing.assert_array_equal(places(x), x.argmax(1)[:, None])
+    assert flat(x) == x.argmin()
+    operators = {node.type for node in places.graph.get_operations()}
+    assert "BitwiseAnd" not in operators
+    assert ops.image.resize is before
+    with pytest.raises(tf.errors.OperatorNotAllowedInGraphError):
+        traced(up, (None, None, None, 1))
 
 
 def test_no_other_file_leans_on_keras():

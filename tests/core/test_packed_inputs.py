@@ -31,8 +31,17 @@ def test_plain_inputs_are_left_alone(x):
     assert unpack(x) == (x, None)
 
 
+def test_a_list_of_outputs_passes_through_a_pipeline():
+    data = tf.data.Dataset.from_tensors(np.float32([[1.0]]))
+    joined = data.map(lambda x: pack(x, {"logits": [x, {"a": [x, x]}]}))
+    _, outputs = unpack(next(iter(joined)))
+    assert outputs["logits"][1]["a"] == (1.0, 1.0)
+    assert isinstance(outputs["logits"], tuple)
+
+
 def test_joined_data_passes_through_a_pipeline_and_keras_trees():
-    joined = pack({"a": [1.0], "b": [2.0]}, {"logits": [[3.0]]})
+    logits = np.array([[3.0]])
+    joined = pack({"a": [1.0], "b": [2.0]}, {"logits": logits})
     (batch,) = tf.data.Dataset.from_tensors(joined)
     x, outputs = unpack(keras.tree.map_structure(np.asarray, batch))
     assert x == {"a": [1.0], "b": [2.0]}

@@ -143,6 +143,44 @@ def test_an_ensemble(tmp_path, combine):
     assert_same(live, trained(cache, cache.join(data), losses))
 
 
+def heads(form):
+    """Return a model of two inputs and two outputs."""
+    left, right = keras.Input((6,), name="a left"), keras.Input((6,), name="b")
+    x = layers.Dense(4, "relu")(layers.Concatenate()([left, right]))
+    outputs = [layers.Dense(3, "softmax")(x), layers.Dense(5)(x)]
+    if form == "dict":
+        inputs = {"a left": left, "b": right}
+        return keras.Model(inputs, {"z one": outputs[0], "a-2": outputs[1]})
+    return keras.Model([left, right], outputs)
+
+
+@pytest.mark.parametrize("top_k", [None, 2], ids=["dense", "top_k"])
+@pytest.mark.parametrize("form", ["list", "dict"])
+def test_several_inputs_and_outputs(tmp_path, form, top_k):
+    teacher, student = heads(form), heads(form)
+    x = (X, -X) if form == "list" else {"a left": X, "b": -X}
+    pipeline = tf.data.Dataset.from_tensor_slices((x,)).batch(20)
+    x = list(x) if form == "list" else x
+    cache = keras_kd.TeacherCache.build(
+        tmp_path, teacher, x, top_k=top_k, dtype="float32", verbose=0
+    )
+    runs = [
+        (cache, cache.join(x)),
+        (cache, cache.join(pipeline)),
+        (None, cache.join(pipeline)),
+        (teacher, pipeline),
+    ]
+    found = []
+    for given, data in runs:
+        distiller = keras_kd.Distiller(given, student, alpha=1.0)
+        distiller.compile(keras.optimizers.SGD(0.0))
+        logs = distiller.fit(data, batch_size=20, verbose=0).history
+        found.append(logs["soft_targets"][0])
+    assert found[1:3] == pytest.approx([found[0]] * 2, rel=1e-5)
+    if top_k is None:
+        assert found[0] == pytest.approx(found[3], rel=1e-5)
+
+
 def test_a_function(tmp_path):
     kernel = RNG.normal(size=(6, 5)).astype("float32")
     teacher = keras_kd.teachers.HostTeacher(

@@ -115,5 +115,5 @@ def test_bad_arguments(arguments, error, match):
 def test_several_outputs_are_refused():
     inputs = keras.Input((2,))
     outputs = [keras.layers.Dense(2)(inputs), keras.layers.Dense(3)(inputs)]
-    with pytest.raises(ValueError, match="a model of one output"):
+    with pytest.raises(ValueError, match="`output` to be one of"):
         evaluate(keras.Model(inputs, outputs), np.ones((4, 2), "f"))

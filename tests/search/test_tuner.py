@@ -254,3 +254,40 @@ def test_a_trial_is_a_distiller_trained_by_hand(tmp_path):
 
 def test_student_of_and_weights_of_agree():
     assert student_of(0.25).count_params() == weights_of(8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("live", [True, False], ids=["live", "cached"])
+@pytest.mark.parametrize("form", ["list", "dict"])
+def test_several_inputs_and_outputs(tmp_path, form, live):
+    def build(width):
+        left = keras.Input((6,), name="a left")
+        right = keras.Input((6,), name="b")
+        x = keras.layers.Concatenate()([left, right])
+        x = keras.layers.Dense(round(8 * width), "relu")(x)
+        outputs = [keras.layers.Dense(n, name=f"of_{n}")(x) for n in (3, 5)]
+        if form == "list":
+            return keras.Model([left, right], outputs)
+        outputs = {"z-one": outputs[0], "a-2": outputs[1]}
+        return keras.Model({"a left": left, "b": right}, outputs)
+
+    x, y = (X, -X), (Y, Y)
+    loss = [
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        for _ in range(2)
+    ]
+    if form == "dict":
+        x = {"a left": X, "b": -X}
+        y = {"z-one": Y, "a-2": Y}
+        loss = {"z-one": loss[0], "a-2": loss[1]}
+    pairs = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
+    teacher = build(2)
+    if not live:
+        teacher = keras_kd.TeacherCache.build(
+            tmp_path / "cache", teacher, pairs, verbose=0
+        )
+    tuner = make_tuner(
+        tmp_path, teacher, build, max_trials=1, objective="val_loss", loss=loss
+    )
+    tuner.search(pairs, validation_data=pairs, epochs=1, verbose=0)
+    assert len(tuner.best_student().outputs) == 2

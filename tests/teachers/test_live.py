@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 import keras_kd
+from keras_kd.core.input_choice import check_input_choice
+from keras_kd.core.input_choice import choose_input
 from keras_kd.core.taps import Tapped
 from keras_kd.teachers.bind import bind
-from keras_kd.teachers.inputs import check_input_choice
-from keras_kd.teachers.inputs import choose_input
 
 
 class Cache:

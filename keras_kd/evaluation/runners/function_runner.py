@@ -3,19 +3,20 @@
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
 from keras_kd.core.heads import class_logits
 from keras_kd.core.output_kinds import KINDS
+from keras_kd.core.output_kinds import by_name
+from keras_kd.core.output_kinds import place_of
 from keras_kd.evaluation.latency import Latency
 from keras_kd.evaluation.latency import timed
 
 
 class FunctionRunner:
-    """Runs a function from a batch of NumPy inputs to one output.
+    """Runs a function from a batch of NumPy inputs to outputs.
 
     Args:
         function: The function. It may have the attributes `output_kind`, as
@@ -23,13 +24,18 @@ class FunctionRunner:
             Keras models that it uses.
         role: `"model"` or `"teacher"`, for error messages.
         output: Kind of the output, for a function without `output_kind`.
+        which: Name or index of the output, of several.
 
     Raises:
         ValueError: If the kind of the output is not given.
     """
 
     def __init__(
-        self, function: Callable[[Any], Any], role: str, output: str | None
+        self,
+        function: Callable[[Any], Any],
+        role: str,
+        output: str | None,
+        which: Any = None,
     ) -> None:
         kind = output or getattr(function, "output_kind", None)
         if kind is None:
@@ -56,6 +62,7 @@ class FunctionRunner:
             self.num_params = sum(int(np.prod(w.shape)) for w in weights)
             self.size_bytes = sum(w.numpy().nbytes for w in weights)
         self._function = function
+        self._role, self._which = role, which
         self.units: int | None = None
         self.kind: str | None = str(kind)
 
@@ -67,7 +74,11 @@ class FunctionRunner:
 
     def predict(self, x: Any) -> np.ndarray:
         """Return the function's output for a batch."""
-        return np.asarray(keras.tree.flatten(self._function(x))[0])
+        named = by_name(self._function(x))
+        place = place_of(
+            [*named], self._which, subject="evaluate", role=self._role
+        )
+        return np.asarray([*named.values()][place])
 
     def logits(self, x: Any) -> np.ndarray:
         """Return class logits, `(batch, ..., classes)` in float32."""

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_kd.core.checks import requirement
+from keras_kd.core.input_choice import check_inputs
+from keras_kd.core.output_kinds import place_of
 from keras_kd.core.taps import Tap
 from keras_kd.evaluation.flops import count_flops
 from keras_kd.evaluation.latency import Latency
@@ -20,10 +21,11 @@ class KerasRunner:
     """Runs a Keras model in inference mode, compiled.
 
     Args:
-        model: A built model with one output.
+        model: A built model.
         role: `"model"` or `"teacher"`, for error messages.
         output: Kind of the output, if the layers do not tell.
         path: The file that the model came from, whose size is reported.
+        which: Name or index of the output, of several.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class KerasRunner:
         role: str,
         output: str | None,
         path: Path | None = None,
+        which: Any = None,
     ) -> None:
         tap = Tap(
             model,
@@ -40,13 +43,7 @@ class KerasRunner:
             role=role,
             strict=False,
         )
-        count = len(tap.kinds)
-        if count != 1:
-            raise ValueError(
-                requirement(
-                    "evaluate", role, "a model of one output", f"{count}"
-                )
-            )
+        self._place = place_of(tap.keys, which, subject="evaluate", role=role)
         self.name = path.name if path else model.name
         self.num_params: int | None = sum(
             int(np.prod(weight.shape)) for weight in model.weights
@@ -55,29 +52,30 @@ class KerasRunner:
             path.stat().st_size if path else _bytes(model)
         )
         self._model = model
+        self._role = role
         self._tap = tap
-        leaf = keras.tree.flatten(tap.spec.predictions)[0]
+        leaf = keras.tree.flatten(tap.spec.predictions)[self._place]
         self.units: int | None = leaf.shape[-1]
         self._compiled: dict[str, Any] = {}
 
     @property
     def kind(self) -> str | None:
         """The kind of the output, or `None`."""
-        return self._tap.kinds[0]
+        return self._tap.kinds[self._place]
 
     def settle(self, like: str | None) -> None:
         """Decide what the output is, if the model leaves it open."""
-        self._tap.settle(like={None: like})
+        self._tap.settle(like={self._tap.keys[self._place]: like})
         self._compiled.clear()
 
     def check(self) -> None:
         """Check that the kind of the output is known."""
-        self._tap.check()
+        self._tap.check([self._tap.keys[self._place]])
 
     def predict(self, x: Any) -> np.ndarray:
         """Return the model's output for a batch."""
         outputs = self._model(x, training=False)
-        return np.asarray(keras.tree.flatten(outputs)[0])
+        return np.asarray(keras.tree.flatten(outputs)[self._place])
 
     def logits(self, x: Any) -> np.ndarray:
         """Return class logits, `(batch, ..., classes)` in float32."""
@@ -90,6 +88,14 @@ class KerasRunner:
         run = self._compiled.get(str(specs))
         if run is None:
             self.check()
+            who = "teacher" if self._role == "teacher" else "student"
+            check_inputs(
+                self._model,
+                x,
+                subject="evaluate",
+                role=self._role,
+                argument=f"{who}_input",
+            )
             run = tf.function(self._class_logits).get_concrete_function(specs)
             self._compiled[str(specs)] = run
         return run(tensors).numpy().astype(np.float32)
@@ -111,7 +117,7 @@ class KerasRunner:
         self._compiled.clear()
 
     def _class_logits(self, x: Any) -> Any:
-        return keras.tree.flatten(self._tap(x).logits)[0]
+        return keras.tree.flatten(self._tap(x).logits)[self._place]
 
     def _infer(self) -> Any:
         return tf.function(lambda x: self._model(x, training=False))

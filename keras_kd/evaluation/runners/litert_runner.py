@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_kd.core.checks import requirement
 from keras_kd.core.heads import class_logits
+from keras_kd.core.output_kinds import place_of
 from keras_kd.evaluation.file_kinds import carried_kind
 from keras_kd.evaluation.file_kinds import file_head
 from keras_kd.evaluation.file_kinds import kind_of
@@ -24,26 +24,23 @@ class LiteRTRunner(FileRunner):
         path: The file.
         role: `"model"` or `"teacher"`, for error messages.
         output: Kind of the output, if the operators do not tell.
+        which: Name or index of the output, of several.
     """
 
-    def __init__(self, path: Path, role: str, output: str | None) -> None:
+    def __init__(
+        self, path: Path, role: str, output: str | None, which: Any = None
+    ) -> None:
         self._path = path
         self._model = LiteRTModel(path)
         details = self._model.output_details
-        if len(details) != 1:
-            raise ValueError(
-                requirement(
-                    "evaluate",
-                    role,
-                    "a model of one output",
-                    [detail.name for detail in details],
-                )
-            )
-        self._step = details[0].scale
+        self._names = [detail.name for detail in details]
+        place = place_of(self._names, which, subject="evaluate", role=role)
+        self._place = place
+        self._step = details[place].scale
         content = path.read_bytes()
-        seen = kind_of(litert_producer(content))
-        head = file_head(output, seen, carried_kind(content), role)
-        super().__init__(path.name, role, head, details[0].shape[-1])
+        seen = kind_of(litert_producer(content, details[place].index))
+        head = file_head(output, seen, carried_kind(content, place), role)
+        super().__init__(path.name, role, head, details[place].shape[-1])
         self.num_params: int | None = self._model.num_params
         self.size_bytes: int | None = path.stat().st_size
 
@@ -51,7 +48,7 @@ class LiteRTRunner(FileRunner):
         """Return the model's output for a batch, dequantized."""
         outputs = self._model.predict(x)
         if isinstance(outputs, dict):
-            return next(iter(outputs.values()))
+            return outputs[self._names[self._place]]
         return outputs
 
     def logits(self, x: Any) -> np.ndarray:

@@ -63,7 +63,11 @@ class Runner(Protocol):
 
 
 def open_runner(
-    model: Any, *, role: str = "model", output: str | None = None
+    model: Any,
+    *,
+    role: str = "model",
+    output: str | None = None,
+    which: Any = None,
 ) -> Runner:
     """Open a Keras model, a SavedModel folder, a `.keras` or `.tflite` file.
 
@@ -74,6 +78,7 @@ def open_runner(
         output: Kind of the output, if the model does not tell: `"logits"`,
             `"probabilities"`, `"binary_logits"` or
             `"binary_probabilities"`.
+        which: Name or index of the output, of several.
 
     Raises:
         TypeError: If `model` is neither a model, a function nor a path.
@@ -84,9 +89,9 @@ def open_runner(
         # A Distiller is measured as the student it trains.
         student = getattr(model, "student", model)
         inner = student if isinstance(student, keras.Model) else model
-        return KerasRunner(inner, role, output)
+        return KerasRunner(inner, role, output, which=which)
     if callable(model) and not isinstance(model, type):
-        return FunctionRunner(model, role, output)
+        return FunctionRunner(model, role, output, which)
     if not isinstance(model, (str, os.PathLike)):
         raise TypeError(
             requirement(
@@ -100,11 +105,11 @@ def open_runner(
     if not path.exists():
         raise ValueError(_missing(path, role))
     if path.is_dir():
-        return SavedModelRunner(path, role, output)
+        return SavedModelRunner(path, role, output, which)
     if path.suffix == ".tflite":
-        return LiteRTRunner(path, role, output)
+        return LiteRTRunner(path, role, output, which)
     if path.suffix in (".keras", ".h5"):
-        return KerasRunner(_load(path), role, output, path)
+        return KerasRunner(_load(path), role, output, path, which)
     raise ValueError(
         requirement(
             "evaluate",

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_kd.core.checks import requirement
 from keras_kd.core.files import size_bytes
 from keras_kd.core.heads import class_logits
+from keras_kd.core.output_kinds import place_of
 from keras_kd.evaluation.file_kinds import file_head
 from keras_kd.evaluation.file_kinds import folder_kind
 from keras_kd.evaluation.file_kinds import graph_producer
@@ -27,18 +28,23 @@ class SavedModelRunner(FileRunner):
         path: The folder.
         role: `"model"` or `"teacher"`, for error messages.
         output: Kind of the output, if the graph does not tell.
+        which: Name or index of the output, of several.
     """
 
-    def __init__(self, path: Path, role: str, output: str | None) -> None:
+    def __init__(
+        self, path: Path, role: str, output: str | None, which: Any = None
+    ) -> None:
         self._loaded, self._signature = _load(path, role)
         self._inputs = self._signature.structured_input_signature[1]
         outputs = self._signature.structured_outputs
-        if len(outputs) != 1:
-            raise _bad(role, "a model of one output", sorted(outputs))
+        names = sorted(outputs)
+        place = place_of(names, which, subject="evaluate", role=role)
+        self._output = names[place]
         graph = self._signature.graph.as_graph_def()
-        seen = kind_of(graph_producer(graph, self._signature.outputs[0].name))
-        head = file_head(output, seen, folder_kind(path), role)
-        units = next(iter(outputs.values())).shape[-1]
+        made = self._signature.outputs[place].name
+        seen = kind_of(graph_producer(graph, made))
+        head = file_head(output, seen, folder_kind(path, self._output), role)
+        units = outputs[self._output].shape[-1]
         super().__init__(path.name, role, head, units)
         self.num_params: int | None = sum(
             int(np.prod(variable.shape))
@@ -68,7 +74,7 @@ class SavedModelRunner(FileRunner):
         del self._loaded, self._signature
 
     def _call(self, named: dict[str, Any]) -> Any:
-        return next(iter(self._signature(**named).values()))
+        return self._signature(**named)[self._output]
 
     def _named(self, x: Any) -> dict[str, tf.Tensor]:
         """Return the inputs by name, cast to the types of the signature."""

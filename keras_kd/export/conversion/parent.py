@@ -13,6 +13,7 @@ import numpy as np
 from keras_kd.core.imports import optional
 from keras_kd.export.card import add_card
 from keras_kd.export.context import Context
+from keras_kd.export.conversion.operators import lacking
 from keras_kd.export.conversion.precision import float32_arithmetic
 from keras_kd.export.conversion.process import Converter
 from keras_kd.export.conversion.recurrent import check_stateless
@@ -176,7 +177,7 @@ def convert_all(
     report = folder / "error.json"
     if report.exists():
         failure = json.loads(report.read_text("utf-8"))
-        raise RuntimeError(_refusal(context.subject, **failure))
+        raise _refusal(context, **failure)
     if code:
         raise RuntimeError(
             f"`{context.subject}` failed: the converter {_ending(code)}. "
@@ -209,24 +210,25 @@ def _tail(output: str) -> str:
     return "\n".join(line[:300] for line in telling[-_LAST_LINES:]) or "(none)"
 
 
-def _refusal(subject: str, quantization: str, error: str | None) -> str:
+def _refusal(
+    context: Context, quantization: str, error: str | None
+) -> RuntimeError:
     """Shorten the converter's error, whose own text runs to pages."""
     if error is None:
-        return (
-            f"`{subject}` failed: LiteRT crashes when it runs the "
+        return RuntimeError(
+            f"`{context.subject}` failed: LiteRT crashes when it runs the "
             f"{quantization} file that the converter made. Try another "
             "`quantization`, and calibration data in which every layer gives "
             "more than one value."
         )
-    operators = sorted(set(re.findall(r"'tf\.(\w+)' op", error)))
+    operators = dict.fromkeys(re.findall(r"'tf\.(\w+)' op", error), "")
     if operators:
-        return (
-            f"`{subject}` failed: the converter has no LiteRT operator for "
-            f"TensorFlow's {', '.join(operators)} ({quantization}). Replace "
-            "the layers that use them."
-        )
+        placed = re.findall(r'"(\w+):", "([^"@]+)@', error)
+        nodes = [node for node in placed if node[0] in operators]
+        nodes = [*operators.items(), *nodes]
+        return lacking(context, "LiteRT operator", nodes)
     text = " ".join(error.split())
-    return (
-        f"`{subject}` failed: the converter refused the student "
+    return RuntimeError(
+        f"`{context.subject}` failed: the converter refused the student "
         f"({quantization}). {_ADVICE} It said: {text[:600]}"
     )

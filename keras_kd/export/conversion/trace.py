@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_kd.core.keras_internals import held_variables
+from keras_kd.core.keras_internals import traceable_operations
 from keras_kd.core.tensorflow_internals import freeze
 from keras_kd.export.context import Context
 from keras_kd.export.signature import Signature
@@ -112,7 +113,8 @@ def _inference(student: keras.Model) -> functools.partial:
 def _tracing(context: Context) -> Iterator[None]:
     """Word TensorFlow's error for a student that it cannot trace."""
     try:
-        yield
+        with traceable_operations():
+            yield
     except OSError:
         raise
     except Exception as error:

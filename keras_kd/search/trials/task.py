@@ -25,17 +25,19 @@ class StudentOutputs(NamedTuple):
     Attributes:
         kinds: The kind of each output, as `keras_kd.core.heads` names it.
         shape: Shape of the first output, for one example.
+        keys: Name or index of each output; `None` for a single one.
     """
 
     kinds: tuple[str | None, ...]
     shape: tuple[int | None, ...]
+    keys: tuple[Any, ...] = (None,)
 
     @classmethod
     def of(cls, distiller: Any) -> "StudentOutputs":
         """Read the head of a Distiller's student."""
         tap = distiller.student_tap
         first = keras.tree.flatten(tap.spec.predictions)[0]
-        return cls(tuple(tap.kinds), tuple(first.shape[1:]))
+        return cls(tuple(tap.kinds), tuple(first.shape[1:]), tuple(tap.keys))
 
 
 class Labels(NamedTuple):
@@ -127,7 +129,7 @@ def fitting_metrics(metrics: Any, head: StudentOutputs) -> Any:
     """Copy metrics for one trial; give `"accuracy"` the right threshold.
 
     For a single output unit Keras' `"accuracy"` has the threshold 0.5, which
-    is wrong for logits.
+    is wrong for logits. A single metric is for each of several outputs.
     """
 
     def fresh(metric: Any) -> Any:
@@ -140,6 +142,11 @@ def fitting_metrics(metrics: Any, head: StudentOutputs) -> Any:
 
     if metrics is None:
         return None
+    flat = keras.tree.flatten(metrics)
+    if len(flat) == 1 < len(head.keys) and not isinstance(metrics, dict):
+        each = {key: flat for key in head.keys}
+        named = isinstance(head.keys[0], str)
+        metrics = each if named else list(each.values())
     made = keras.tree.map_structure(fresh, metrics)
     return list(made) if isinstance(made, tuple) else made
 

@@ -166,14 +166,13 @@ def pipeline(
         )
         joined = tf.data.Dataset.zip((dataset, numbers)).map(attach)
     else:
-        joined = dataset.map(lambda *parts: attach(_element(parts)))
+        # `map` unpacks tuples, also those of one part.
+        whole = isinstance(dataset.element_spec, tuple)
+        joined = dataset.map(
+            lambda *parts: attach(parts if whole else parts[0])
+        )
     # No parallel look-ups: they would only wait for Python's lock.
     return joined if one else joined.prefetch(2)
-
-
-def _element(parts: tuple[Any, ...]) -> Any:
-    """Repack an element that `map` unpacked if it was a tuple."""
-    return parts if len(parts) > 1 else parts[0]
 
 
 class JoinedPyDataset(keras.utils.PyDataset):

@@ -11,12 +11,12 @@ import tensorflow as tf
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
 from keras_kd.core.heads import class_logits
+from keras_kd.core.input_choice import check_input_choice
+from keras_kd.core.input_choice import choose_input
 from keras_kd.core.output_kinds import KINDS
 from keras_kd.core.taps import Tapped
 from keras_kd.core.taps import input_spec
 from keras_kd.teachers.bind import bind
-from keras_kd.teachers.inputs import check_input_choice
-from keras_kd.teachers.inputs import choose_input
 
 Run = Callable[[Any], dict[str, Any]]
 _SUBJECT = "TeacherCache.build"

@@ -97,6 +97,19 @@ def test_accuracy_of_one_logit_has_its_threshold_at_zero():
     assert float(metric.result()) == 1.0
 
 
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ((0, 1), [["accuracy"], ["accuracy"]]),
+        (("a b", "c"), {"a b": ["accuracy"], "c": ["accuracy"]}),
+    ],
+)
+def test_one_metric_is_for_each_output(keys, expected):
+    head = StudentOutputs(("logits", "logits"), (5,), keys)
+    assert fitting_metrics(("accuracy",), head) == expected
+    assert fitting_metrics(None, head) is None
+
+
 def test_metrics_are_made_anew():
     given = keras.metrics.TopKCategoricalAccuracy(k=2, name="top2")
     made = fitting_metrics(

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
+
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
+from keras_kd.core.taps import input_spec
 
 InputChoice = str | Callable[[Any], Any] | None
 
@@ -59,3 +62,42 @@ def choose_input(
             f"{nearest(how, x)}".rstrip()
         )
     return x[how]
+
+
+def check_inputs(
+    model: keras.Model, x: Any, *, subject: str, role: str, argument: str
+) -> None:
+    """Check that a batch has the inputs that a model takes.
+
+    Args:
+        model: A built model.
+        x: A batch of inputs. Of a dict, Keras takes the keys it needs.
+        subject: Class or function to name in the error.
+        role: The model's role in the error.
+        argument: The argument that chooses the model's part of x.
+
+    Raises:
+        ValueError: If inputs are missing, or if there are others.
+    """
+    spec = input_spec(model, subject=subject, role=role)
+    shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(spec)]
+    wanted = len(shapes)
+    tensors = getattr(model, "inputs", None) or []
+    names = list(spec) if isinstance(spec, dict) else [t.name for t in tensors]
+    if isinstance(x, dict) and names and set(names) <= set(x):
+        return
+    given = len(keras.tree.flatten(x))
+    keyed = isinstance(x, dict) and (wanted > 1 or isinstance(spec, dict))
+    if given == wanted and not keyed:
+        return
+    raise ValueError(
+        requirement(
+            subject,
+            "dataset",
+            f"of the inputs of the {role} `{model.name}`, "
+            + ", ".join(map(repr, spec if isinstance(spec, dict) else shapes)),
+            list(x) if isinstance(x, dict) else f"{given} tensors",
+            f"Say which part of x it takes with `{argument}=`: a key, or a "
+            "function of x.",
+        )
+    )
