@@ -59,11 +59,16 @@ class TensorDetails:
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Convert values to the type in the file, quantized if needed.
 
+        Bytes for an input that takes bytes stay as they are.
+
         Raises:
             ValueError: If values to quantize are not finite, or if converting
                 values to an integer type would change them.
         """
-        if self.scale:
+        if values.dtype.name == self.dtype == "uint8":
+            return values
+        # A step of 1 stands for the bytes themselves.
+        if self.scale and (self.dtype, self.scale) != ("uint8", 1.0):
             if not np.isfinite(values).all():
                 expected = "finite numbers"
                 raise ValueError(

@@ -178,6 +178,24 @@ def inlined(content: bytes) -> bytes:
     return _pack(model) if outside else content
 
 
+def with_input_grid(content: bytes, scale: float, zero_point: int) -> bytes:
+    """Return a file's bytes with other quantization of its first input.
+
+    The operator behind the input converts from this grid to its own.
+
+    Args:
+        content: The bytes of a `.tflite` file.
+        scale: Step of the input, above 0.
+        zero_point: Integer that stands for 0.0.
+    """
+    model = _unpack(content)
+    graph = model.subgraphs[0]
+    quantized = graph.tensors[graph.inputs[0]].quantization
+    quantized.scale = np.array([scale], np.float32)
+    quantized.zeroPoint = np.array([zero_point], np.int64)
+    return _pack(model)
+
+
 def embed(content: bytes, name: str, text: str) -> bytes:
     """Return a file's bytes with a text added.
 

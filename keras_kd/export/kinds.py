@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-import keras
-
+from keras_kd.export.context import Context
 from keras_kd.quantization import has_float_ends
 
 _INTEGER_ADVICE = (
@@ -105,16 +104,17 @@ class Demands:
     quantization: str | None = None
 
 
-def made_kind(student: keras.Model, quantization: str) -> str:
+def made_kind(context: Context, quantization: str) -> str:
     """Return the kind of file that a request leads to.
 
     Args:
-        student: The model.
+        context: The student, and the layers in front of it.
         quantization: Requested kind.
 
     Returns:
         `quantization`; but `MIXED` instead of `"int8"` for a quantize-aware
-        student whose first layers, or first and last ones, stay in float32.
+        student whose first layers, or first and last ones, stay in float32,
+        or that has layers in front of it which do.
     """
-    mixed = quantization == "int8" and has_float_ends(student)
-    return MIXED if mixed else quantization
+    is_mixed = has_float_ends(context.student) or context.has_float_front
+    return MIXED if quantization == "int8" and is_mixed else quantization

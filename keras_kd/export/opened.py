@@ -12,6 +12,7 @@ import numpy as np
 from keras_kd.core.checks import requirement
 from keras_kd.core.imports import optional
 from keras_kd.evaluation.litert import LiteRTModel
+from keras_kd.evaluation.tflite_file import read_file
 from keras_kd.export.kinds import MIXED
 
 Arrays = Mapping[str, np.ndarray]
@@ -76,7 +77,7 @@ def _open_tflite(path: Path) -> OpenedFile:
         )
 
     return OpenedFile(
-        kind=_kind(model),
+        kind=_kind(model, path),
         predict=predict,
         inputs=inputs,
         outputs=outputs,
@@ -86,11 +87,15 @@ def _open_tflite(path: Path) -> OpenedFile:
     )
 
 
-def _kind(model: LiteRTModel) -> str:
+def _kind(model: LiteRTModel, path: Path) -> str:
     """Tell how a file was quantized from its types and operators."""
     ends = [*model.input_details, *model.output_details]
     if any(detail.scale for detail in ends):
         if any(detail.dtype == "float32" for detail in ends):
+            return MIXED
+        # Bytes without a scale may go into layers in float32.
+        plain = [detail.dtype for detail in ends if not detail.scale]
+        if "uint8" in plain and _computes_in_floats(path):
             return MIXED
         wide = any(detail.dtype == "int16" for detail in ends)
         return "int16x8" if wide else "int8"
@@ -101,6 +106,17 @@ def _kind(model: LiteRTModel) -> str:
         if dtype in model.weight_dtypes:
             return kind
     return "float32"
+
+
+def _computes_in_floats(path: Path) -> bool:
+    """Tell whether any operator but a conversion gives float32."""
+    return any(
+        graph.tensors[index].dtype == "float32"
+        for graph in read_file(path.read_bytes()).graphs
+        for operator in graph.operators
+        if operator.name != "CAST"
+        for index in operator.outputs
+    )
 
 
 def _open_onnx(path: Path, subject: str) -> OpenedFile:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ from keras_kd.export.kinds import Demands
 from keras_kd.export.verify import Verification
 from keras_kd.export.verify import check_file
 from keras_kd.export.verify import check_tolerance
+from keras_kd.quantization import has_float_outputs
 from keras_kd.quantization import is_quantize_aware
 
 _SUBJECT = "export.tflite"
@@ -43,6 +45,8 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
     *,
     preprocess: Any = None,
     input_dtype: str | None = None,
+    output: str | None = None,
+    output_dtype: str | None = None,
     labels: Sequence[str] | None = None,
     timeout: float = 600,
 ) -> Verification:
@@ -95,10 +99,19 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
             student: a layer such as `keras.layers.Rescaling(1 / 255)`, a list
             of layers or a `keras.Sequential`. Begin with a `keras.Input` if
             raw inputs have another shape. `calibration` and `verify` then
-            hold raw inputs.
+            hold raw inputs. In front of a quantize-aware student that takes
+            bytes, one scale and offset cost no operator; other layers stay
+            in float32, with a warning.
         input_dtype: `"uint8"` for a file that takes bytes, such as a camera
             delivers. Not for `"int16x8"`.
-        labels: Names of the classes, for the card.
+        output: `"probabilities"` for a file that ends in the softmax of the
+            student's logits, or in the sigmoid for labels and for two
+            classes in one unit. `"logits"` refuses a student that gives
+            none. Defaults to the student's own outputs.
+        output_dtype: `"uint8"` for an `"int8"` file that gives bytes;
+            probabilities then have a step of 1/256.
+        labels: Names of the classes, for the card and for Android: the file
+            then has TFLite Metadata with a `labels.txt`.
         timeout: Seconds that the conversion may take. Defaults to 600.
 
     Returns:
@@ -133,6 +146,8 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
         {key: tolerance},
         preprocess=preprocess,
         input_dtype=input_dtype,
+        output=output,
+        output_dtype=output_dtype,
         labels=labels,
         timeout=timeout,
     )[key]
@@ -147,6 +162,8 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
     *,
     preprocess: Any = None,
     input_dtype: str | None = None,
+    output: str | None = None,
+    output_dtype: str | None = None,
     labels: Sequence[str] | None = None,
     timeout: float = 600,
 ) -> dict[str, Verification]:
@@ -164,6 +181,8 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
         tolerance: Tolerances by quantization, see `tflite`.
         preprocess: See `tflite`.
         input_dtype: See `tflite`.
+        output: See `tflite`.
+        output_dtype: See `tflite`.
         labels: See `tflite`.
         timeout: Seconds that all conversions together may take. Defaults to
             600.
@@ -190,6 +209,8 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
         student,
         preprocess=preprocess,
         input_dtype=input_dtype,
+        output=output,
+        output_dtype=output_dtype,
         labels=labels,
     )
     check_number(_SUBJECT, "timeout", timeout, above=0)
@@ -198,6 +219,8 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
         _check_file_name(context, quantization, Path(path))
         _check_ranges(context, quantization, calibration)
         check_tolerance(context, tolerances.get(quantization))
+    if context.has_float_front:
+        _warn_of_floats(context)
     check_kinds(context, paths)
     examples = None
     if calibration is not None:
@@ -254,7 +277,7 @@ def _check_ranges(
     """Check that an integer file has a source for its ranges.
 
     Raises:
-        ValueError: If it has none, or if `preprocess`, `input_dtype` or the
+        ValueError: If it has none, or if `input_dtype`, `output_dtype` or the
             kind of file does not go with the ranges.
     """
     wrong = None
@@ -274,8 +297,36 @@ def _check_ranges(
             context.input_dtype,
             "The converter has no step from bytes to 16 bits.",
         )
+    if wrong is None and context.output_dtype is not None:
+        wrong = _of_byte_outputs(context, quantization)
     if wrong is not None:
         raise context.refusal(*wrong)
+
+
+def _of_byte_outputs(
+    context: Context, quantization: str
+) -> tuple[str, str, Any, str] | None:
+    """Return what is wrong with an export whose outputs are to be bytes."""
+    if quantization == "int8" and not has_float_outputs(context.student):
+        return None
+    return (
+        "output_dtype",
+        "None for a file whose outputs are not int8",
+        context.output_dtype,
+        "Take `quantization='int8'`, and layers that all are quantized.",
+    )
+
+
+def _warn_of_floats(context: Context) -> None:
+    """Say that the layers in front of an int8 student stay in float32."""
+    warnings.warn(
+        f"`{context.subject}`: what is in front of the quantize-aware student "
+        f"`{context.student.name}` stays in float32 in the file. It needs no "
+        "operator only in a file of bytes (`input_dtype='uint8'`) and if it is "
+        "one scale and offset, as of `keras.layers.Rescaling`. Other layers "
+        "compute in int8 if the student has them before `quantize_aware`.",
+        stacklevel=4,
+    )
 
 
 def _of_aware(
@@ -288,13 +339,5 @@ def _of_aware(
             f"'int8' for the quantize-aware student `{context.student.name}`",
             quantization,
             "Export the student it was made from for other kinds.",
-        )
-    if context.preprocess or context.input_dtype:
-        return (
-            "preprocess",
-            "None, and `input_dtype` too, for the quantize-aware student "
-            f"`{context.student.name}`, whose input is rounded as in training",
-            context.preprocess or context.input_dtype,
-            "Put the layers in front before `quantize_aware`.",
         )
     return None

@@ -214,7 +214,7 @@ def check_file(
     if demands.quantization is None:
         file = open_file(path, context.subject)
     else:
-        kind = made_kind(context.student, demands.quantization)
+        kind = made_kind(context, demands.quantization)
         file = open_converted(context, path, kind)
         if kind == MIXED:
             check_floats(context, file)

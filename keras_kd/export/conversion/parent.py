@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_kd.core.imports import optional
+from keras_kd.evaluation.tflite_file import with_input_grid
 from keras_kd.export.card import add_card
 from keras_kd.export.context import Context
 from keras_kd.export.conversion.precision import float32_arithmetic
@@ -66,7 +67,7 @@ def convert_student(
     """
     check_kinds(context, files)
     student = context.student
-    files = {made_kind(student, key): path for key, path in files.items()}
+    files = {made_kind(context, key): path for key, path in files.items()}
     folder = next(iter(files.values())).parent
     if is_quantize_aware(student):
         calibration = None  # the graph contains the ranges
@@ -78,6 +79,10 @@ def convert_student(
         with float32_arithmetic(student), fixed_ranges(student):
             _write_saved_models(context, folder, files)
         convert_all(context, folder, files, calibration, converter, timeout)
+    if context.byte_grid is not None and "int8" in files:
+        path = files["int8"]
+        grid = with_input_grid(path.read_bytes(), *context.byte_grid)
+        path.write_bytes(grid)
     for quantization, path in files.items():
         add_card(context, path, quantization)
 
@@ -107,7 +112,7 @@ def _write_saved_models(
     # Integer files need a SavedModel of their own if there are loops, which
     # crash the converter, or byte inputs, for which the converter itself adds
     # the conversion.
-    own = recurrent or context.input_dtype == "uint8"
+    own = recurrent or _takes_bytes(context)
     integer = [key for key in files if key in CALIBRATED and own]
     batch_size = 1 if recurrent else None
     if len(integer) < len(files):
@@ -116,6 +121,11 @@ def _write_saved_models(
         with unrolled(context.student):
             real = context.with_real_inputs()
             _write(real, folder / "saved_model_integer", batch_size)
+
+
+def _takes_bytes(context: Context) -> bool:
+    """Tell whether the converter has to add the conversion from bytes."""
+    return context.input_dtype == "uint8" or context.byte_grid is not None
 
 
 def _write(context: Context, path: Path, batch_size: int | None) -> None:
@@ -160,7 +170,8 @@ def convert_all(
                     key: str(_saved_model(folder, key)) for key in files
                 },
                 "calibration": examples,
-                "uint8": context.input_dtype == "uint8",
+                "uint8": _takes_bytes(context),
+                "uint8_outputs": context.output_dtype == "uint8",
                 "float_outputs": has_float_outputs(context.student),
                 "outputs": {key: str(path) for key, path in files.items()},
             }
