@@ -123,11 +123,10 @@ def file_head(
     return settle(open_head, None, [carried])
 
 
-def carried_kind(content: bytes) -> str | None:
-    """Return what the card in a verified `.tflite` file says of its output."""
+def carried_kinds(content: bytes) -> tuple[str | None, ...]:
+    """Return what the card in a verified `.tflite` file says of its outputs."""
     text = split(content, "keras_kd")[1]
-    kinds = json.loads(text).get("output_kinds", []) if text else []
-    return kinds[0] if len(kinds) == 1 else None
+    return tuple(json.loads(text).get("output_kinds", ()) if text else ())
 
 
 def check_known(kind: str | None, name: str, role: str) -> str:

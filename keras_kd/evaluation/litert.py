@@ -56,6 +56,16 @@ class TensorDetails:
     zero_point: int
     index: int
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest value of a quantized tensor."""
+        stored = np.iinfo(self.dtype)
+        low, high = int(stored.min), int(stored.max)
+        return (
+            self.scale * (low - self.zero_point),
+            self.scale * (high - self.zero_point),
+        )
+
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Convert values to the type in the file, quantized if needed.
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.imports import optional
+from keras_kd.evaluation.file_kinds import carried_kinds
 from keras_kd.evaluation.litert import LiteRTModel
 from keras_kd.evaluation.tflite_file import read_file
 from keras_kd.export.kinds import MIXED
@@ -39,6 +41,9 @@ class OpenedFile:
         weight_dtypes: Number of stored weights by type; empty for a
             SavedModel.
         operators: Number of operators by name; empty for a SavedModel.
+        ranges: Smallest and largest value by name of a quantized input.
+        output_kinds: What the file's card says of its outputs, in order;
+            empty without a card.
     """
 
     kind: str
@@ -48,6 +53,8 @@ class OpenedFile:
     steps: dict[str, float]
     weight_dtypes: dict[str, int]
     operators: dict[str, int]
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    output_kinds: tuple[str | None, ...] = ()
 
 
 def open_file(path: Path, subject: str) -> OpenedFile:
@@ -84,6 +91,8 @@ def _open_tflite(path: Path) -> OpenedFile:
         steps={d.name: d.scale for d in model.output_details},
         weight_dtypes=model.weight_dtypes,
         operators=dict(Counter(model.operators)),
+        ranges={d.name: d.limits for d in model.input_details if d.scale},
+        output_kinds=carried_kinds(path.read_bytes()),
     )
 
 

@@ -1,13 +1,17 @@
 """Proves that an exported file behaves like the student it was made from."""
 
 import json
+import math
 import os
+import warnings
 from dataclasses import asdict
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
@@ -42,6 +46,11 @@ _MIXED_TOLERANCE = 5e-2
 # A quantize-aware student agrees with its file to a step of 1/255 of the range.
 # Layers that stay in float32 may round differently, and the errors add up.
 _AWARE_TOLERANCE = 5e-2
+# How many times larger or smaller data of another range are. Pixels from 0 to
+# 255 are 127 times as large as those from -1 to 1.
+_OTHER_RANGE = 100
+# Widest margin around chance in which an accuracy counts as chance.
+_MOST_SPREAD = 0.1
 # Largest step of an integer output that is tolerated, as a share of the range.
 _COARSEST = 1 / 8
 
@@ -213,6 +222,7 @@ def check_file(
     """
     if demands.quantization is None:
         file = open_file(path, context.subject)
+        context = _as_in_file(context, file)
     else:
         kind = made_kind(context, demands.quantization)
         file = open_converted(context, path, kind)
@@ -223,6 +233,9 @@ def check_file(
     if dataset is False:
         return _summary(path, file, 0, {}, share)
     examples = _examples(context, dataset, num_examples)
+    if dataset is not None:
+        argument = "verify" if demands.quantization else "dataset"
+        _check_ranges(context, file, examples, argument)
     try:
         comparisons = compare(context, file.predict, examples)
     except (RuntimeError, ValueError) as error:
@@ -247,7 +260,23 @@ def check_file(
     if problem:
         why = _explanation(context, path, file, examples)
         raise _mismatch(context, result, problem, why)
+    for comparison in comparisons.values():
+        _warn_at_chance(context, comparison)
     return replace(result, passed=True)
+
+
+def _as_in_file(context: Context, file: OpenedFile) -> Context:
+    """Return the context with what the file says of its inputs and outputs."""
+    specs = context.signature.specs
+    if len(specs) == 1 and "float" in specs[0].dtype:
+        [*dtypes] = file.inputs.values()
+        if dtypes == ["uint8"]:
+            context = replace(context, input_dtype="uint8")
+    given = [*context.output_kinds.values()]
+    changed = [one for one in file.output_kinds if one not in given]
+    if any(str(one).endswith("probabilities") for one in changed):
+        context = replace(context, output="probabilities")
+    return context
 
 
 def check_tolerance(context: Context, tolerance: float | None) -> None:
@@ -276,6 +305,53 @@ def _examples(context: Context, dataset: Any, count: int | None) -> Examples:
     if dataset is None:
         return Examples(random_examples(context, count or NUM_EXAMPLES))
     return collect(context, dataset, count, "dataset")
+
+
+def _check_ranges(
+    context: Context, file: OpenedFile, examples: Examples, argument: str
+) -> None:
+    """Refuse data of another range than that which a quantized input takes.
+
+    File and student would agree on data that mean nothing to either.
+
+    Raises:
+        ValueError: If the largest value is over a hundred times too large or
+            too small, as pixels from 0 to 255 are for inputs from 0 to 1.
+    """
+    for spec in context.signature.specs:
+        value = examples.inputs[spec.name]
+        if spec.name not in file.ranges or value.dtype.kind != "f":
+            continue
+        low, high = file.ranges[spec.name]
+        largest, takes = float(np.abs(value).max()), max(-low, high)
+        if largest > _OTHER_RANGE * takes or 0 < largest < takes / _OTHER_RANGE:
+            raise context.refusal(
+                argument,
+                f"of the range that the file takes for `{spec.key}`, "
+                f"{low:.4g} to {high:.4g}",
+                f"{value.min():.4g} to {value.max():.4g}",
+                "Preprocess the data as for training and calibration.",
+            )
+
+
+def _warn_at_chance(context: Context, comparison: Comparison) -> None:
+    """Warn if file and student are right no more often than by chance."""
+    if not comparison.labelled:
+        return
+    chance = 1 / comparison.classes
+    spread = math.sqrt(chance * (1 - chance) / comparison.labelled)
+    accuracy = comparison.file_right / comparison.labelled
+    # On few examples, a good student may look like chance.
+    if 2 * spread > _MOST_SPREAD or accuracy > chance + 2 * spread:
+        return
+    warnings.warn(
+        f"`{context.subject}`: the file is right on {accuracy:.1%} of "
+        f"{comparison.labelled} examples, no more than by chance among "
+        f"{comparison.classes} classes. If the student was trained, its data "
+        "had another range, another order of classes or other labels than "
+        "these.",
+        stacklevel=2,
+    )
 
 
 def _too_different(

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.heads import class_logits
-from keras_kd.evaluation.file_kinds import carried_kind
+from keras_kd.evaluation.file_kinds import carried_kinds
 from keras_kd.evaluation.file_kinds import file_head
 from keras_kd.evaluation.file_kinds import kind_of
 from keras_kd.evaluation.file_kinds import litert_producer
@@ -42,7 +42,8 @@ class LiteRTRunner(FileRunner):
         self._step = details[0].scale
         content = path.read_bytes()
         seen = kind_of(litert_producer(content))
-        head = file_head(output, seen, carried_kind(content), role)
+        carried = (*carried_kinds(content), None)[0]
+        head = file_head(output, seen, carried, role)
         super().__init__(path.name, role, head, details[0].shape[-1])
         self.num_params: int | None = self._model.num_params
         self.size_bytes: int | None = path.stat().st_size
