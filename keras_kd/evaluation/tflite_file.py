@@ -196,8 +196,8 @@ def with_input_grid(content: bytes, scale: float, zero_point: int) -> bytes:
     return _pack(model)
 
 
-def embed(content: bytes, name: str, text: str) -> bytes:
-    """Return a file's bytes with a text added.
+def embed(content: bytes, name: str, text: str | bytes) -> bytes:
+    """Return a file's bytes with a text added, or other bytes.
 
     The text goes into the metadata, a list of named buffers that runtimes
     ignore. Unpacking and packing a file gives the same bytes again, so `split`
@@ -206,13 +206,14 @@ def embed(content: bytes, name: str, text: str) -> bytes:
     Args:
         content: The bytes of a `.tflite` file.
         name: Name of the text. An existing text of that name is replaced.
-        text: Any text.
+        text: Any text or bytes.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     model = _unpack(split(content, name)[0])
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(text.encode("utf-8"), np.uint8)
+    value = text.encode("utf-8") if isinstance(text, str) else text
+    buffer.data = np.frombuffer(value, np.uint8)
     model.buffers.append(buffer)
     entry = schema.MetadataT()
     entry.name = name

@@ -284,6 +284,9 @@ def _check_fits(context: Context) -> None:
 def _check_labels(context: Context) -> None:
     if context.labels is None:
         return
+    if any("\n" in label for label in context.labels):
+        expected = "names without line breaks"
+        raise context.refusal("labels", expected, context.labels)
     outputs = getattr(context.student, "outputs", None) or []
     classes = outputs[0].shape[-1] if len(outputs) == 1 else None
     count = len(context.labels)
