@@ -35,6 +35,10 @@ def allocate(interpreter: Any) -> None:
     with without_lines(_CHATTER):
         interpreter.allocate_tensors()
 
+# How many times larger values of another range are: pixels from 0 to 255 are
+# 127 times as large as those from -1 to 1.
+_OTHER_RANGE = 100
+
 
 @dataclass(frozen=True)
 class TensorDetails:
@@ -84,6 +88,7 @@ class TensorDetails:
                 raise ValueError(
                     requirement("predict", self.name, expected, values)
                 )
+            self._check_range(values)
             limits = np.iinfo(self.dtype)
             steps = np.rint(values / np.float64(self.scale)) + self.zero_point
             return np.clip(steps, limits.min, limits.max).astype(self.dtype)
@@ -94,6 +99,19 @@ class TensorDetails:
                 requirement("predict", self.name, expected, values)
             )
         return encoded
+
+    def _check_range(self, values: np.ndarray) -> None:
+        """Refuse pixels as floats where bytes stand for small values."""
+        low, high = self.limits
+        most = _OTHER_RANGE * max(-low, high)
+        if self.dtype == "uint8" and np.abs(values).max() > most:
+            expected = (
+                f"values from {low:.4g} to {high:.4g}, or bytes of type uint8"
+            )
+            received = f"{values.min():.4g} to {values.max():.4g}"
+            raise ValueError(
+                requirement("predict", self.name, expected, received)
+            )
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
         """Convert outputs of the file to float32, unless they are integers."""
