@@ -35,6 +35,7 @@ def allocate(interpreter: Any) -> None:
     with without_lines(_CHATTER):
         interpreter.allocate_tensors()
 
+
 # How many times larger values of another range are: pixels from 0 to 255 are
 # 127 times as large as those from -1 to 1.
 _OTHER_RANGE = 100

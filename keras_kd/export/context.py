@@ -12,6 +12,7 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
 from keras_kd.core.taps import Tap
 from keras_kd.export.byte_inputs import byte_grid
+from keras_kd.export.kinds import MIXED
 from keras_kd.export.signature import InputSpec
 from keras_kd.export.signature import Signature
 from keras_kd.export.signature import exportable
@@ -25,6 +26,7 @@ _PROBABILITIES = {
     "logits": ("softmax", "probabilities"),
     "binary_logits": ("sigmoid", "binary_probabilities"),
 }
+
 
 @dataclass(frozen=True, eq=False)
 class Context:
@@ -54,8 +56,7 @@ class Context:
     @cached_property
     def model(self) -> keras.Model:
         """The model in the file: the student, and what is put around it."""
-        is_bare = not self.preprocess and self.input_dtype is None
-        if is_bare and self.output is None:
+        if not self.is_changed_in_front and self.output is None:
             return self.student
         signature = read_signature(self.student, self.subject)
         inputs = {
@@ -68,7 +69,7 @@ class Context:
             for spec in signature.specs
         }
         prepared = inputs
-        if not is_bare:
+        if self.is_changed_in_front:
             [spec] = signature.specs
             prepared = {spec.name: self._prepared(inputs[spec.name], spec)}
         outputs = self._finished(self.student(signature.build(prepared)))
@@ -124,6 +125,8 @@ class Context:
         scale and one offset.
         """
         student = self.student
+        if not self.is_changed_in_front:
+            return None
         if not is_quantize_aware(student) or has_float_ends(student):
             return None
         own = read_signature(student, self.subject).specs
@@ -133,11 +136,15 @@ class Context:
         return byte_grid(self.preprocess, file[0].shape)
 
     @property
+    def is_changed_in_front(self) -> bool:
+        """Whether the file's inputs are not the student's own."""
+        return bool(self.preprocess) or self.input_dtype is not None
+
+    @property
     def has_float_front(self) -> bool:
         """Whether layers before a quantize-aware student stay in float32."""
-        changed = bool(self.preprocess) or self.input_dtype is not None
         return (
-            changed
+            self.is_changed_in_front
             and is_quantize_aware(self.student)
             and self.byte_grid is None
         )
@@ -146,6 +153,20 @@ class Context:
     def signature(self) -> Signature:
         """The signature of `model`."""
         return read_signature(self.model, self.subject)
+
+    def made_kind(self, quantization: str) -> str:
+        """Return the kind of file that a request leads to.
+
+        Args:
+            quantization: Requested kind.
+
+        Returns:
+            `quantization`; but `MIXED` instead of `"int8"` for a
+            quantize-aware student of which a part stays in float32, or whose
+            inputs are changed by layers that do.
+        """
+        mixed = has_float_ends(self.student) or self.has_float_front
+        return MIXED if quantization == "int8" and mixed else quantization
 
     def with_real_inputs(self) -> "Context":
         """Return the context for an integer file, with float32 inputs.
@@ -168,7 +189,7 @@ class Context:
         )
 
 
-def read_context(  # noqa: PLR0913 (what goes into a file, one keyword each)
+def read_context(
     subject: str,
     student: Any,
     *,

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-from keras_kd.export.context import Context
-from keras_kd.quantization import has_float_ends
-
 _INTEGER_ADVICE = (
     "What usually helps: calibration data preprocessed as in training, more "
     "of it, {next}, or training with `keras_kd.quantization.quantize_aware`."
@@ -13,7 +10,7 @@ _REAL_ADVICE = "Look for layers that depend on the batch or on chance."
 
 
 # Users cannot ask for this kind: it replaces "int8" for some students, see
-# `made_kind`.
+# `Context.made_kind`.
 MIXED = "mixed_int8"
 
 
@@ -102,19 +99,3 @@ class Demands:
     tolerance: float | None = None
     max_accuracy_loss: float | None = None
     quantization: str | None = None
-
-
-def made_kind(context: Context, quantization: str) -> str:
-    """Return the kind of file that a request leads to.
-
-    Args:
-        context: The student, and the layers in front of it.
-        quantization: Requested kind.
-
-    Returns:
-        `quantization`; but `MIXED` instead of `"int8"` for a quantize-aware
-        student whose first layers, or first and last ones, stay in float32,
-        or that has layers in front of it which do.
-    """
-    is_mixed = has_float_ends(context.student) or context.has_float_front
-    return MIXED if quantization == "int8" and is_mixed else quantization

@@ -3,7 +3,6 @@
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +15,8 @@ from keras_kd.core.files import check_writable
 from keras_kd.core.files import staged
 from keras_kd.export.card import card_path
 from keras_kd.export.card import card_text
+from keras_kd.export.combinations import check_combination
+from keras_kd.export.combinations import warn_of_floats
 from keras_kd.export.context import Context
 from keras_kd.export.context import read_context
 from keras_kd.export.conversion.parent import check_kinds
@@ -23,14 +24,11 @@ from keras_kd.export.conversion.parent import convert_student
 from keras_kd.export.examples import Examples
 from keras_kd.export.examples import calibration_examples
 from keras_kd.export.examples import verification_examples
-from keras_kd.export.kinds import CALIBRATED
 from keras_kd.export.kinds import QUANTIZATIONS
 from keras_kd.export.kinds import Demands
 from keras_kd.export.verify import Verification
 from keras_kd.export.verify import check_file
 from keras_kd.export.verify import check_tolerance
-from keras_kd.quantization import has_float_outputs
-from keras_kd.quantization import is_quantize_aware
 
 _SUBJECT = "export.tflite"
 
@@ -217,10 +215,9 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
     tolerances = tolerance or {}
     for quantization, path in paths.items():
         _check_file_name(context, quantization, Path(path))
-        _check_ranges(context, quantization, calibration)
+        check_combination(context, quantization, calibration)
         check_tolerance(context, tolerances.get(quantization))
-    if context.has_float_front:
-        _warn_of_floats(context)
+    warn_of_floats(context)
     check_kinds(context, paths)
     examples = None
     if calibration is not None:
@@ -269,75 +266,3 @@ def _check_file_name(context: Context, quantization: str, path: Path) -> None:
         expected = "the name of a file that ends in `.tflite`"
         raise context.refusal("path", expected, str(path))
     check_writable(path)
-
-
-def _check_ranges(
-    context: Context, quantization: str, calibration: Any
-) -> None:
-    """Check that an integer file has a source for its ranges.
-
-    Raises:
-        ValueError: If it has none, or if `input_dtype`, `output_dtype` or the
-            kind of file does not go with the ranges.
-    """
-    wrong = None
-    if is_quantize_aware(context.student):
-        wrong = _of_aware(context, quantization)
-    elif quantization in CALIBRATED and calibration is None:
-        wrong = (
-            "calibration",
-            f"a dataset for {quantization!r}",
-            None,
-            "Pass `calibration=` some 200 training examples.",
-        )
-    elif quantization == "int16x8" and context.input_dtype == "uint8":
-        wrong = (
-            "input_dtype",
-            "None for 'int16x8', whose inputs are int16",
-            context.input_dtype,
-            "The converter has no step from bytes to 16 bits.",
-        )
-    if wrong is None and context.output_dtype is not None:
-        wrong = _of_byte_outputs(context, quantization)
-    if wrong is not None:
-        raise context.refusal(*wrong)
-
-
-def _of_byte_outputs(
-    context: Context, quantization: str
-) -> tuple[str, str, Any, str] | None:
-    """Return what is wrong with an export whose outputs are to be bytes."""
-    if quantization == "int8" and not has_float_outputs(context.student):
-        return None
-    return (
-        "output_dtype",
-        "None for a file whose outputs are not int8",
-        context.output_dtype,
-        "Take `quantization='int8'`, and layers that all are quantized.",
-    )
-
-
-def _warn_of_floats(context: Context) -> None:
-    """Say that the layers in front of an int8 student stay in float32."""
-    warnings.warn(
-        f"`{context.subject}`: what is in front of the quantize-aware student "
-        f"`{context.student.name}` stays in float32 in the file. It needs no "
-        "operator only in a file of bytes (`input_dtype='uint8'`) and if it is "
-        "one scale and offset, as of `keras.layers.Rescaling`. Other layers "
-        "compute in int8 if the student has them before `quantize_aware`.",
-        stacklevel=4,
-    )
-
-
-def _of_aware(
-    context: Context, quantization: str
-) -> tuple[str, str, Any, str] | None:
-    """Return what is wrong with the export of a quantize-aware student."""
-    if quantization != "int8":
-        return (
-            "quantization",
-            f"'int8' for the quantize-aware student `{context.student.name}`",
-            quantization,
-            "Export the student it was made from for other kinds.",
-        )
-    return None

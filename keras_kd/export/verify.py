@@ -33,7 +33,6 @@ from keras_kd.export.kinds import MIN_AGREEMENT
 from keras_kd.export.kinds import MIN_COSINE
 from keras_kd.export.kinds import MIXED
 from keras_kd.export.kinds import Demands
-from keras_kd.export.kinds import made_kind
 from keras_kd.export.layer_errors import worded
 from keras_kd.export.layer_errors import worst_layers
 from keras_kd.export.opened import OpenedFile
@@ -224,7 +223,7 @@ def check_file(
         file = open_file(path, context.subject)
         context = _as_in_file(context, file)
     else:
-        kind = made_kind(context, demands.quantization)
+        kind = context.made_kind(demands.quantization)
         file = open_converted(context, path, kind)
         if kind == MIXED:
             check_floats(context, file)
@@ -233,7 +232,7 @@ def check_file(
     if dataset is False:
         return _summary(path, file, 0, {}, share)
     examples = _examples(context, dataset, num_examples)
-    if dataset is not None:
+    if dataset is not None:  # random inputs have a range of their own
         argument = "verify" if demands.quantization else "dataset"
         _check_ranges(context, file, examples, argument)
     try:
@@ -246,12 +245,7 @@ def check_file(
     result = _summary(path, file, len(examples), comparisons, share)
     checked = comparisons
     if KINDS[file.kind].rounds and tolerance is None:
-        # The coordinates of an embedding may move; its direction may not.
-        checked = {
-            name: one
-            for name, one in comparisons.items()
-            if one.kind != "embedding"
-        }
+        checked = _without_embeddings(comparisons)
     problem = _too_different(file, checked, share) if checked else ""
     if not problem and dataset is not None and tolerance is None:
         problem = _too_many_changed(result)
@@ -260,9 +254,19 @@ def check_file(
     if problem:
         why = _explanation(context, path, file, examples)
         raise _mismatch(context, result, problem, why)
-    for comparison in comparisons.values():
-        _warn_at_chance(context, comparison)
+    _warn_at_chance(context, comparisons)
     return replace(result, passed=True)
+
+
+def _without_embeddings(
+    comparisons: dict[str, Comparison],
+) -> dict[str, Comparison]:
+    """Leave embeddings out, whose coordinates may move, but not directions."""
+    return {
+        name: one
+        for name, one in comparisons.items()
+        if one.kind != "embedding"
+    }
 
 
 def _as_in_file(context: Context, file: OpenedFile) -> Context:
@@ -334,8 +338,12 @@ def _check_ranges(
             )
 
 
-def _warn_at_chance(context: Context, comparison: Comparison) -> None:
-    """Warn if file and student are right no more often than by chance."""
+def _warn_at_chance(
+    context: Context, comparisons: dict[str, Comparison]
+) -> None:
+    """Warn if the file is right no more often than by chance."""
+    # Labels are counted for a single output only.
+    comparison = next(iter(comparisons.values()))
     if not comparison.labelled:
         return
     chance = 1 / comparison.classes

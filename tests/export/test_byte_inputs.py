@@ -8,6 +8,9 @@ from ai_edge_litert.interpreter import Interpreter
 import keras_kd
 from keras_kd import export
 from keras_kd.export.byte_inputs import byte_grid
+from keras_kd.export.context import read_context
+from keras_kd.export.examples import Examples
+from keras_kd.export.layer_errors import worst_layers
 
 layers = keras.layers
 SHAPE = (None, 4, 4, 3)
@@ -97,6 +100,11 @@ def test_bytes_enter_without_a_float_operator(aware, data, pictures, tmp_path):
         path, aware, pictures, preprocess=layers.Rescaling(1 / 255)
     )
     assert again.max_abs_difference == result.max_abs_difference
+    context = read_context(
+        "test", aware, preprocess=layers.Rescaling(1 / 255), input_dtype="uint8"
+    )
+    worst = worst_layers(context, path, Examples({"image": pictures}))
+    assert all(layer.error < 0.02 for layer in worst)
     # Bytes are bytes, and real values are what the student takes.
     first = keras_kd.evaluate(path, (pictures, data[1]), latency=False)
     real = keras_kd.evaluate(
@@ -109,9 +117,7 @@ def test_bytes_enter_without_a_float_operator(aware, data, pictures, tmp_path):
 
 @pytest.mark.export
 @pytest.mark.slow
-def test_other_layers_stay_in_float_with_a_warning(
-    aware, pictures, tmp_path
-):
+def test_other_layers_stay_in_float_with_a_warning(aware, pictures, tmp_path):
     path = tmp_path / "student.tflite"
     front = [keras.Input((16, 16, 1)), layers.Resizing(8, 8)]
     front.append(layers.Rescaling(1 / 255))

@@ -142,8 +142,9 @@ def test_each_output_gets_its_own_function(tmp_path):
     expected = model.predict({"x": X}, verbose=0)
     np.testing.assert_allclose(found["size"], expected["size"], atol=1e-5)
     np.testing.assert_allclose(found["kind"].sum(-1), 1, atol=1e-5)
-    assert sorted(map(str, keras_kd.export.read_card(path)["output_kinds"])) \
-        == ["numbers", "probabilities"]
+    assert sorted(
+        map(str, keras_kd.export.read_card(path)["output_kinds"])
+    ) == ["numbers", "probabilities"]
 
 
 @pytest.mark.parametrize(

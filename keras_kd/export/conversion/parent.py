@@ -22,7 +22,6 @@ from keras_kd.export.conversion.recurrent import recurrent_layers
 from keras_kd.export.conversion.recurrent import unrolled
 from keras_kd.export.conversion.trace import write_frozen
 from keras_kd.export.kinds import CALIBRATED
-from keras_kd.export.kinds import made_kind
 from keras_kd.quantization import fixed_ranges
 from keras_kd.quantization import has_float_outputs
 from keras_kd.quantization import is_quantize_aware
@@ -67,7 +66,7 @@ def convert_student(
     """
     check_kinds(context, files)
     student = context.student
-    files = {made_kind(context, key): path for key, path in files.items()}
+    files = {context.made_kind(key): path for key, path in files.items()}
     folder = next(iter(files.values())).parent
     if is_quantize_aware(student):
         calibration = None  # the graph contains the ranges
