@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -16,39 +17,53 @@ _AFFINE = (
 )
 
 
+class ByteGrid(NamedTuple):
+    """The bytes `x` that stand for `scale * (x - zero_point)`.
+
+    Attributes:
+        scale: Distance between two bytes, above 0.
+        zero_point: The byte that stands for 0.
+        shift: By how much of a byte the values are off, at most 0.5. The
+            bytes from -1 to 1 have none for 0: 127.5 stands for it.
+    """
+
+    scale: float
+    zero_point: int
+    shift: float
+
+
 def byte_grid(
     front: Iterable[Any], shape: tuple[int | None, ...]
-) -> tuple[float, int] | None:
+) -> ByteGrid | None:
     """Return the grid on which a byte stands for what a student takes.
 
     The layers in front of the student turn a byte `x` into
     `scale * x + offset`, and an integer tensor stands for
     `scale * (x - zero_point)`. So with this grid the file's input needs no
-    layers. The zero point is a whole number, so that all values move by up to
-    half the distance between two bytes: the bytes -1 to 1 have none for 0.
+    layers.
 
     Args:
         front: The layers in front of the student, possibly none.
         shape: Shape of the bytes, with the batch.
 
     Returns:
-        The scale, above 0, and the zero point from 0 to 255; `None` if the
-        layers are more than one scale and one offset, or if the zero point
-        is no byte.
+        The grid; `None` if the layers are more than one scale and one
+        offset, or if no byte is close to 0.
     """
     layers = [layer for layer in front if isinstance(layer, keras.Layer)]
     if not all(map(_is_affine, layers)):
         return None
     low, high = (_applied(layers, shape, value) for value in (0.0, 255.0))
-    steps = (high - low) / 255
-    scale, offset = float(steps.mean()), float(low.mean())
-    # Half a step of the largest byte, at the place that differs most.
+    scale, offset = float((high - low).mean() / 255), float(low.mean())
+    # Half a byte, where the layers differ most from one scale and offset.
     even = max(np.ptp(low), np.ptp(high)) <= abs(scale) / 2
     if not even or not scale > 0:
         return None
     # As in the ranges of quantize-aware students, halves move up.
     zero_point = int(np.floor(0.5 - offset / scale))
-    return (scale, zero_point) if 0 <= zero_point <= 255 else None
+    if not 0 <= zero_point <= 255:
+        return None
+    return ByteGrid(scale, zero_point, abs(zero_point + offset / scale))
 
 
 def _is_affine(layer: keras.Layer) -> bool:

@@ -11,6 +11,7 @@ import keras
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
 from keras_kd.core.taps import Tap
+from keras_kd.export.byte_inputs import ByteGrid
 from keras_kd.export.byte_inputs import byte_grid
 from keras_kd.export.kinds import MIXED
 from keras_kd.export.signature import InputSpec
@@ -117,8 +118,8 @@ class Context:
         return dict(zip(names, kinds, strict=False))
 
     @cached_property
-    def byte_grid(self) -> tuple[float, int] | None:
-        """The scale and zero point of bytes that enter an int8 student.
+    def byte_grid(self) -> ByteGrid | None:
+        """The grid of the bytes that enter an int8 student as they are.
 
         None if the file takes no bytes, if the student is not quantize-aware
         from its input on, or if the layers in front of it are more than one
@@ -142,12 +143,11 @@ class Context:
 
     @property
     def has_float_front(self) -> bool:
-        """Whether layers before a quantize-aware student stay in float32."""
-        return (
-            self.is_changed_in_front
-            and is_quantize_aware(self.student)
-            and self.byte_grid is None
+        """Whether layers before an int8 student stay in float32."""
+        is_int8 = is_quantize_aware(self.student) and not has_float_ends(
+            self.student
         )
+        return self.is_changed_in_front and is_int8 and self.byte_grid is None
 
     @cached_property
     def signature(self) -> Signature:

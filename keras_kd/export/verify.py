@@ -45,6 +45,9 @@ _MIXED_TOLERANCE = 5e-2
 # A quantize-aware student agrees with its file to a step of 1/255 of the range.
 # Layers that stay in float32 may round differently, and the errors add up.
 _AWARE_TOLERANCE = 5e-2
+# Bytes that are off by more than this share of a byte are other inputs, and
+# their files have the tolerance of any int8 file.
+_EXACT = 1e-2
 # How many times larger or smaller data of another range are. Pixels from 0 to
 # 255 are 127 times as large as those from -1 to 1.
 _OTHER_RANGE = 100
@@ -135,7 +138,8 @@ def verify(
     most an eighth of the range). The default tolerance is 1e-4 for
     SavedModel, ONNX and float32, 1e-2 for float16, 0.1 for dynamic_range and
     int16x8, 0.2 for int8 and 0.4 for int4_weights. It is 0.05 for the int8
-    file of a quantize-aware student, which computes the same, and at least
+    file of a quantize-aware student, which computes the same (if bytes stand
+    exactly for its inputs, as from 0 to 1 and not from -1 to 1), and at least
     0.05 for a student that computes in float16 or bfloat16.
 
     All kinds but SavedModel, ONNX, float32 and float16 round to so few bits
@@ -298,7 +302,9 @@ def _default(context: Context, file: OpenedFile) -> float:
     """Return the default tolerance for a file."""
     share = KINDS[file.kind].tolerance
     if file.kind in ("int8", MIXED) and is_quantize_aware(context.student):
-        return _AWARE_TOLERANCE
+        grid = context.byte_grid
+        if grid is None or grid.shift < _EXACT:
+            return _AWARE_TOLERANCE
     return max(share, _MIXED_TOLERANCE) if is_mixed(context.model) else share
 
 

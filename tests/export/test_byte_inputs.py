@@ -25,13 +25,16 @@ def normalization(mean, variance):
 @pytest.mark.parametrize(
     ("front", "expected"),
     [
-        ([], (1.0, 0)),
-        ([layers.Rescaling(1 / 255)], (1 / 255, 0)),
-        ([layers.Rescaling(1 / 127.5, offset=-1)], (1 / 127.5, 128)),
-        ([layers.Rescaling(2.0), layers.Rescaling(3.0, offset=-60)], (6, 10)),
-        ([normalization(100.0, 16.0)], (0.25, 100)),
-        ([keras.Sequential([layers.Rescaling(0.5)])], (0.5, 0)),
-        ([keras.Input(SHAPE[1:]), layers.Rescaling(0.5)], (0.5, 0)),
+        ([], (1.0, 0, 0)),
+        ([layers.Rescaling(1 / 255)], (1 / 255, 0, 0)),
+        ([layers.Rescaling(1 / 127.5, offset=-1)], (1 / 127.5, 128, 0.5)),
+        (
+            [layers.Rescaling(2.0), layers.Rescaling(3.0, offset=-60)],
+            (6, 10, 0),
+        ),
+        ([normalization(100.0, 16.0)], (0.25, 100, 0)),
+        ([keras.Sequential([layers.Rescaling(0.5)])], (0.5, 0, 0)),
+        ([keras.Input(SHAPE[1:]), layers.Rescaling(0.5)], (0.5, 0, 0)),
         # Not one scale, not an offset among the bytes, not values alone.
         ([normalization([1.0, 2.0, 9.0], [1.0, 1.0, 1.0])], None),
         ([layers.Rescaling(1 / 255, offset=0.5)], None),
@@ -44,8 +47,7 @@ def test_the_grid_of_the_bytes(front, expected):
     if expected is None:
         assert found is None
     else:
-        np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
-        assert found[1] == expected[1]
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +137,29 @@ def test_other_layers_stay_in_float_with_a_warning(aware, pictures, tmp_path):
     found, step = run(path, large)
     expected = aware.predict(pictures / np.float32(255), verbose=0)
     assert np.abs(found - expected).max() <= 1.01 * step
+
+
+@pytest.mark.export
+@pytest.mark.slow
+def test_bytes_in_and_probabilities_out_as_bytes(
+    aware, data, pictures, tmp_path
+):
+    path = tmp_path / "student.tflite"
+    result = export.tflite(
+        aware,
+        path,
+        "int8",
+        verify=(pictures, data[1]),
+        preprocess=layers.Rescaling(1 / 255),
+        input_dtype="uint8",
+        output="probabilities",
+        output_dtype="uint8",
+    )
+    assert (result.kind, result.output_dtype) == ("int8", "uint8")
+    found, step = run(path, pictures)
+    assert step == 1 / 256
+    logits = aware.predict(pictures / np.float32(255), verbose=0)
+    expected = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    assert np.abs(found - expected).max() <= 1.01 * step
+    measured = keras_kd.evaluate(path, (pictures, data[1]), latency=False)
+    assert measured.accuracy == pytest.approx(result.accuracy, abs=0.05)

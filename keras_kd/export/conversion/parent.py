@@ -78,10 +78,11 @@ def convert_student(
         with float32_arithmetic(student), fixed_ranges(student):
             _write_saved_models(context, folder, files)
         convert_all(context, folder, files, calibration, converter, timeout)
-    if context.byte_grid is not None and "int8" in files:
-        path = files["int8"]
-        grid = with_input_grid(path.read_bytes(), *context.byte_grid)
-        path.write_bytes(grid)
+    grid = context.byte_grid
+    if grid is not None and "int8" in files:
+        content = files["int8"].read_bytes()
+        content = with_input_grid(content, grid.scale, grid.zero_point)
+        files["int8"].write_bytes(content)
     for quantization, path in files.items():
         add_card(context, path, quantization)
 
