@@ -37,6 +37,7 @@ LONG_FILES: dict[str, str] = {
     "keras_kd/distiller/unlabelled.py": "labels, weights and counts of a batch",
     "keras_kd/evaluation/litert.py": "one class, what it takes and gives",
     "keras_kd/evaluation/tflite_file.py": "the one reader of .tflite files",
+    "keras_kd/export/context.py": "one class and the checks of its parts",
     "keras_kd/export/verify.py": "one function, its demands and their errors",
     "keras_kd/losses/base.py": "one class, mostly its documentation",
     "keras_kd/quantization/rewriting/rewrite.py": "one replay of a graph",

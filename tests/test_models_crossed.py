@@ -134,7 +134,9 @@ def test_from_teacher_to_files(structure, outputs, kind, tmp_path):
         tmp_path / "cache", teacher, inputs, dtype="float32", verbose=0
     )
     trained(cache, cached, cache.join(data), loss)
-    for one, other in zip(live.get_weights(), cached.get_weights(), strict=True):
+    for one, other in zip(
+        live.get_weights(), cached.get_weights(), strict=True
+    ):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
     paths = {name: tmp_path / f"{name}.tflite" for name in ("float32", "int8")}

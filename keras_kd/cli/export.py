@@ -8,9 +8,11 @@ import typer
 
 from keras_kd.cli import printing
 from keras_kd.cli.images import Scale
+from keras_kd.cli.images import as_bytes
 from keras_kd.cli.images import check_data
 from keras_kd.cli.images import check_scale
 from keras_kd.cli.images import fitted
+from keras_kd.cli.images import from_bytes
 from keras_kd.cli.models import Imports
 from keras_kd.cli.models import import_classes
 from keras_kd.cli.models import load_student
@@ -21,7 +23,7 @@ from keras_kd.core.checks import requirement
 
 def export(  # noqa: PLR0913 (one option a line)
     student: Annotated[Path, typer.Argument(help="A .keras file.")],
-    output: Annotated[
+    path: Annotated[
         Path,
         typer.Argument(
             help="The file to write: a name that ends in .tflite or .onnx, or "
@@ -43,6 +45,25 @@ def export(  # noqa: PLR0913 (one option a line)
             "the student."
         ),
     ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            help="probabilities: the file ends in the softmax or sigmoid of "
+            "the student's logits; or logits; for .tflite.",
+            show_default="the student's outputs",
+        ),
+    ] = None,
+    output_dtype: Annotated[
+        str | None,
+        typer.Option(help="uint8: an int8 file gives bytes; for .tflite."),
+    ] = None,
+    input_dtype: Annotated[
+        str | None,
+        typer.Option(
+            help="uint8: the file takes pixels as bytes and scales them "
+            "itself; for .tflite."
+        ),
+    ] = None,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -61,16 +82,22 @@ def export(  # noqa: PLR0913 (one option a line)
     as_json: printing.Json = False,
 ) -> None:
     """Export a student; the file appears once it was loaded and compared."""
-    is_tflite = output.suffix == ".tflite"
-    only = {"quantization": quantization, "labels": labels}
+    is_tflite = path.suffix == ".tflite"
+    only = {
+        "quantization": quantization,
+        "output": output,
+        "output_dtype": output_dtype,
+        "input_dtype": input_dtype,
+        "labels": labels,
+    }
     for name, value in only.items():
         if value is not None and not is_tflite:
             raise ValueError(
                 requirement(
                     "export",
-                    "output",
+                    "path",
                     f"a name that ends in .tflite for {name} {str(value)!r}",
-                    str(output),
+                    str(path),
                 )
             )
     problems = Problems()
@@ -90,24 +117,41 @@ def export(  # noqa: PLR0913 (one option a line)
     with problems:
         if calibration is not None:
             check_data(calibration)
+    if input_dtype is not None and calibration is None and scale is None:
+        with problems:
+            raise ValueError(
+                requirement(
+                    "export",
+                    "scale",
+                    "given, or `--calibration`, for a file of bytes",
+                    scale,
+                    "The file turns bytes into pixels of this range.",
+                )
+            )
     problems.check()
     images = test = None
     if calibration is not None:
         data = keras_kd.data.load(calibration)
-        splits, _ = fitted("export", "student", model, data, scale)
+        splits, scale = fitted("export", "student", model, data, scale)
+        if input_dtype is not None:
+            splits = as_bytes(data)
         images, test = splits.train.map(lambda x, y: x), splits.test
     if is_tflite:
         check = keras_kd.export.tflite(
             model,
-            output,
+            path,
             quantization,
             images,
             test,
             tolerance=tolerance,
+            preprocess=from_bytes(str(scale)) if input_dtype else None,
+            input_dtype=input_dtype,
+            output=output,
+            output_dtype=output_dtype,
             labels=names,
         )
     else:
-        onnx = output.suffix == ".onnx"
+        onnx = path.suffix == ".onnx"
         kind = keras_kd.export.onnx if onnx else keras_kd.export.saved_model
-        check = kind(model, output, verify=test, tolerance=tolerance)
+        check = kind(model, path, verify=test, tolerance=tolerance)
     printing.print_check(asdict(check), as_json)

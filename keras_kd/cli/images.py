@@ -7,6 +7,7 @@ often than chance. So the range is the one under which the model is right.
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from typing import Annotated
 from typing import Any
@@ -202,11 +203,16 @@ def scaled(splits: "Splits", scale: str) -> "Splits":
     """Return a data set with its pixels in another range."""
     if scale == _USUAL:
         return splits
+    return _converted(splits, lambda x: _scale(x, scale))
+
+
+def _converted(splits: "Splits", function: Callable[[Any], Any]) -> "Splits":
+    """Return a data set whose images went through a function."""
 
     def convert(dataset: Any) -> Any:
         if dataset is None:
             return None
-        return dataset.map(lambda x, y: (_scale(x, scale), y))
+        return dataset.map(lambda x, y: (function(x), y))
 
     return dataclasses.replace(
         splits,
@@ -214,6 +220,23 @@ def scaled(splits: "Splits", scale: str) -> "Splits":
         validation=convert(splits.validation),
         test=convert(splits.test),
     )
+
+
+def as_bytes(splits: "Splits") -> "Splits":
+    """Return a data set of pixels from 0 to 1 with bytes instead."""
+    import tensorflow as tf
+
+    return _converted(splits, lambda x: tf.cast(_scale(x, "0..255"), tf.uint8))
+
+
+def from_bytes(scale: str) -> "keras.Layer | None":
+    """Return the layer that turns bytes into pixels of a range, if any."""
+    import keras
+
+    factor, offset = RANGES[scale]
+    if scale == "0..255":
+        return None
+    return keras.layers.Rescaling(factor / 255, offset)
 
 
 def _scale(x: Any, scale: str) -> Any:

@@ -8,9 +8,11 @@ import typer
 
 from keras_kd.cli import printing
 from keras_kd.cli.images import Scale
+from keras_kd.cli.images import as_bytes
 from keras_kd.cli.images import check_data
 from keras_kd.cli.images import check_scale
 from keras_kd.cli.images import fitted
+from keras_kd.cli.images import from_bytes
 from keras_kd.cli.models import Imports
 from keras_kd.cli.models import import_classes
 from keras_kd.cli.models import load_student
@@ -67,15 +69,25 @@ def verify(  # noqa: PLR0913 (one option a line)
     with problems:
         check_data(dataset)
     problems.check()
-    splits, _ = fitted(
-        "verify", "student", model, keras_kd.data.load(dataset), scale
-    )
+    data = keras_kd.data.load(dataset)
+    splits, scale = fitted("verify", "student", model, data, scale)
+    takes_bytes = _takes_bytes(path)
     check = keras_kd.export.verify(
         path,
         model,
-        splits.test,
+        (as_bytes(data) if takes_bytes else splits).test,
         tolerance=tolerance,
         max_accuracy_loss=max_accuracy_loss,
         num_examples=num_examples,
+        preprocess=from_bytes(scale) if takes_bytes else None,
     )
     printing.print_check(asdict(check), as_json)
+
+
+def _takes_bytes(path: Path) -> bool:
+    from keras_kd.evaluation.litert import LiteRTModel
+
+    if path.suffix != ".tflite":
+        return False
+    details = LiteRTModel(path).input_details
+    return [detail.dtype for detail in details] == ["uint8"]

@@ -126,11 +126,10 @@ def file_head(
     return settle(open_head, None, [carried])
 
 
-def carried_kind(content: bytes, place: int = 0) -> str | None:
-    """Return what the card in a verified `.tflite` file says of an output."""
+def carried_kinds(content: bytes) -> tuple[str | None, ...]:
+    """Return what the card in a verified `.tflite` file says of its outputs."""
     text = split(content, "keras_kd")[1]
-    kinds = json.loads(text).get("output_kinds", []) if text else []
-    return kinds[place] if place < len(kinds) else None
+    return tuple(json.loads(text).get("output_kinds", ()) if text else ())
 
 
 def folder_kind(path: Path, name: str) -> str | None:

@@ -39,6 +39,11 @@ def allocate(interpreter: Any) -> None:
         interpreter.allocate_tensors()
 
 
+# How many times larger values of another range are: pixels from 0 to 255 are
+# 127 times as large as those from -1 to 1.
+_OTHER_RANGE = 100
+
+
 @dataclass(frozen=True)
 class TensorDetails:
     """One input or output of a `.tflite` file.
@@ -59,19 +64,35 @@ class TensorDetails:
     zero_point: int
     index: int
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest value of a quantized tensor."""
+        stored = np.iinfo(self.dtype)
+        low, high = int(stored.min), int(stored.max)
+        return (
+            self.scale * (low - self.zero_point),
+            self.scale * (high - self.zero_point),
+        )
+
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Convert values to the type in the file, quantized if needed.
+
+        Bytes for an input that takes bytes stay as they are.
 
         Raises:
             ValueError: If values to quantize are not finite, or if converting
                 values to an integer type would change them.
         """
-        if self.scale:
+        if values.dtype.name == self.dtype == "uint8":
+            return values
+        # A step of 1 stands for the bytes themselves.
+        if self.scale and (self.dtype, self.scale) != ("uint8", 1.0):
             if not np.isfinite(values).all():
                 expected = "finite numbers"
                 raise ValueError(
                     requirement("predict", self.name, expected, values)
                 )
+            self._check_range(values)
             limits = np.iinfo(self.dtype)
             steps = np.rint(values / np.float64(self.scale)) + self.zero_point
             return np.clip(steps, limits.min, limits.max).astype(self.dtype)
@@ -82,6 +103,19 @@ class TensorDetails:
                 requirement("predict", self.name, expected, values)
             )
         return encoded
+
+    def _check_range(self, values: np.ndarray) -> None:
+        """Refuse pixels as floats where bytes stand for small values."""
+        low, high = self.limits
+        most = _OTHER_RANGE * max(-low, high)
+        if self.dtype == "uint8" and np.abs(values).max() > most:
+            expected = (
+                f"values from {low:.4g} to {high:.4g}, or bytes of type uint8"
+            )
+            received = f"{values.min():.4g} to {values.max():.4g}"
+            raise ValueError(
+                requirement("predict", self.name, expected, received)
+            )
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
         """Convert outputs of the file to float32, unless they are integers."""

@@ -178,8 +178,26 @@ def inlined(content: bytes) -> bytes:
     return _pack(model) if outside else content
 
 
-def embed(content: bytes, name: str, text: str) -> bytes:
-    """Return a file's bytes with a text added.
+def with_input_grid(content: bytes, scale: float, zero_point: int) -> bytes:
+    """Return a file's bytes with other quantization of its first input.
+
+    The operator behind the input converts from this grid to its own.
+
+    Args:
+        content: The bytes of a `.tflite` file.
+        scale: Step of the input, above 0.
+        zero_point: Integer that stands for 0.0.
+    """
+    model = _unpack(content)
+    graph = model.subgraphs[0]
+    quantized = graph.tensors[graph.inputs[0]].quantization
+    quantized.scale = np.array([scale], np.float32)
+    quantized.zeroPoint = np.array([zero_point], np.int64)
+    return _pack(model)
+
+
+def embed(content: bytes, name: str, text: str | bytes) -> bytes:
+    """Return a file's bytes with a text added, or other bytes.
 
     The text goes into the metadata, a list of named buffers that runtimes
     ignore. Unpacking and packing a file gives the same bytes again, so `split`
@@ -188,13 +206,14 @@ def embed(content: bytes, name: str, text: str) -> bytes:
     Args:
         content: The bytes of a `.tflite` file.
         name: Name of the text. An existing text of that name is replaced.
-        text: Any text.
+        text: Any text or bytes.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     model = _unpack(split(content, name)[0])
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(text.encode("utf-8"), np.uint8)
+    value = text.encode("utf-8") if isinstance(text, str) else text
+    buffer.data = np.frombuffer(value, np.uint8)
     model.buffers.append(buffer)
     entry = schema.MetadataT()
     entry.name = name

@@ -18,6 +18,8 @@ from keras_kd.evaluation.tflite_file import looks_whole
 from keras_kd.evaluation.tflite_file import read_file
 from keras_kd.evaluation.tflite_file import split
 from keras_kd.export.context import Context
+from keras_kd.export.tflite_metadata import with_labels
+from keras_kd.export.tflite_metadata import with_metadata
 
 # Name of the metadata buffer.
 _NAME = "keras_kd"
@@ -78,14 +80,14 @@ def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def add_card(context: Context, path: Path, quantization: str) -> None:
-    """Put a card into a file, in place.
+    """Put a card into a file, in place; and the labels, for Android.
 
     Args:
         context: The student, and what else went into the file.
         path: The converted file.
         quantization: Kind of the file.
     """
-    content = inlined(path.read_bytes())
+    content = with_metadata(context, inlined(path.read_bytes()))
     student = context.student
     card = {
         "format": _FORMAT,
@@ -107,7 +109,7 @@ def add_card(context: Context, path: Path, quantization: str) -> None:
         "versions": _versions(quantization),
     }
     text = json.dumps(card, separators=(",", ":"), ensure_ascii=False)
-    path.write_bytes(embed(content, _NAME, text))
+    path.write_bytes(with_labels(context, embed(content, _NAME, text)))
 
 
 def card_text(path: Path) -> str:

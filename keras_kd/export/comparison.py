@@ -42,6 +42,7 @@ class Comparison:
             decided; 0 for outputs of one unit, numbers and embeddings.
         cosines: Sum of the cosines between embeddings of student and file.
         vectors: Number of embeddings compared.
+        classes: Number of classes, where labels are counted; 0 before.
         labelled: Number of positions whose class is known.
         student_right: Number of labelled positions where the student is
             right.
@@ -59,6 +60,7 @@ class Comparison:
     picks: int = 0
     cosines: float = 0.0
     vectors: int = 0
+    classes: int = 0
     labelled: int = 0
     student_right: int = 0
     file_right: int = 0
@@ -126,6 +128,7 @@ class Comparison:
             return
         classes = _classes(labels, student.shape)
         if classes is not None:
+            self.classes = student.shape[-1]
             self.labelled += classes.size
             self.student_right += int((student.argmax(-1) == classes).sum())
             self.file_right += int((file.argmax(-1) == classes).sum())

@@ -11,10 +11,22 @@ import keras
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
 from keras_kd.core.taps import Tap
+from keras_kd.export.byte_inputs import ByteGrid
+from keras_kd.export.byte_inputs import byte_grid
+from keras_kd.export.kinds import MIXED
+from keras_kd.export.signature import InputSpec
 from keras_kd.export.signature import Signature
 from keras_kd.export.signature import exportable
 from keras_kd.export.signature import named_outputs
 from keras_kd.export.signature import read_signature
+from keras_kd.quantization import has_float_ends
+from keras_kd.quantization import is_quantize_aware
+
+# What `output="probabilities"` puts behind an output, and what that gives.
+_PROBABILITIES = {
+    "logits": ("softmax", "probabilities"),
+    "binary_logits": ("sigmoid", "binary_probabilities"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +41,9 @@ class Context:
         input_dtype: `"uint8"` if the file takes bytes and the layers do not;
             None if the file takes what the layers take.
         labels: Names of the classes.
+        output: `"probabilities"` if the file turns logits into them; None if
+            its outputs are the student's.
+        output_dtype: `"uint8"` if an int8 file gives bytes; None for int8.
     """
 
     subject: str
@@ -36,48 +51,133 @@ class Context:
     preprocess: tuple[keras.Layer, ...] = ()
     input_dtype: str | None = None
     labels: tuple[str, ...] | None = None
+    output: str | None = None
+    output_dtype: str | None = None
 
     @cached_property
     def model(self) -> keras.Model:
-        """The model in the file: the student with the layers in front of it."""
-        if not self.preprocess and self.input_dtype is None:
+        """The model in the file: the student, and what is put around it."""
+        if not self.is_changed_in_front and self.output is None:
             return self.student
-        spec = read_signature(self.student, self.subject).specs[0]
-        inputs = keras.Input(
-            _raw_shape(self.preprocess, spec.shape),
-            dtype=self.input_dtype or _raw_dtype(self.preprocess, spec.dtype),
-            name=spec.key,
-        )
-        x: Any = inputs
-        if inputs.dtype == "uint8" and spec.dtype != "uint8":
+        signature = read_signature(self.student, self.subject)
+        inputs = {
+            spec.name: keras.Input(
+                _raw_shape(self.preprocess, spec.shape),
+                dtype=self.input_dtype
+                or _raw_dtype(self.preprocess, spec.dtype),
+                name=spec.key,
+            )
+            for spec in signature.specs
+        }
+        prepared = inputs
+        if self.is_changed_in_front:
+            [spec] = signature.specs
+            prepared = {spec.name: self._prepared(inputs[spec.name], spec)}
+        outputs = self._finished(self.student(signature.build(prepared)))
+        name = f"{self.student.name}_file"
+        return keras.Model(signature.build(inputs), outputs, name=name)
+
+    def _prepared(self, x: Any, spec: InputSpec) -> Any:
+        """Apply the layers in front of the student to its input."""
+        if x.dtype == "uint8" and spec.dtype != "uint8":
             x = keras.ops.cast(x, "float32")
         for layer in self.preprocess:
             if not _is_input(layer):
                 x = layer(x)
-        name = f"{self.student.name}_file"
-        return keras.Model(inputs, self.student(x), name=name)
+        return x
+
+    def _finished(self, outputs: Any) -> Any:
+        """Turn the student's logits into probabilities, if that is asked."""
+        if self.output is None:
+            return outputs
+        finished = []
+        for i, tensor in enumerate(keras.tree.flatten(outputs)):
+            function, name = _PROBABILITIES.get(
+                str(self._tap.kinds[i]), (None, "")
+            )
+            # A fixed name: the same student gives the same file.
+            layer = keras.layers.Activation(
+                function, dtype="float32", name=f"{name}_{i}"
+            )
+            finished.append(layer(tensor) if function else tensor)
+        return keras.tree.pack_sequence_as(outputs, finished)
+
+    @cached_property
+    def _tap(self) -> Tap:
+        return Tap(
+            self.student, subject=self.subject, role="student", strict=False
+        )
 
     @cached_property
     def output_kinds(self) -> dict[str, str | None]:
         """The kind of each output by its name in the file; None if unknown."""
-        tap = Tap(
-            self.student, subject=self.subject, role="student", strict=False
+        kinds = list(self._tap.kinds)
+        if self.output is not None:
+            kinds = [_PROBABILITIES.get(str(k), ("", k))[1] for k in kinds]
+        outputs = self._tap.spec.predictions
+        named = named_outputs(keras.tree.pack_sequence_as(outputs, kinds))
+        return {name: named[name] for name in named_outputs(outputs)}
+
+    @cached_property
+    def byte_grid(self) -> ByteGrid | None:
+        """The grid of the bytes that enter an int8 student as they are.
+
+        None if the file takes no bytes, if the student is not quantize-aware
+        from its input on, or if the layers in front of it are more than one
+        scale and one offset.
+        """
+        student = self.student
+        if not self.is_changed_in_front:
+            return None
+        if not is_quantize_aware(student) or has_float_ends(student):
+            return None
+        own = read_signature(student, self.subject).specs
+        file = self.signature.specs
+        if file[0].dtype != "uint8" or "float" not in own[0].dtype:
+            return None
+        return byte_grid(self.preprocess, file[0].shape)
+
+    @property
+    def is_changed_in_front(self) -> bool:
+        """Whether the file's inputs are not the student's own."""
+        return bool(self.preprocess) or self.input_dtype is not None
+
+    @property
+    def has_float_front(self) -> bool:
+        """Whether layers before an int8 student stay in float32."""
+        is_int8 = is_quantize_aware(self.student) and not has_float_ends(
+            self.student
         )
-        outputs = tap.spec.predictions
-        kinds = named_outputs(keras.tree.pack_sequence_as(outputs, tap.kinds))
-        return {name: kinds[name] for name in named_outputs(outputs)}
+        return self.is_changed_in_front and is_int8 and self.byte_grid is None
 
     @cached_property
     def signature(self) -> Signature:
         """The signature of `model`."""
         return read_signature(self.model, self.subject)
 
+    def made_kind(self, quantization: str) -> str:
+        """Return the kind of file that a request leads to.
+
+        Args:
+            quantization: Requested kind.
+
+        Returns:
+            `quantization`; but `MIXED` instead of `"int8"` for a
+            quantize-aware student of which a part stays in float32, or whose
+            inputs are changed by layers that do.
+        """
+        mixed = has_float_ends(self.student) or self.has_float_front
+        return MIXED if quantization == "int8" and mixed else quantization
+
     def with_real_inputs(self) -> "Context":
         """Return the context for an integer file, with float32 inputs.
 
-        The converter itself adds the conversion from bytes.
+        The converter itself adds the conversion from bytes, into which the
+        layers in front of a quantize-aware student go.
         """
-        if self.model is self.student:
+        if self.byte_grid is not None:
+            return replace(self, preprocess=(), input_dtype=None)
+        if self.input_dtype is None:
             return self
         return replace(self, input_dtype="float32")
 
@@ -97,6 +197,8 @@ def read_context(
     preprocess: Any = None,
     input_dtype: str | None = None,
     labels: Iterable[str] | None = None,
+    output: str | None = None,
+    output_dtype: str | None = None,
 ) -> Context:
     """Check the arguments of an export and put them together.
 
@@ -106,19 +208,32 @@ def read_context(
         preprocess: A layer, a list of layers, a model, or `None`.
         input_dtype: `"uint8"` or `None`.
         labels: Names of the classes.
+        output: `"logits"`, `"probabilities"` or `None`.
+        output_dtype: `"uint8"` or `None`.
 
     Raises:
         TypeError: If the student is not a Keras model, or `preprocess`
             contains anything but layers.
         ValueError: If the student is not built, the layers do not fit in
-            front of it, or there is not one label per class.
+            front of it, there is not one label per class, or the student has
+            no outputs of the kind that is asked for.
     """
     student = exportable(student)
     inputs = read_signature(student, subject).specs
     check_choice(subject, "input_dtype", input_dtype, (None, "uint8"))
+    check_choice(subject, "output_dtype", output_dtype, (None, "uint8"))
+    check_choice(subject, "output", output, (None, "logits", "probabilities"))
     layers = _layers(preprocess, subject)
     names = None if labels is None else tuple(map(str, labels))
-    context = Context(subject, student, layers, input_dtype, names)
+    context = Context(
+        subject,
+        student,
+        layers,
+        input_dtype,
+        names,
+        None if output == "logits" else output,
+        output_dtype,
+    )
     if len(inputs) != 1 and (layers or input_dtype):
         raise context.refusal(
             "preprocess" if layers else "input_dtype",
@@ -127,6 +242,8 @@ def read_context(
         )
     if _raw_dtype(layers, inputs[0].dtype) == "uint8":
         context = replace(context, input_dtype=None)  # takes bytes already
+    if output is not None:
+        _check_output(context, output)
     _check_fits(context)
     _check_labels(context)
     return context
@@ -152,6 +269,27 @@ def _layers(preprocess: Any, subject: str) -> tuple[keras.Layer, ...]:
     return tuple(listed)
 
 
+def _check_output(context: Context, output: str) -> None:
+    """Check that the outputs can be what is asked for.
+
+    Raises:
+        ValueError: If they cannot.
+    """
+    kinds = [kind for kind in context.output_kinds.values() if kind]
+    if any(kind.endswith(output) for kind in kinds):
+        return
+    if output == "probabilities":
+        expected = "None for a student whose outputs are no classes or labels"
+        advice = (
+            "Whether one linear unit is a logit, the loss says: compile the "
+            "student with it."
+        )
+    else:
+        expected = "None or 'probabilities' for a student that gives no logits"
+        advice = "Export a student without the softmax or sigmoid at its end."
+    raise context.refusal("output", expected, output, advice)
+
+
 def _check_fits(context: Context) -> None:
     try:
         context.model  # noqa: B018 (put together on first use)
@@ -168,6 +306,9 @@ def _check_fits(context: Context) -> None:
 def _check_labels(context: Context) -> None:
     if context.labels is None:
         return
+    if any("\n" in label for label in context.labels):
+        expected = "names without line breaks"
+        raise context.refusal("labels", expected, context.labels)
     outputs = getattr(context.student, "outputs", None) or []
     classes = outputs[0].shape[-1] if len(outputs) == 1 else None
     count = len(context.labels)

@@ -279,6 +279,8 @@ def _check_values(
         raise context.refusal(argument, expected, value.dtype.name)
     if text:
         return
+    if spec.dtype == "uint8":
+        _check_bytes(context, spec, value, argument)
     if not np.isfinite(value).all():
         bad = int(np.count_nonzero(~np.isfinite(value)))
         raise context.refusal(
@@ -286,4 +288,20 @@ def _check_values(
             f"finite for `{spec.key}`",
             f"{bad} values that are NaN or infinite",
             "Check the preprocessing.",
+        )
+
+
+def _check_bytes(
+    context: Context, spec: InputSpec, value: np.ndarray, argument: str
+) -> None:
+    """Refuse fractions from 0 to 1, which as bytes are nearly all 0."""
+    low, high = float(value.min()), float(value.max())
+    fractions = value.dtype.kind == "f" and high <= 1
+    if fractions or low < 0 or high > 255:
+        raise context.refusal(
+            argument,
+            f"bytes from 0 to 255 for `{spec.key}`",
+            f"{value.dtype.name} from {low:g} to {high:g}",
+            "Give the pixels as they are before any scaling: the file, or its "
+            "`preprocess`, scales them.",
         )

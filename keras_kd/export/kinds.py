@@ -2,10 +2,6 @@
 
 from dataclasses import dataclass
 
-import keras
-
-from keras_kd.quantization import has_float_ends
-
 _INTEGER_ADVICE = (
     "What usually helps: calibration data preprocessed as in training, more "
     "of it, {next}, or training with `keras_kd.quantization.quantize_aware`."
@@ -14,7 +10,7 @@ _REAL_ADVICE = "Look for layers that depend on the batch or on chance."
 
 
 # Users cannot ask for this kind: it replaces "int8" for some students, see
-# `made_kind`.
+# `Context.made_kind`.
 MIXED = "mixed_int8"
 
 
@@ -103,18 +99,3 @@ class Demands:
     tolerance: float | None = None
     max_accuracy_loss: float | None = None
     quantization: str | None = None
-
-
-def made_kind(student: keras.Model, quantization: str) -> str:
-    """Return the kind of file that a request leads to.
-
-    Args:
-        student: The model.
-        quantization: Requested kind.
-
-    Returns:
-        `quantization`; but `MIXED` instead of `"int8"` for a quantize-aware
-        student whose first layers, or first and last ones, stay in float32.
-    """
-    mixed = quantization == "int8" and has_float_ends(student)
-    return MIXED if mixed else quantization

@@ -153,6 +153,9 @@ def _ranked(
         for ends in (file.inputs, file.outputs)
         for name, index in ends.items()
     }
+    # Bytes are exact, whatever scale they stand for.
+    exact = [i for i in graph.inputs if graph.tensors[i].dtype == "uint8"]
+    errors = {**errors, **dict.fromkeys([tensors[i] for i in exact], 0.0)}
     layers = []
     for index in graph.inputs:
         error = errors.get(tensors[index], 0.0)

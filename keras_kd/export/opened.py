@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.imports import optional
+from keras_kd.evaluation.file_kinds import carried_kinds
 from keras_kd.evaluation.litert import LiteRTModel
+from keras_kd.evaluation.tflite_file import read_file
 from keras_kd.export.kinds import MIXED
 
 Arrays = Mapping[str, np.ndarray]
@@ -38,6 +41,9 @@ class OpenedFile:
         weight_dtypes: Number of stored weights by type; empty for a
             SavedModel.
         operators: Number of operators by name; empty for a SavedModel.
+        ranges: Smallest and largest value by name of a quantized input.
+        output_kinds: What the file's card says of its outputs, in order;
+            empty without a card.
     """
 
     kind: str
@@ -47,6 +53,8 @@ class OpenedFile:
     steps: dict[str, float]
     weight_dtypes: dict[str, int]
     operators: dict[str, int]
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    output_kinds: tuple[str | None, ...] = ()
 
 
 def open_file(path: Path, subject: str) -> OpenedFile:
@@ -76,21 +84,27 @@ def _open_tflite(path: Path) -> OpenedFile:
         )
 
     return OpenedFile(
-        kind=_kind(model),
+        kind=_kind(model, path),
         predict=predict,
         inputs=inputs,
         outputs=outputs,
         steps={d.name: d.scale for d in model.output_details},
         weight_dtypes=model.weight_dtypes,
         operators=dict(Counter(model.operators)),
+        ranges={d.name: d.limits for d in model.input_details if d.scale},
+        output_kinds=carried_kinds(path.read_bytes()),
     )
 
 
-def _kind(model: LiteRTModel) -> str:
+def _kind(model: LiteRTModel, path: Path) -> str:
     """Tell how a file was quantized from its types and operators."""
     ends = [*model.input_details, *model.output_details]
     if any(detail.scale for detail in ends):
         if any(detail.dtype == "float32" for detail in ends):
+            return MIXED
+        # Bytes without a scale may go into layers in float32.
+        plain = [detail.dtype for detail in ends if not detail.scale]
+        if "uint8" in plain and _computes_in_floats(path):
             return MIXED
         wide = any(detail.dtype == "int16" for detail in ends)
         return "int16x8" if wide else "int8"
@@ -101,6 +115,17 @@ def _kind(model: LiteRTModel) -> str:
         if dtype in model.weight_dtypes:
             return kind
     return "float32"
+
+
+def _computes_in_floats(path: Path) -> bool:
+    """Tell whether any operator but a conversion gives float32."""
+    return any(
+        graph.tensors[index].dtype == "float32"
+        for graph in read_file(path.read_bytes()).graphs
+        for operator in graph.operators
+        if operator.name != "CAST"
+        for index in operator.outputs
+    )
 
 
 def _open_onnx(path: Path, subject: str) -> OpenedFile:

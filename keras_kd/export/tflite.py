@@ -15,6 +15,8 @@ from keras_kd.core.files import check_writable
 from keras_kd.core.files import staged
 from keras_kd.export.card import card_path
 from keras_kd.export.card import card_text
+from keras_kd.export.combinations import check_combination
+from keras_kd.export.combinations import warn_of_floats
 from keras_kd.export.context import Context
 from keras_kd.export.context import read_context
 from keras_kd.export.conversion.parent import check_kinds
@@ -22,14 +24,12 @@ from keras_kd.export.conversion.parent import convert_student
 from keras_kd.export.examples import Examples
 from keras_kd.export.examples import calibration_examples
 from keras_kd.export.examples import verification_examples
-from keras_kd.export.kinds import CALIBRATED
 from keras_kd.export.kinds import QUANTIZATIONS
 from keras_kd.export.kinds import Demands
 from keras_kd.export.lookups import check_no_lookups
 from keras_kd.export.verify import Verification
 from keras_kd.export.verify import check_file
 from keras_kd.export.verify import check_tolerance
-from keras_kd.quantization import is_quantize_aware
 
 _SUBJECT = "export.tflite"
 
@@ -44,6 +44,8 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
     *,
     preprocess: Any = None,
     input_dtype: str | None = None,
+    output: str | None = None,
+    output_dtype: str | None = None,
     labels: Sequence[str] | None = None,
     timeout: float = 600,
 ) -> Verification:
@@ -96,10 +98,19 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
             student: a layer such as `keras.layers.Rescaling(1 / 255)`, a list
             of layers or a `keras.Sequential`. Begin with a `keras.Input` if
             raw inputs have another shape. `calibration` and `verify` then
-            hold raw inputs.
+            hold raw inputs. In front of a quantize-aware student that takes
+            bytes, one scale and offset cost no operator; other layers stay
+            in float32, with a warning.
         input_dtype: `"uint8"` for a file that takes bytes, such as a camera
             delivers. Not for `"int16x8"`.
-        labels: Names of the classes, for the card.
+        output: `"probabilities"` for a file that ends in the softmax of the
+            student's logits, or in the sigmoid for labels and for two
+            classes in one unit. `"logits"` refuses a student that gives
+            none. Defaults to the student's own outputs.
+        output_dtype: `"uint8"` for an `"int8"` file that gives bytes;
+            probabilities then have a step of 1/256.
+        labels: Names of the classes, for the card and for Android: the file
+            then has TFLite Metadata with a `labels.txt`.
         timeout: Seconds that the conversion may take. Defaults to 600.
 
     Returns:
@@ -134,6 +145,8 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
         {key: tolerance},
         preprocess=preprocess,
         input_dtype=input_dtype,
+        output=output,
+        output_dtype=output_dtype,
         labels=labels,
         timeout=timeout,
     )[key]
@@ -148,6 +161,8 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
     *,
     preprocess: Any = None,
     input_dtype: str | None = None,
+    output: str | None = None,
+    output_dtype: str | None = None,
     labels: Sequence[str] | None = None,
     timeout: float = 600,
 ) -> dict[str, Verification]:
@@ -164,6 +179,8 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
         tolerance: Tolerances by quantization, see `tflite`.
         preprocess: See `tflite`.
         input_dtype: See `tflite`.
+        output: See `tflite`.
+        output_dtype: See `tflite`.
         labels: See `tflite`.
         timeout: Seconds that all conversions may take. Defaults to 600.
 
@@ -189,6 +206,8 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
         student,
         preprocess=preprocess,
         input_dtype=input_dtype,
+        output=output,
+        output_dtype=output_dtype,
         labels=labels,
     )
     check_number(_SUBJECT, "timeout", timeout, above=0)
@@ -196,8 +215,9 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
     tolerances = tolerance or {}
     for quantization, path in paths.items():
         _check_file_name(context, quantization, Path(path))
-        _check_ranges(context, quantization, calibration)
+        check_combination(context, quantization, calibration)
         check_tolerance(context, tolerances.get(quantization))
+    warn_of_floats(context)
     check_kinds(context, paths)
     examples = None
     if calibration is not None:
@@ -246,55 +266,3 @@ def _check_file_name(context: Context, quantization: str, path: Path) -> None:
         expected = "the name of a file that ends in `.tflite`"
         raise context.refusal("path", expected, str(path))
     check_writable(path)
-
-
-def _check_ranges(
-    context: Context, quantization: str, calibration: Any
-) -> None:
-    """Check that an integer file has a source for its ranges.
-
-    Raises:
-        ValueError: If it has none, or if `preprocess`, `input_dtype` or the
-            kind of file does not go with the ranges.
-    """
-    wrong = None
-    if is_quantize_aware(context.student):
-        wrong = _of_aware(context, quantization)
-    elif quantization in CALIBRATED and calibration is None:
-        wrong = (
-            "calibration",
-            f"a dataset for {quantization!r}",
-            None,
-            "Pass `calibration=` some 200 training examples.",
-        )
-    elif quantization == "int16x8" and context.input_dtype == "uint8":
-        wrong = (
-            "input_dtype",
-            "None for 'int16x8', whose inputs are int16",
-            context.input_dtype,
-            "The converter has no step from bytes to 16 bits.",
-        )
-    if wrong is not None:
-        raise context.refusal(*wrong)
-
-
-def _of_aware(
-    context: Context, quantization: str
-) -> tuple[str, str, Any, str] | None:
-    """Return what is wrong with the export of a quantize-aware student."""
-    if quantization != "int8":
-        return (
-            "quantization",
-            f"'int8' for the quantize-aware student `{context.student.name}`",
-            quantization,
-            "Export the student it was made from for other kinds.",
-        )
-    if context.preprocess or context.input_dtype:
-        return (
-            "preprocess",
-            "None, and `input_dtype` too, for the quantize-aware student "
-            f"`{context.student.name}`, whose input is rounded as in training",
-            context.preprocess or context.input_dtype,
-            "Put the layers in front before `quantize_aware`.",
-        )
-    return None

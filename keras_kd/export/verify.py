@@ -1,13 +1,17 @@
 """Proves that an exported file behaves like the student it was made from."""
 
 import json
+import math
 import os
+import warnings
 from dataclasses import asdict
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
@@ -30,7 +34,6 @@ from keras_kd.export.kinds import MIN_AGREEMENT
 from keras_kd.export.kinds import MIN_COSINE
 from keras_kd.export.kinds import MIXED
 from keras_kd.export.kinds import Demands
-from keras_kd.export.kinds import made_kind
 from keras_kd.export.layer_errors import worded
 from keras_kd.export.layer_errors import worst_layers
 from keras_kd.export.opened import OpenedFile
@@ -43,6 +46,14 @@ _MIXED_TOLERANCE = 5e-2
 # A quantize-aware student agrees with its file to a step of 1/255 of the range.
 # Layers that stay in float32 may round differently, and the errors add up.
 _AWARE_TOLERANCE = 5e-2
+# Bytes that are off by more than this share of a byte are other inputs, and
+# their files have the tolerance of any int8 file.
+_EXACT = 1e-2
+# How many times larger or smaller data of another range are. Pixels from 0 to
+# 255 are 127 times as large as those from -1 to 1.
+_OTHER_RANGE = 100
+# Widest margin around chance in which an accuracy counts as chance.
+_MOST_SPREAD = 0.1
 # Largest step of an integer output that is tolerated, as a share of the range.
 _COARSEST = 1 / 8
 
@@ -128,7 +139,8 @@ def verify(
     most an eighth of the range). The default tolerance is 1e-4 for
     SavedModel, ONNX and float32, 1e-2 for float16, 0.1 for dynamic_range and
     int16x8, 0.2 for int8 and 0.4 for int4_weights. It is 0.05 for the int8
-    file of a quantize-aware student, which computes the same, and at least
+    file of a quantize-aware student, which computes the same (if bytes stand
+    exactly for its inputs, as from 0 to 1 and not from -1 to 1), and at least
     0.05 for a student that computes in float16 or bfloat16.
 
     All kinds but SavedModel, ONNX, float32 and float16 round to so few bits
@@ -214,8 +226,9 @@ def check_file(
     """
     if demands.quantization is None:
         file = open_file(path, context.subject)
+        context = _as_in_file(context, file)
     else:
-        kind = made_kind(context.student, demands.quantization)
+        kind = context.made_kind(demands.quantization)
         file = open_converted(context, path, kind)
         if kind == MIXED:
             check_floats(context, file)
@@ -224,6 +237,9 @@ def check_file(
     if dataset is False:
         return _summary(path, file, 0, {}, share)
     examples = _examples(context, dataset, num_examples)
+    if dataset is not None:  # random inputs have a range of their own
+        argument = "verify" if demands.quantization else "dataset"
+        _check_ranges(context, file, examples, argument)
     try:
         comparisons = compare(context, file.predict, examples)
     except (RuntimeError, ValueError) as error:
@@ -234,13 +250,7 @@ def check_file(
     result = _summary(path, file, len(examples), comparisons, share)
     checked = comparisons
     if KINDS[file.kind].rounds and tolerance is None:
-        # The coordinates of an embedding may move; its direction may not.
-        # Of indices, a share may change.
-        checked = {
-            name: one
-            for name, one in comparisons.items()
-            if one.kind not in ("embedding", INDEX)
-        }
+        checked = _held_to_values(comparisons)
     problem = _too_different(file, checked, share) if checked else ""
     if not problem and dataset is not None and tolerance is None:
         problem = _too_many_changed(result)
@@ -249,7 +259,37 @@ def check_file(
     if problem:
         why = _explanation(context, path, file, examples)
         raise _mismatch(context, result, problem, why)
+    _warn_at_chance(context, comparisons)
     return replace(result, passed=True)
+
+
+def _held_to_values(
+    comparisons: dict[str, Comparison],
+) -> dict[str, Comparison]:
+    """Leave out embeddings and indices.
+
+    The coordinates of an embedding may move; its direction may not. Of
+    indices, a share may change.
+    """
+    return {
+        name: one
+        for name, one in comparisons.items()
+        if one.kind not in ("embedding", INDEX)
+    }
+
+
+def _as_in_file(context: Context, file: OpenedFile) -> Context:
+    """Return the context with what the file says of its inputs and outputs."""
+    specs = context.signature.specs
+    if len(specs) == 1 and "float" in specs[0].dtype:
+        [*dtypes] = file.inputs.values()
+        if dtypes == ["uint8"]:
+            context = replace(context, input_dtype="uint8")
+    given = [*context.output_kinds.values()]
+    changed = [one for one in file.output_kinds if one not in given]
+    if any(str(one).endswith("probabilities") for one in changed):
+        context = replace(context, output="probabilities")
+    return context
 
 
 def check_tolerance(context: Context, tolerance: float | None) -> None:
@@ -267,7 +307,9 @@ def _default(context: Context, file: OpenedFile) -> float:
     """Return the default tolerance for a file."""
     share = KINDS[file.kind].tolerance
     if file.kind in ("int8", MIXED) and is_quantize_aware(context.student):
-        return _AWARE_TOLERANCE
+        grid = context.byte_grid
+        if grid is None or grid.shift < _EXACT:
+            return _AWARE_TOLERANCE
     return max(share, _MIXED_TOLERANCE) if is_mixed(context.model) else share
 
 
@@ -278,6 +320,57 @@ def _examples(context: Context, dataset: Any, count: int | None) -> Examples:
     if dataset is None:
         return Examples(random_examples(context, count or NUM_EXAMPLES))
     return collect(context, dataset, count, "dataset")
+
+
+def _check_ranges(
+    context: Context, file: OpenedFile, examples: Examples, argument: str
+) -> None:
+    """Refuse data of another range than that which a quantized input takes.
+
+    File and student would agree on data that mean nothing to either.
+
+    Raises:
+        ValueError: If the largest value is over a hundred times too large or
+            too small, as pixels from 0 to 255 are for inputs from 0 to 1.
+    """
+    for spec in context.signature.specs:
+        value = examples.inputs[spec.name]
+        if spec.name not in file.ranges or value.dtype.kind != "f":
+            continue
+        low, high = file.ranges[spec.name]
+        largest, takes = float(np.abs(value).max()), max(-low, high)
+        if largest > _OTHER_RANGE * takes or 0 < largest < takes / _OTHER_RANGE:
+            raise context.refusal(
+                argument,
+                f"of the range that the file takes for `{spec.key}`, "
+                f"{low:.4g} to {high:.4g}",
+                f"{value.min():.4g} to {value.max():.4g}",
+                "Preprocess the data as for training and calibration.",
+            )
+
+
+def _warn_at_chance(
+    context: Context, comparisons: dict[str, Comparison]
+) -> None:
+    """Warn if the file is right no more often than by chance."""
+    # Labels are counted for a single output only.
+    comparison = next(iter(comparisons.values()))
+    if not comparison.labelled:
+        return
+    chance = 1 / comparison.classes
+    spread = math.sqrt(chance * (1 - chance) / comparison.labelled)
+    accuracy = comparison.file_right / comparison.labelled
+    # On few examples, a good student may look like chance.
+    if 2 * spread > _MOST_SPREAD or accuracy > chance + 2 * spread:
+        return
+    warnings.warn(
+        f"`{context.subject}`: the file is right on {accuracy:.1%} of "
+        f"{comparison.labelled} examples, no more than by chance among "
+        f"{comparison.classes} classes. If the student was trained, its data "
+        "had another range, another order of classes or other labels than "
+        "these.",
+        stacklevel=2,
+    )
 
 
 def _too_different(

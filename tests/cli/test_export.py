@@ -8,6 +8,9 @@ from typer.testing import CliRunner
 import keras_kd
 from keras_kd.cli import app
 
+# The students are untrained.
+pytestmark = pytest.mark.filterwarnings("ignore:.*no more than by chance")
+
 
 def run(*arguments):
     return CliRunner().invoke(app, ["export", *map(str, arguments)])
@@ -71,3 +74,30 @@ def test_a_missing_student_is_named(tmp_path):
     result = run(tmp_path / "gone.keras", tmp_path / "a.tflite")
     assert result.exit_code == 1
     assert f"No student at `{tmp_path / 'gone.keras'}`" in result.stderr
+
+
+@pytest.mark.export
+def test_bytes_in_and_probabilities_out(student_path, tmp_path):
+    output = tmp_path / "student.tflite"
+    options = ["--quantization", "int8", "--calibration", "digits", "--json"]
+    options += ["--input-dtype", "uint8", "--scale", "0..1"]
+    options += ["--output", "probabilities", "--output-dtype", "uint8"]
+    result = run(student_path, output, *options)
+    assert result.exit_code == 0, result.stderr
+    check = json.loads(result.stdout)
+    assert check["input_dtype"] == check["output_dtype"] == "uint8"
+    card = keras_kd.export.read_card(output)
+    assert card["output_kinds"] == ["probabilities"]
+    assert card["preprocessing"][0]["config"]["scale"] == 1 / 255
+    options = ["--dataset", "digits", "--scale", "0..1", "--json"]
+    verify = ["verify", str(output), str(student_path), *options]
+    result = CliRunner().invoke(app, verify)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["passed"]
+
+
+def test_a_file_of_bytes_needs_the_range_of_the_student(student_path, tmp_path):
+    options = ["--input-dtype", "uint8"]
+    result = run(student_path, tmp_path / "a.tflite", *options)
+    assert result.exit_code == 1
+    assert "or `--calibration`, for a file of bytes" in result.stderr

@@ -10,7 +10,11 @@ from typer.testing import CliRunner
 import keras_kd
 from keras_kd.cli import app
 
-pytestmark = pytest.mark.export
+# The students are untrained.
+pytestmark = [
+    pytest.mark.export,
+    pytest.mark.filterwarnings("ignore:.*no more than by chance"),
+]
 
 
 def run(*arguments):

@@ -160,3 +160,18 @@ def test_several_inputs_have_nothing_in_front(tmp_path):
         export.tflite(
             _two_inputs(), tmp_path / "x.tflite", preprocess=layers.Identity()
         )
+
+
+@pytest.mark.parametrize("argument", ["calibration", "verify"])
+def test_fractions_are_no_bytes(student, data, pictures, tmp_path, argument):
+    given = {"calibration": pictures[0][:, ::2, ::2], "verify": False}
+    match = rf"`{argument}` to be bytes from 0 to 255.*float32 from .* to "
+    with pytest.raises(ValueError, match=match):
+        export.tflite(
+            student,
+            tmp_path / "x.tflite",
+            "int8",
+            preprocess=layers.Rescaling(1 / 255),
+            input_dtype="uint8",
+            **given | {argument: data[0]},
+        )

@@ -94,7 +94,7 @@ def test_calibration_data_of_another_range_are_called_that(
             student,
             tmp_path / "x.tflite",
             "int8",
-            calibration=data[0] * 255,
+            calibration=data[0] * 60,
             verify=data,
             tolerance=0.01,
         )

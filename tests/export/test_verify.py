@@ -188,3 +188,26 @@ def test_the_comparison_restates_numpy():
     assert (comparison.same, comparison.picks) == (same, 10)
     comparison.add(np.full((1, 4), -np.inf), np.full((1, 4), -np.inf), 10)
     assert comparison.worst == difference.max()
+
+
+def test_pixels_are_no_fractions(student, data, tmp_path):
+    path = tmp_path / "student.tflite"
+    x, y = data
+    with pytest.raises(ValueError, match=r"`image`, 0 to .* to 25\d"):
+        export.tflite(student, path, "int8", x, (x * 255, y))
+    assert not path.exists()
+    export.tflite(student, path, "int8", x)
+    with pytest.raises(ValueError, match="`dataset` to be of the range"):
+        export.verify(path, student, (x * 255, y))
+    # An integer file that was calibrated on pixels refuses fractions.
+    other = tmp_path / "other.tflite"
+    export.tflite(student, other, "int8", x * 255)
+    with pytest.raises(ValueError, match="`dataset` to be of the range"):
+        export.verify(other, student, x)
+
+
+def test_an_accuracy_at_chance_warns(student, data, tmp_path):
+    path = tmp_path / "student.tflite"
+    x, y = data
+    with pytest.warns(UserWarning, match=r"no more than by chance among 3"):
+        export.tflite(student, path, verify=(x, (y + 1) % 3))

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_kd.core.heads import class_logits
 from keras_kd.core.output_kinds import place_of
-from keras_kd.evaluation.file_kinds import carried_kind
+from keras_kd.evaluation.file_kinds import carried_kinds
 from keras_kd.evaluation.file_kinds import file_head
 from keras_kd.evaluation.file_kinds import kind_of
 from keras_kd.evaluation.file_kinds import litert_producer
@@ -39,7 +39,8 @@ class LiteRTRunner(FileRunner):
         self._step = details[place].scale
         content = path.read_bytes()
         seen = kind_of(litert_producer(content, details[place].index))
-        head = file_head(output, seen, carried_kind(content, place), role)
+        carried = dict(enumerate(carried_kinds(content))).get(place)
+        head = file_head(output, seen, carried, role)
         super().__init__(path.name, role, head, details[place].shape[-1])
         self.num_params: int | None = self._model.num_params
         self.size_bytes: int | None = path.stat().st_size

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_kd.core.imports import optional
+from keras_kd.evaluation.tflite_file import with_input_grid
 from keras_kd.export.card import add_card
 from keras_kd.export.context import Context
 from keras_kd.export.conversion.operators import lacking
@@ -22,7 +23,6 @@ from keras_kd.export.conversion.recurrent import recurrent_layers
 from keras_kd.export.conversion.recurrent import unrolled
 from keras_kd.export.conversion.trace import write_frozen
 from keras_kd.export.kinds import CALIBRATED
-from keras_kd.export.kinds import made_kind
 from keras_kd.quantization import fixed_ranges
 from keras_kd.quantization import has_float_outputs
 from keras_kd.quantization import is_quantize_aware
@@ -67,7 +67,7 @@ def convert_student(
     """
     check_kinds(context, files)
     student = context.student
-    files = {made_kind(student, key): path for key, path in files.items()}
+    files = {context.made_kind(key): path for key, path in files.items()}
     folder = next(iter(files.values())).parent
     if is_quantize_aware(student):
         calibration = None  # the graph contains the ranges
@@ -79,6 +79,11 @@ def convert_student(
         with float32_arithmetic(student), fixed_ranges(student):
             _write_saved_models(context, folder, files)
         convert_all(context, folder, files, calibration, converter, timeout)
+    grid = context.byte_grid
+    if grid is not None and "int8" in files:
+        content = files["int8"].read_bytes()
+        content = with_input_grid(content, grid.scale, grid.zero_point)
+        files["int8"].write_bytes(content)
     for quantization, path in files.items():
         add_card(context, path, quantization)
 
@@ -108,7 +113,7 @@ def _write_saved_models(
     # Integer files need a SavedModel of their own if there are loops, which
     # crash the converter, or byte inputs, for which the converter itself adds
     # the conversion.
-    own = recurrent or context.input_dtype == "uint8"
+    own = recurrent or _takes_bytes(context)
     integer = [key for key in files if key in CALIBRATED and own]
     batch_size = 1 if recurrent else None
     if len(integer) < len(files):
@@ -117,6 +122,11 @@ def _write_saved_models(
         with unrolled(context.student):
             real = context.with_real_inputs()
             _write(real, folder / "saved_model_integer", batch_size)
+
+
+def _takes_bytes(context: Context) -> bool:
+    """Tell whether the converter has to add the conversion from bytes."""
+    return context.input_dtype == "uint8" or context.byte_grid is not None
 
 
 def _write(context: Context, path: Path, batch_size: int | None) -> None:
@@ -161,7 +171,8 @@ def convert_all(
                     key: str(_saved_model(folder, key)) for key in files
                 },
                 "calibration": examples,
-                "uint8": context.input_dtype == "uint8",
+                "uint8": _takes_bytes(context),
+                "uint8_outputs": context.output_dtype == "uint8",
                 "float_outputs": has_float_outputs(context.student),
                 "outputs": {key: str(path) for key, path in files.items()},
             }

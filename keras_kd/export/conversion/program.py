@@ -8,8 +8,9 @@ For each job the parent sends a line with the path of the job's file, and this
 program answers with a line that holds the exit code. It ends when the parent
 ends. The job's file, written by `parent`, is JSON with `saved_models` (folder
 by quantization), `calibration` (`.npy` path by input name), `uint8` (whether
-int8 files take bytes), `float_outputs` (whether mixed files give float32) and
-`outputs` (file path by quantization). The program runs each converted file
+int8 files take bytes), `uint8_outputs` (whether integer outputs are bytes),
+`float_outputs` (whether mixed files give float32) and `outputs` (file path by
+quantization). The program runs each converted file
 once. If a conversion fails, it writes `error.json`
 beside the job's file and answers 1.
 """
@@ -45,7 +46,9 @@ def convert(
     saved_model: str,
     quantization: str,
     calibration: dict[str, np.ndarray],
+    *,
     uint8: bool = False,
+    uint8_outputs: bool = False,
     float_outputs: bool = True,
 ) -> bytes:
     """Convert a SavedModel to the bytes of a `.tflite` file.
@@ -61,6 +64,7 @@ def convert(
             `"int16x8"`. Empty if the graph contains the ranges, as fake
             quantization.
         uint8: Whether an `"int8"` file takes bytes, 0 to 255.
+        uint8_outputs: Whether outputs in int8 are bytes instead.
         float_outputs: Whether a `"mixed_int8"` file gives float32, not int8.
     """
     if quantization == "int4_weights":
@@ -78,9 +82,9 @@ def convert(
             converter.representative_dataset = _one_by_one(calibration)
             converter.target_spec.supported_ops = [operators]
         converter.inference_input_type = tf.uint8 if uint8 else dtype
-        converter.inference_output_type = dtype
+        converter.inference_output_type = tf.uint8 if uint8_outputs else dtype
     if quantization == "mixed_int8" and not float_outputs:
-        converter.inference_output_type = tf.int8
+        converter.inference_output_type = tf.uint8 if uint8_outputs else tf.int8
     return converter.convert()
 
 
@@ -173,8 +177,9 @@ def do(job_path: str) -> int:
                 quantization,
                 calibration,
                 # Of the integer files, only int8 ones take bytes.
-                job["uint8"] and quantization == "int8",
-                job["float_outputs"],
+                uint8=job["uint8"] and quantization == "int8",
+                uint8_outputs=job["uint8_outputs"],
+                float_outputs=job["float_outputs"],
             )
         # The parent process words every error.
         except Exception as error:

@@ -100,8 +100,12 @@ def _check_ends(context: Context, file: OpenedFile, wanted: str) -> None:
     given = {dtype for name, dtype in file.inputs.items() if name in real}
     # An index, such as that of `argmax`, is int32 in every file.
     made = {*file.outputs.values()} - {"int32", "int64"}
-    mixed = wanted == "float32" and not has_float_outputs(context.student)
-    if not given <= {wanted} or not made <= {"int8" if mixed else wanted}:
+    results = wanted
+    if wanted == "float32" and not has_float_outputs(context.student):
+        results = "int8"
+    if results == "int8" and context.output_dtype is not None:
+        results = context.output_dtype
+    if not given <= {wanted} or not made <= {results}:
         ends = ", ".join([*file.inputs.values(), *file.outputs.values()])
         raise ExportMismatchError(
             f"`{context.subject}` asked for {file.kind} and the converter "
