@@ -28,7 +28,6 @@ from keras_kd.export.conversion.result import open_converted
 from keras_kd.export.examples import NUM_EXAMPLES
 from keras_kd.export.examples import Examples
 from keras_kd.export.examples import collect
-from keras_kd.export.examples import random_examples
 from keras_kd.export.kinds import KINDS
 from keras_kd.export.kinds import MIN_AGREEMENT
 from keras_kd.export.kinds import MIN_COSINE
@@ -38,6 +37,7 @@ from keras_kd.export.layer_errors import worded
 from keras_kd.export.layer_errors import worst_layers
 from keras_kd.export.opened import OpenedFile
 from keras_kd.export.opened import open_file
+from keras_kd.export.random_examples import random_examples
 from keras_kd.quantization import is_quantize_aware
 
 _SUBJECT = "export.verify"

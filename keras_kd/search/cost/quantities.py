@@ -16,7 +16,7 @@ from keras_kd.evaluation.latency import file_latency
 from keras_kd.export.context import read_context
 from keras_kd.export.conversion import Converter
 from keras_kd.export.conversion import convert_student
-from keras_kd.export.examples import random_examples
+from keras_kd.export.random_examples import random_examples
 from keras_kd.search.cost.memory import peak_memory
 
 _SUBJECT = "Budget"
