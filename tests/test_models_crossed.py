@@ -79,7 +79,7 @@ def arranged(values, outputs):
         return values[0]
     if outputs == "list":
         return values
-    return dict(zip(("first head", "second-head"), values, strict=True))
+    return dict(zip(("first-head", "second"), values, strict=True))
 
 
 def model(structure, outputs, kind, width):

@@ -11,6 +11,7 @@ from keras_kd.core.checks import show
 from keras_kd.core.taps import input_spec
 
 InputChoice = str | Callable[[Any], Any] | None
+_REMEMBERED = "_keras_kd_input"
 
 
 def check_input_choice(how: Any, *, subject: str, argument: str) -> Any:
@@ -62,6 +63,27 @@ def choose_input(
             f"{nearest(how, x)}".rstrip()
         )
     return x[how]
+
+
+def remember_key(model: Any, how: InputChoice) -> None:
+    """Note on a model the key of its part of the data.
+
+    A function is not noted: it would be called on data of any form. The note
+    lives as long as the object; a file of the model lacks it.
+    """
+    if isinstance(how, str):
+        object.__setattr__(model, _REMEMBERED, how)
+
+
+def remembered_part(model: Any) -> Callable[[Any], Any] | None:
+    """Return what chooses a model's part of a dict by the key noted on it.
+
+    Other data are returned whole. `None` without a note.
+    """
+    key = getattr(model, _REMEMBERED, None)
+    if key is None:
+        return None
+    return lambda x: x.get(key, x) if isinstance(x, dict) else x
 
 
 def check_inputs(

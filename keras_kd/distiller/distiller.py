@@ -13,6 +13,7 @@ from keras_kd.core.checks import show
 from keras_kd.core.input_choice import InputChoice
 from keras_kd.core.input_choice import check_input_choice
 from keras_kd.core.input_choice import choose_input
+from keras_kd.core.input_choice import remember_key
 from keras_kd.core.keras_internals import compiled_loss
 from keras_kd.core.keras_internals import compiled_metrics
 from keras_kd.core.keras_internals import flatten_layers
@@ -156,6 +157,7 @@ class Distiller(keras.Model):
         if teacher_input is None and student_input is None:
             _build_student(student, teacher)
         self.student = student
+        remember_key(student, student_input)
         self.distillation_losses = self._objective.losses
         self.student_tap = Tap(
             student,

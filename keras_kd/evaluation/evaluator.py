@@ -11,6 +11,7 @@ from keras_kd.core.checks import check_integer
 from keras_kd.core.input_choice import InputChoice
 from keras_kd.core.input_choice import check_input_choice
 from keras_kd.core.input_choice import choose_input
+from keras_kd.core.input_choice import remembered_part
 from keras_kd.core.output_kinds import by_name
 from keras_kd.core.output_kinds import place_of
 from keras_kd.evaluation.classification_metrics import Tally
@@ -67,8 +68,8 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
         output: Which output of models of several: a key, or an index. Its
             labels and weights are taken where y has a part for each output.
         student_input: The part of x that the model takes: a key of a dict,
-            or a function of x. Defaults to all of it, and for a Distiller to
-            its own.
+            or a function of x. Defaults to all of it; for a Distiller to its
+            own, and for its student to that if it is a key.
         teacher_input: The same for the teacher.
 
     Shapes:
@@ -101,9 +102,11 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     """
     check_integer("evaluate", "num_threads", num_threads, low=1)
     check_integer("evaluate", "latency_runs", latency_runs, low=1)
-    # A Distiller knows what its models take.
-    student_input = student_input or getattr(
-        model_or_path, "student_inputs", None
+    # A Distiller knows what its models take, and its student remembers.
+    student_input = (
+        student_input
+        or getattr(model_or_path, "student_inputs", None)
+        or remembered_part(model_or_path)
     )
     teacher_input = teacher_input or getattr(
         model_or_path, "teacher_inputs", None

@@ -46,9 +46,13 @@ def test_each_model_takes_its_part_of_the_data(two_inputs, tmp_path):
         (student, choices),
         (tmp_path / "student.keras", choices),
         (distiller, {}),
+        # The student remembers the key that it was distilled with.
+        (student, {"teacher_input": choices["teacher_input"]}),
     ):
         found = evaluate(model, data, **ask, **told)
         assert found.agreement == pytest.approx(agreement)
+    alone = evaluate(student, X, latency=False)
+    assert alone.num_examples == len(X)
 
 
 def test_data_of_other_inputs_names_the_argument(two_inputs):
