@@ -11,7 +11,7 @@ RNG = np.random.default_rng(0)
 X = RNG.uniform(size=(70, 6, 6, 1)).astype("float32")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def two_inputs():
     """A teacher of an image and notes, its data, and a student of images."""
     image, notes = keras.Input((6, 6, 1), name="image"), keras.Input((3,))
