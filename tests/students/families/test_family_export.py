@@ -1,8 +1,6 @@
 """Every family as every kind of file: it loads, agrees, has types and size."""
 
-import importlib
 import importlib.util
-from functools import partial
 
 import keras
 import numpy as np
@@ -13,7 +11,6 @@ from small_families import SMALL
 from small_families import examples
 
 from keras_kd import export
-from keras_kd.export.conversion import Converter
 from keras_kd.export.kinds import QUANTIZATIONS
 
 pytestmark = [pytest.mark.export, pytest.mark.slow]
@@ -65,20 +62,8 @@ def _extra(kind):
     return needs is None or importlib.util.find_spec(needs) is not None
 
 
-@pytest.fixture(scope="module")
-def one_converter():
-    """One converter process for all families: starting it takes seconds."""
-    module = importlib.import_module("keras_kd.export.tflite")
-    converter = Converter()
-    with pytest.MonkeyPatch.context() as patch:
-        shared = partial(module.convert_student, converter=converter)
-        patch.setattr(module, "convert_student", shared)
-        yield
-    converter.close()
-
-
 @pytest.fixture(scope="module", params=SMALL)
-def exported(request, one_converter, tmp_path_factory):
+def exported(request, tmp_path_factory):
     """A family's model, what is exported of it, and where to."""
     keras.utils.set_random_seed(0)
     name = request.param
