@@ -104,10 +104,10 @@ class StudentTuner(Tuner):
     >>> tuner = keras_kd.search.StudentTuner(
     ...     teacher,
     ...     lambda width: keras_kd.students.shrink(teacher, width=width),
-    ...     budget=keras_kd.Budget(num_params=60), tuner="random",
+    ...     budget=keras_kd.Budget(num_params=80), tuner="random",
     ...     max_trials=2, seed=0, directory=folder.name)
     >>> tuner.search(x, y, validation_data=(x, y), epochs=1, verbose=0)
-    >>> len(tuner.results), tuner.best_student().count_params() <= 60
+    >>> len(tuner.results), tuner.best_student().count_params() <= 80
     (2, True)
     >>> folder.cleanup()
     """

@@ -8,9 +8,6 @@ from typer.testing import CliRunner
 import keras_kd
 from keras_kd.cli import app
 
-# The students are untrained.
-pytestmark = pytest.mark.filterwarnings("ignore:.*no more than by chance")
-
 
 def run(*arguments):
     return CliRunner().invoke(app, ["export", *map(str, arguments)])

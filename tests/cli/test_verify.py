@@ -10,11 +10,7 @@ from typer.testing import CliRunner
 import keras_kd
 from keras_kd.cli import app
 
-# The students are untrained.
-pytestmark = [
-    pytest.mark.export,
-    pytest.mark.filterwarnings("ignore:.*no more than by chance"),
-]
+pytestmark = pytest.mark.export
 
 
 def run(*arguments):
