@@ -20,16 +20,14 @@ NAMES = sorted(
     for path in ROOM.rglob("*.py")
     for name in REGISTERED.findall(path.read_text())
 )
-SLOW = pytest.mark.slow
 BEGINNINGS = [
-    pytest.param("import keras, keras_kd", marks=SLOW),
+    "import keras, keras_kd",
     "import keras_kd, keras",
-    pytest.param(
-        "from keras_kd.core.taps import Tap; import keras", marks=SLOW
-    ),
+    "from keras_kd.core.taps import Tap; import keras",
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beginning", BEGINNINGS)
 def test_every_class_is_found_in_a_new_process(beginning):
     assert {"Distiller", "SoftTargets", "LearnedStep", "FloatEnd"} <= {*NAMES}

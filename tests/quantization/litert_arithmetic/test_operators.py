@@ -38,7 +38,7 @@ def means_apart(x, seen, folder):
 
 
 @pytest.mark.export
-@pytest.mark.parametrize("side", [12, 28])
+@pytest.mark.parametrize("side", [12, pytest.param(28, marks=pytest.mark.slow)])
 def test_means_of_values_far_from_0(side, tmp_path):
     """What is subtracted again is large."""
     generator = np.random.default_rng(side)
@@ -52,7 +52,10 @@ def test_means_of_values_far_from_0(side, tmp_path):
 
 
 @pytest.mark.export
-@pytest.mark.parametrize(("side", "seed"), [(3, 302), (6, 603)])
+@pytest.mark.parametrize(
+    ("side", "seed"),
+    [(3, 302), pytest.param(6, 603, marks=pytest.mark.slow)],
+)
 def test_means_that_are_halves(side, seed, tmp_path):
     """Which way they go is decided by the last bit of three products."""
     generator = np.random.default_rng(seed)

@@ -153,7 +153,8 @@ def test_a_reader(name):
     check(teacher, texts(teacher))
 
 
-@pytest.mark.parametrize("name", slow_but("ViTBackbone", IMAGES))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", IMAGES)
 def test_a_viewer(name):
     draw = np.random.default_rng(0)
     check(viewer(name), draw.uniform(size=(2, *IMAGE)).astype("float32"))
