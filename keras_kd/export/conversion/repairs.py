@@ -93,11 +93,16 @@ class _File:
             compared = bytes_of.get(operator.inputs[place])
             value = graph.tensors[operator.inputs[other]]
             stored = self.model.buffers[value.buffer].data
-            grid = compared and _grid(compared.quantization)
-            if grid is None or stored is None or len(stored) == 0:
+            grid = None if compared is None else _grid(compared.quantization)
+            if (
+                compared is None
+                or grid is None
+                or stored is None
+                or len(stored) == 0
+            ):
                 continue
             before = np.asarray(stored, np.uint8).view(np.float32)
-            after = _nearest(before, *grid, compared.type == self._int8)
+            after = _nearest(before, grid, compared.type == self._int8)
             if np.array_equal(before, after):
                 continue
             # Other operators may read the same value.
@@ -145,9 +150,10 @@ def _grid(quantization: Any) -> tuple[float, int] | None:
 
 
 def _nearest(
-    values: np.ndarray, step: float, zero_point: int, is_int8: bool
+    values: np.ndarray, grid: tuple[float, int], is_int8: bool
 ) -> np.ndarray:
     """Return what the nearest integers stand for, as DEQUANTIZE computes it."""
+    step, zero_point = grid
     info = np.iinfo(np.int8 if is_int8 else np.int16)
     integers = np.rint(values.astype(np.float64) / step) + zero_point
     integers = np.clip(integers, info.min, info.max) - zero_point
