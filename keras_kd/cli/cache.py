@@ -12,7 +12,10 @@ from keras_kd.cli.images import check_data
 from keras_kd.cli.images import check_scale
 from keras_kd.cli.images import fitted
 from keras_kd.cli.models import Imports
+from keras_kd.cli.models import TeacherOutput
+from keras_kd.cli.models import check_output
 from keras_kd.cli.models import import_classes
+from keras_kd.cli.models import load_teacher
 from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
 
@@ -34,6 +37,7 @@ def build(  # noqa: PLR0913 (one option a line)
         typer.Option(min=1, help="Store the most likely classes only."),
     ] = None,
     dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
+    teacher_output: TeacherOutput = None,
     scale: Scale = None,
     imports: Imports = None,
     as_json: printing.Json = False,
@@ -51,15 +55,22 @@ def build(  # noqa: PLR0913 (one option a line)
     with problems:
         import_classes(imports)
     with problems:
-        model = keras_kd.teachers.load(teacher)
+        model = load_teacher(teacher, teacher_output)
     with problems:
         check_data(dataset)
+    with problems:
+        check_output("cache build", "teacher_output", teacher_output)
     problems.check()
     splits, _ = fitted(
         "cache build", "teacher", model, keras_kd.data.load(dataset), scale
     )
     cache = keras_kd.TeacherCache.build(
-        output, model, splits.train, top_k=top_k, dtype=dtype
+        output,
+        model,
+        splits.train,
+        top_k=top_k,
+        dtype=dtype,
+        teacher_output=teacher_output,
     )
     _print(cache.info(), as_json)
 

@@ -18,7 +18,12 @@ from keras_kd.cli.job import machine
 from keras_kd.cli.measuring import measure
 from keras_kd.cli.measuring import print_rows
 from keras_kd.cli.models import Imports
+from keras_kd.cli.models import StudentOutput
+from keras_kd.cli.models import TeacherOutput
+from keras_kd.cli.models import check_output
 from keras_kd.cli.models import import_classes
+from keras_kd.cli.models import kind_of
+from keras_kd.cli.models import load_teacher
 from keras_kd.cli.outputs import check_unused
 from keras_kd.cli.outputs import remove_earlier
 from keras_kd.cli.problems import Problems
@@ -79,6 +84,8 @@ def distill(  # noqa: PLR0913 (one option a line)
             show_default="float32, int8",
         ),
     ] = None,
+    teacher_output: TeacherOutput = None,
+    student_output: StudentOutput = None,
     scale: Scale = None,
     imports: Imports = None,
     output: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(
@@ -125,9 +132,13 @@ def distill(  # noqa: PLR0913 (one option a line)
     with problems:
         import_classes(imports)
     with problems:
-        large = keras_kd.teachers.load(teacher)
+        large = load_teacher(teacher, teacher_output)
     with problems:
         check_data(dataset)
+    with problems:
+        check_output("distill", "teacher_output", teacher_output)
+    with problems:
+        check_output("distill", "student_output", student_output)
     problems.check()
     splits = keras_kd.data.load(
         dataset, batch_size=batch_size, seed=seed, max_train=max_train
@@ -137,7 +148,12 @@ def distill(  # noqa: PLR0913 (one option a line)
         with chosen.scope():
             small = make_student(student, large, splits, scale)
             distiller = keras_kd.Distiller(
-                large, small, alpha=alpha, temperature=temperature
+                large,
+                small,
+                alpha=alpha,
+                temperature=temperature,
+                teacher_output=teacher_output,
+                student_output=student_output,
             )
             recipe = Recipe(learning_rate, epochs, len(splits.train), progress)
             history = recipe.fit(
@@ -145,6 +161,7 @@ def distill(  # noqa: PLR0913 (one option a line)
                 splits.train,
                 "student",
                 validation=splits.validation,
+                output=student_output,
             )
         remove_earlier(output)
         save_keras(small, output / "student.keras")
@@ -158,7 +175,15 @@ def distill(  # noqa: PLR0913 (one option a line)
             )
         files = {"teacher": teacher, "student": output / "student.keras"}
         files |= {kind: Path(check.path) for kind, check in checks.items()}
-        rows = measure(files, checks, splits.test, teacher, progress)
+        rows = measure(
+            files,
+            checks,
+            splits.test,
+            teacher,
+            progress,
+            teacher_output=teacher_output,
+            student_output=kind_of(small),
+        )
     results = {
         "setting": context.params | {"quantization": kinds, "scale": scale},
         "data": splits.describe(),

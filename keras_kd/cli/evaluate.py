@@ -13,12 +13,15 @@ from keras_kd.cli.images import check_scale
 from keras_kd.cli.images import find_scale
 from keras_kd.cli.images import scaled
 from keras_kd.cli.models import Imports
+from keras_kd.cli.models import StudentOutput
+from keras_kd.cli.models import TeacherOutput
+from keras_kd.cli.models import check_output
 from keras_kd.cli.models import import_classes
 from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 (one option a line)
     path: Annotated[
         Path, typer.Argument(help="A .keras or .tflite file, or a SavedModel.")
     ],
@@ -29,6 +32,8 @@ def evaluate(
         Path | None,
         typer.Option(help="Like PATH; adds the agreement with it."),
     ] = None,
+    teacher_output: TeacherOutput = None,
+    student_output: StudentOutput = None,
     scale: Scale = None,
     imports: Imports = None,
     threads: Annotated[
@@ -51,6 +56,10 @@ def evaluate(
                 raise FileNotFoundError(f"No {name} at `{file}`.")
     with problems:
         check_data(dataset)
+    with problems:
+        check_output("evaluate", "teacher_output", teacher_output)
+    with problems:
+        check_output("evaluate", "student_output", student_output)
     problems.check()
     splits = keras_kd.data.load(dataset)
     found = keras_kd.evaluate(
@@ -58,6 +67,8 @@ def evaluate(
         scaled(splits, find_scale("evaluate", path, splits, scale)).test,
         teacher=teacher,
         num_threads=threads,
+        teacher_output=teacher_output,
+        model_output=student_output,
     )
     if as_json:
         typer.echo(found.to_json(indent=2))

@@ -41,6 +41,7 @@ class SearchSetting:
         max_train: Training images to keep; `None` keeps all.
         seed: Seed of the proposals, the weights and the order.
         scale: Range of the pixels; `None` finds the teacher's.
+        teacher_output: What the teacher returns; `None` if its file tells.
     """
 
     teacher: str
@@ -56,6 +57,7 @@ class SearchSetting:
     max_train: int | None = None
     seed: int = 0
     scale: str | None = None
+    teacher_output: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

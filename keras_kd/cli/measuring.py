@@ -56,6 +56,9 @@ def measure(
     dataset: Any,
     teacher: Path,
     progress: Progress,
+    *,
+    teacher_output: str | None = None,
+    student_output: str | None = None,
 ) -> tuple[Row, ...]:
     """Load every file back and measure it, all with the same code.
 
@@ -65,6 +68,8 @@ def measure(
         dataset: Batches of test images and labels.
         teacher: The teacher's file.
         progress: Shows the progress.
+        teacher_output: What the teacher returns, if its file does not tell.
+        student_output: The same for the other files.
 
     Returns:
         One row per file, in the order of `names`.
@@ -74,7 +79,14 @@ def measure(
     rows: list[Row] = []
     with progress.stage("load back and measure", len(names)) as stage:
         for name, path in names.items():
-            found = keras_kd.evaluate(path, dataset, teacher=teacher)
+            is_teacher = path == teacher
+            found = keras_kd.evaluate(
+                path,
+                dataset,
+                teacher=teacher,
+                teacher_output=teacher_output,
+                model_output=teacher_output if is_teacher else student_output,
+            )
             check = checks.get(name)
             rows.append(
                 Row(

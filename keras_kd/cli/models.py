@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from keras_kd.core.checks import check_choice
+
 if TYPE_CHECKING:
     import keras
 
@@ -23,6 +25,18 @@ Imports = Annotated[
         help="Python module (my_layers) or file (my_layers.py) that defines "
         "the custom layers of a model. May be given several times.",
     ),
+]
+
+_KINDS_HELP = (
+    "logits, probabilities, binary_logits or binary_probabilities (two "
+    "classes in one unit, or labels), numbers, or embedding; needed if the "
+    "file does not tell."
+)
+TeacherOutput = Annotated[
+    str | None, typer.Option(help=f"The teacher's output: {_KINDS_HELP}")
+]
+StudentOutput = Annotated[
+    str | None, typer.Option(help=f"The student's output: {_KINDS_HELP}")
 ]
 
 
@@ -52,6 +66,41 @@ def import_classes(modules: list[str] | None) -> None:
             own = getattr(value, "__module__", None) == module.__name__
             if own and (inspect.isclass(value) or inspect.isfunction(value)):
                 keras.saving.get_custom_objects().setdefault(key, value)
+
+
+def check_output(command: str, argument: str, kind: str | None) -> None:
+    """Check `--teacher-output` or `--student-output`.
+
+    Raises:
+        ValueError: If it is not a kind of output.
+    """
+    from keras_kd.core.output_kinds import KINDS
+
+    if kind is not None:
+        check_choice(command, argument, kind, KINDS)
+
+
+def load_teacher(path: Path, output: str | None) -> "keras.Model":
+    """Load a teacher, and note what it returns on it and what is made of it.
+
+    Args:
+        path: A `.keras` file.
+        output: What `--teacher-output` says.
+    """
+    from keras_kd import teachers
+    from keras_kd.core.output_kinds import remember
+
+    teacher = teachers.load(path)
+    if output is not None:
+        remember(teacher, [output])
+    return teacher
+
+
+def kind_of(model: "keras.Model") -> str | None:
+    """Return what a model of one output was found to return, if anything."""
+    from keras_kd.core.output_kinds import remembered
+
+    return next(iter(remembered(model)), None)
 
 
 def load_student(path: Path) -> "keras.Model":

@@ -16,7 +16,10 @@ from keras_kd.cli.images import Scale
 from keras_kd.cli.images import check_data
 from keras_kd.cli.images import check_scale
 from keras_kd.cli.models import Imports
+from keras_kd.cli.models import TeacherOutput
+from keras_kd.cli.models import check_output
 from keras_kd.cli.models import import_classes
+from keras_kd.cli.models import load_teacher
 from keras_kd.cli.outputs import check_unused
 from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
@@ -94,6 +97,7 @@ def search(  # noqa: PLR0913 (one option a line)
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of the proposals and weights.")
     ] = 0,
+    teacher_output: TeacherOutput = None,
     scale: Scale = None,
     imports: Imports = None,
     output: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(
@@ -119,7 +123,6 @@ def search(  # noqa: PLR0913 (one option a line)
     with problems:
         check_writable(output / "results.json")
     load_tensorflow()
-    import keras_kd
     from keras_kd.cli import searching
     from keras_kd.search.oracles.making import ORACLES
 
@@ -131,9 +134,11 @@ def search(  # noqa: PLR0913 (one option a line)
     with problems:
         import_classes(imports)
     with problems:
-        model = keras_kd.teachers.load(teacher)
+        model = load_teacher(teacher, teacher_output)
     with problems:
         check_data(dataset)
+    with problems:
+        check_output("search", "teacher_output", teacher_output)
     problems.check()
     setting = SearchSetting(
         teacher=str(teacher),
@@ -149,6 +154,7 @@ def search(  # noqa: PLR0913 (one option a line)
         max_train=max_train,
         seed=seed,
         scale=scale,
+        teacher_output=teacher_output,
     )
     found = searching.run(setting, model, output, overwrite=overwrite)
     _report(found, output, as_json)

@@ -18,6 +18,7 @@ from keras_kd.cli.images import fitted
 from keras_kd.cli.job import machine
 from keras_kd.cli.measuring import Row
 from keras_kd.cli.measuring import measure
+from keras_kd.cli.models import kind_of
 from keras_kd.cli.outputs import remove_earlier
 from keras_kd.cli.students import MakeStudent
 from keras_kd.cli.students import student_builder
@@ -70,7 +71,10 @@ def run(
             shutil.rmtree(output / folder, ignore_errors=True)
     _check_begun(setting, output)
     cache = keras_kd.TeacherCache.build(
-        output / "teacher_cache", teacher, splits.train
+        output / "teacher_cache",
+        teacher,
+        splits.train,
+        teacher_output=setting.teacher_output,
     )
     # KerasTuner prints to standard output when it resumes a search.
     with contextlib.redirect_stdout(sys.stderr):
@@ -224,4 +228,12 @@ def _files(
         f"TFLite {kind}": path,
     }
     verified = {f"TFLite {kind}": checks[kind]}
-    return measure(names, verified, splits.test, teacher, progress)
+    return measure(
+        names,
+        verified,
+        splits.test,
+        teacher,
+        progress,
+        teacher_output=setting.teacher_output,
+        student_output=kind_of(student),
+    )

@@ -12,11 +12,12 @@ from typing import Any
 _OTHER_NAMES = {
     "latency_ms": "latency",
     "model_or_path": "path",
+    "model_output": "student_output",
     "name": "dataset",
     "num_threads": "threads",
     "size_bytes": "budget",
 }
-_NEEDS = re.compile(r"`([\w.]+)` needs `(\w+)`")
+_NEEDS = re.compile(r"`([\w. ]+)` needs `(\w+)`")
 _RECEIVED = re.compile(r"Received: (\w+)=")
 _KEYWORD = re.compile(r"`(\w+)=([^`]*)`")
 # Only after these words is a bare name surely an argument: models and layers

@@ -37,6 +37,7 @@ class Recipe:
         *,
         labels: bool = True,
         validation: Any = None,
+        output: str | None = None,
     ) -> dict[str, list[float]]:
         """Compile and train a model.
 
@@ -46,6 +47,7 @@ class Recipe:
             label: Name of the stage.
             labels: Whether `dataset` has labels, as class numbers.
             validation: Batches to measure the model on after each epoch.
+            output: What the model returns, if its layers do not tell.
 
         Returns:
             The value of each measure after each epoch.
@@ -56,7 +58,7 @@ class Recipe:
         rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
         loss = accuracy = None
         if labels:
-            loss, accuracy = task_of(getattr(model, "student", model))
+            loss, accuracy = task_of(getattr(model, "student", model), output)
         model.compile(
             keras.optimizers.Adam(rate),
             loss=loss,
@@ -78,11 +80,12 @@ class Recipe:
         }
 
 
-def task_of(model: "keras.Model") -> tuple[Any, Any]:
+def task_of(model: "keras.Model", output: str | None = None) -> tuple[Any, Any]:
     """Return the loss and the accuracy that fit a classifier's head.
 
     Args:
         model: A model whose labels are class numbers.
+        output: What it returns, if its layers do not tell.
 
     Raises:
         ValueError: If its layers do not tell what it returns, or it returns
@@ -93,7 +96,13 @@ def task_of(model: "keras.Model") -> tuple[Any, Any]:
     from keras_kd.core.output_kinds import is_classes
     from keras_kd.core.taps import Tap
 
-    tap = Tap(model, subject="distill", role="student", strict=False)
+    tap = Tap(
+        model,
+        output_kind=output,
+        subject="distill",
+        role="student",
+        strict=False,
+    )
     if len(tap.kinds) == 1:
         # The labels are classes, so a single linear unit is their logit.
         one = keras.tree.flatten(tap.spec.predictions)[0].shape[-1] == 1

@@ -1,6 +1,7 @@
 """Updates the compiled metrics with the labelled examples only."""
 
 import functools
+import warnings
 from typing import Any
 
 import keras
@@ -10,6 +11,32 @@ from keras_kd.core.keras_internals import flatten_labels
 from keras_kd.core.keras_internals import mask_of
 from keras_kd.distiller.unlabelled import for_metrics
 from keras_kd.distiller.unlabelled import times
+
+# Metrics that take a weight for each unit.
+_BY_UNIT = (
+    keras.metrics.AUC,
+    keras.metrics.FalseNegatives,
+    keras.metrics.FalsePositives,
+    keras.metrics.Precision,
+    keras.metrics.PrecisionAtRecall,
+    keras.metrics.R2Score,
+    keras.metrics.Recall,
+    keras.metrics.RecallAtPrecision,
+    keras.metrics.RootMeanSquaredError,
+    keras.metrics.SensitivityAtSpecificity,
+    keras.metrics.SpecificityAtSensitivity,
+    keras.metrics.TrueNegatives,
+    keras.metrics.TruePositives,
+)
+# Means of what the units of an example give together.
+_ACROSS_UNITS = (
+    keras.metrics.CategoricalAccuracy,
+    keras.metrics.CategoricalCrossentropy,
+    keras.metrics.CategoricalHinge,
+    keras.metrics.CosineSimilarity,
+    keras.metrics.KLDivergence,
+    keras.metrics.TopKCategoricalAccuracy,
+)
 
 
 def update(
@@ -58,19 +85,45 @@ def update(
 
 def _update(metric: Any, label: Any, prediction: Any, seen: Any) -> None:
     """Update a metric; `seen` may say of each unit whether it has a label."""
+    ops = keras.ops
     if len(seen.shape) < len(prediction.shape):
         metric.update_state(label, prediction, seen)
-    elif isinstance(metric, keras.metrics.MeanMetricWrapper):
+        return
+    example = ops.max(seen, axis=-1)
+    if isinstance(metric, keras.metrics.FBetaScore):
+        # A unit that is neither true nor predicted counts in no sum.
+        hidden = ops.where(seen > 0, prediction, -float("inf"))
+        label = ops.where(seen > 0, label, ops.zeros_like(label))
+        metric.update_state(label, hidden, example)
+    elif isinstance(metric, _BY_UNIT) and _takes_every_unit(metric):
+        metric.update_state(label, prediction, seen)
+    elif isinstance(metric, keras.metrics.MeanMetricWrapper) and not isinstance(
+        metric, _ACROSS_UNITS
+    ):
         # It averages over the last axis before it weights.
         metric.update_state(
-            keras.ops.expand_dims(label, -1),
-            keras.ops.expand_dims(prediction, -1),
-            seen,
+            ops.expand_dims(label, -1), ops.expand_dims(prediction, -1), seen
         )
     else:
-        # Such as F1: it takes one weight for an example.
-        whole = keras.ops.min(seen, axis=-1)
-        metric.update_state(label, prediction, whole)
+        _say_once(metric.name)
+        metric.update_state(label, prediction, ops.min(seen, axis=-1))
+
+
+def _takes_every_unit(metric: Any) -> bool:
+    """Tell whether a metric counts all units, not the best or one of them."""
+    chosen = (getattr(metric, "class_id", None), getattr(metric, "top_k", None))
+    return chosen == (None, None)
+
+
+@functools.cache
+def _say_once(name: str) -> None:
+    warnings.warn(
+        f"The metric `{name}` compares the units of an example with each "
+        "other, or takes one weight for an example: if a label of an example "
+        "is unknown, the whole example is left out. `BinaryAccuracy`, `AUC`, "
+        "`F1Score` and errors such as `mae` leave out single labels.",
+        stacklevel=2,
+    )
 
 
 def _unmasked(prediction: Any) -> Any:

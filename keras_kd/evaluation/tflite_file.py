@@ -1,9 +1,10 @@
 """Reads and writes the contents of a `.tflite` file without running it.
 
-This is the only module that knows the format's schema. It uses LiteRT's
-generated classes and not `ai_edge_litert.tools.flatbuffer_utils`, which is
-missing from LiteRT 2.0. That reader also drops empty buffers, so that a file
-that is read and written again would have another hash than its card says.
+Only this module and `export.conversion.repairs`, which edits operators, know
+the format's schema. It uses LiteRT's generated classes and not
+`ai_edge_litert.tools.flatbuffer_utils`, which is missing from LiteRT 2.0. That
+reader also drops empty buffers, so that a file that is read and written again
+would have another hash than its card says.
 """
 
 import functools
@@ -140,7 +141,7 @@ def read_file(content: bytes) -> TFLiteFile:
 
     A damaged file may raise any error, so let the runtime load it first.
     """
-    model = _unpack(content)
+    model = unpack(content)
     names = [_operator_name(code) for code in model.operatorCodes]
     signature = model.signatureDefs[0] if model.signatureDefs else None
     return TFLiteFile(
@@ -168,14 +169,14 @@ def inlined(content: bytes) -> bytes:
         content: The bytes of a `.tflite` file. They are returned unchanged if
             all buffers are inside already.
     """
-    model = _unpack(content)
+    model = unpack(content)
     # A buffer inside the flatbuffer has offset 0.
     outside = [buffer for buffer in model.buffers if buffer.offset > 1]
     for buffer in outside:
         end = buffer.offset + buffer.size
         buffer.data = np.frombuffer(content[buffer.offset : end], np.uint8)
         buffer.offset = buffer.size = 0
-    return _pack(model) if outside else content
+    return pack(model) if outside else content
 
 
 def with_input_grid(content: bytes, scale: float, zero_point: int) -> bytes:
@@ -188,12 +189,12 @@ def with_input_grid(content: bytes, scale: float, zero_point: int) -> bytes:
         scale: Step of the input, above 0.
         zero_point: Integer that stands for 0.0.
     """
-    model = _unpack(content)
+    model = unpack(content)
     graph = model.subgraphs[0]
     quantized = graph.tensors[graph.inputs[0]].quantization
     quantized.scale = np.array([scale], np.float32)
     quantized.zeroPoint = np.array([zero_point], np.int64)
-    return _pack(model)
+    return pack(model)
 
 
 def embed(content: bytes, name: str, text: str | bytes) -> bytes:
@@ -210,7 +211,7 @@ def embed(content: bytes, name: str, text: str | bytes) -> bytes:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    model = _unpack(split(content, name)[0])
+    model = unpack(split(content, name)[0])
     buffer = schema.BufferT()
     value = text.encode("utf-8") if isinstance(text, str) else text
     buffer.data = np.frombuffer(value, np.uint8)
@@ -219,7 +220,7 @@ def embed(content: bytes, name: str, text: str | bytes) -> bytes:
     entry.name = name
     entry.buffer = len(model.buffers) - 1
     model.metadata = [*_listed(model.metadata), entry]
-    return _pack(model)
+    return pack(model)
 
 
 def split(content: bytes, name: str) -> tuple[bytes, str | None]:
@@ -229,7 +230,7 @@ def split(content: bytes, name: str) -> tuple[bytes, str | None]:
         content: The bytes of a `.tflite` file.
         name: Name of the text. If there is none, `None` is returned for it.
     """
-    model = _unpack(content)
+    model = unpack(content)
     entries = _listed(model.metadata)
     # `embed` puts its text last; a text elsewhere comes from other tools.
     last = len(model.buffers) - 1
@@ -238,17 +239,17 @@ def split(content: bytes, name: str) -> tuple[bytes, str | None]:
         return content, None
     text = bytes(model.buffers.pop().data).decode("utf-8")
     model.metadata = entries[:-1] or None
-    return _pack(model), text
+    return pack(model), text
 
 
-def _unpack(content: bytes) -> Any:
+def unpack(content: bytes) -> Any:
     """Return a file's bytes as the schema's `ModelT`."""
     from ai_edge_litert import schema_py_generated as schema
 
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
 
 
-def _pack(model: Any) -> bytes:
+def pack(model: Any) -> bytes:
     """Return a `ModelT` as the bytes of a file."""
     import flatbuffers
 

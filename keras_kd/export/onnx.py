@@ -19,6 +19,7 @@ from keras_kd.export.context import Context
 from keras_kd.export.context import read_context
 from keras_kd.export.conversion.operators import lacking
 from keras_kd.export.conversion.precision import float32_arithmetic
+from keras_kd.export.conversion.recurrent import portable
 from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import Demands
 from keras_kd.export.lookups import check_no_lookups
@@ -107,7 +108,11 @@ def _write(context: Context, path: Path) -> None:
     tf2onnx_utils: Any = importlib.import_module("tf2onnx.utils")
     tf2onnx_utils.INTERNAL_NAME = 1
     try:
-        with warnings.catch_warnings(), traceable_operations():
+        with (
+            warnings.catch_warnings(),
+            traceable_operations(),
+            portable(context.model),
+        ):
             warnings.filterwarnings("ignore", category=FutureWarning)
             # Keras refuses to export a student that was built but never called.
             outputs = context.model(_symbolic(specs[0]))

@@ -29,6 +29,10 @@ OPTIONS = {
             "`Distiller` needs `teacher` to be built. Received: teacher=3.",
             "`distill` needs `teacher` to be built. Received: teacher=3.",
         ),
+        (
+            "`cache build` needs `alpha` to be below 1. Received: alpha=2.",
+            "`distill` needs `--alpha` to be below 1. Received: --alpha 2.",
+        ),
         ("Use `alpha=0.5`.", "Use `--alpha 0.5`."),
         ("The model `teacher` is odd.", "The model `teacher` is odd."),
         (
@@ -42,6 +46,7 @@ OPTIONS = {
         "needs",
         "renamed",
         "positional",
+        "two words",
         "keyword",
         "model",
         "lacking",

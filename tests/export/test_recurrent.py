@@ -1,11 +1,14 @@
 """Recurrent students: loops of float files, unrolled in integer ones."""
 
+import importlib
+
 import keras
 import numpy as np
 import pytest
 
 from keras_kd import export
 from keras_kd.evaluation.litert import LiteRTModel
+from keras_kd.export.conversion.recurrent import portable
 from keras_kd.export.conversion.recurrent import unrolled
 
 pytestmark = pytest.mark.export
@@ -140,3 +143,55 @@ def test_a_layer_that_keeps_a_state_is_named(tmp_path):
     with pytest.raises(ValueError, match="`memory` has `stateful=True`"):
         export.tflite(student, tmp_path / "x.tflite")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch):
+    """Let Keras believe in a GPU, which changes what it traces."""
+    recurrent = importlib.import_module("keras.src.backend.tensorflow.rnn")
+    monkeypatch.setattr(recurrent, "_is_gpu_available", lambda: True)
+
+
+def nested():
+    keras.utils.set_random_seed(0)
+    inner = keras.Sequential([keras.Input((6, 4)), layers.GRU(3)])
+    inputs = keras.Input((6, 4))
+    both = layers.Bidirectional(layers.LSTM(3))(inputs)
+    joined = layers.Concatenate()([both, inner(inputs)])
+    return keras.Model(inputs, layers.Dense(2)(joined))
+
+
+def chosen(student):
+    inner = student._flatten_layers()
+    return [x.use_cudnn for x in inner if hasattr(x, "use_cudnn")]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("on_a_gpu")
+def test_files_do_not_depend_on_the_machine(sequences, tmp_path):
+    student = nested()
+    before = chosen(student)
+    assert before == ["auto"] * 3
+    # Without a GPU, such a file fails already when it is verified.
+    folder = tmp_path / "saved_model"
+    assert export.saved_model(student, folder, verify=sequences).passed
+    assert b"CudnnRNN" not in (folder / "saved_model.pb").read_bytes()
+    path = tmp_path / "x.tflite"
+    assert export.tflite(student, path, verify=sequences).passed
+    onnx = tmp_path / "x.onnx"
+    assert export.onnx(student, onnx, verify=sequences).passed
+    assert b"CudnnRNN" not in onnx.read_bytes()
+    assert chosen(student) == before
+
+
+def test_the_kernels_are_put_back_after_an_error():
+    student = nested()
+    before = chosen(student)
+
+    def fail():
+        with portable(student):
+            raise KeyError(chosen(student))
+
+    with pytest.raises(KeyError, match="False, False, False"):
+        fail()
+    assert chosen(student) == before

@@ -21,6 +21,7 @@ from keras_kd.export.conversion.recurrent import check_stateless
 from keras_kd.export.conversion.recurrent import check_unrollable
 from keras_kd.export.conversion.recurrent import recurrent_layers
 from keras_kd.export.conversion.recurrent import unrolled
+from keras_kd.export.conversion.repairs import repaired
 from keras_kd.export.conversion.trace import write_frozen
 from keras_kd.export.kinds import CALIBRATED
 from keras_kd.quantization import fixed_ranges
@@ -85,6 +86,7 @@ def convert_student(
         content = with_input_grid(content, grid.scale, grid.zero_point)
         files["int8"].write_bytes(content)
     for quantization, path in files.items():
+        path.write_bytes(repaired(path.read_bytes()))
         add_card(context, path, quantization)
 
 
@@ -238,6 +240,13 @@ def _refusal(
         nodes = [node for node in placed if node[0] in operators]
         nodes = [*operators.items(), *nodes]
         return lacking(context, "LiteRT operator", nodes)
+    found = re.findall(r"not yet supported for op: '(\w+)'", error)
+    if found:
+        return RuntimeError(
+            f"`{context.subject}` failed: the converter has no {quantization} "
+            f"form of {', '.join(dict.fromkeys(found))}. Use 'int8', or take "
+            "other layers; masks, for example, are comparisons."
+        )
     text = " ".join(error.split())
     return RuntimeError(
         f"`{context.subject}` failed: the converter refused the student "

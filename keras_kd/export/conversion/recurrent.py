@@ -1,4 +1,4 @@
-"""Recurrent layers: integer files hold no loops, and no file holds a state."""
+"""Recurrent layers in files: no state, no GPU kernels, no loops of integers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +80,30 @@ def unrolled(student: keras.Model) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.unroll = False
+
+
+@contextmanager
+def portable(model: keras.Model) -> Iterator[None]:
+    """Keep the kernels of one GPU vendor out of a trace.
+
+    On a machine with such a GPU, Keras traces LSTM and GRU layers to an
+    operator (`CudnnRNNV3`) that no converter and no other machine runs.
+
+    Args:
+        model: A built model; unchanged after the context exits.
+    """
+    before = [
+        (layer, layer.use_cudnn)
+        for layer in flatten_layers(model)
+        if hasattr(layer, "use_cudnn")
+    ]
+    try:
+        for layer, _ in before:
+            layer.use_cudnn = False
+        yield
+    finally:
+        for layer, chosen in before:
+            layer.use_cudnn = chosen
 
 
 def _steps(layer: Any) -> int | None:

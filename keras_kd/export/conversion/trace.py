@@ -12,6 +12,7 @@ from keras_kd.core.keras_internals import held_variables
 from keras_kd.core.keras_internals import traceable_operations
 from keras_kd.core.tensorflow_internals import freeze
 from keras_kd.export.context import Context
+from keras_kd.export.conversion.recurrent import portable
 from keras_kd.export.signature import Signature
 
 
@@ -111,9 +112,9 @@ def _inference(student: keras.Model) -> functools.partial:
 
 @contextmanager
 def _tracing(context: Context) -> Iterator[None]:
-    """Word TensorFlow's error for a student that it cannot trace."""
+    """Trace for every machine; word TensorFlow's error if it cannot."""
     try:
-        with traceable_operations():
+        with traceable_operations(), portable(context.model):
             yield
     except OSError:
         raise
