@@ -276,7 +276,7 @@ class DistillationLoss(keras.Layer):
             "teacher_layer": self.teacher_layer,
             "student_layer": self.student_layer,
             "output": self.output_name,
-            "gather": self.gather or None,
+            "gather": self.gather if self.uses_batch else None,
         }
         given = {k: v for k, v in optional.items() if v is not None}
         return config | given
