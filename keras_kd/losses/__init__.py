@@ -24,6 +24,7 @@ from keras_kd.losses.soft_targets import SoftTargets as SoftTargets
 from keras_kd.losses.hard_labels import HardLabels as HardLabels
 from keras_kd.losses.logits_mse import LogitsMSE as LogitsMSE
 from keras_kd.losses.decoupled_kd import DecoupledKD as DecoupledKD
+from keras_kd.losses.dist import DIST as DIST
 from keras_kd.losses.hint import Hint as Hint
 # isort: on
 
