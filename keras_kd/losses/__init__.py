@@ -25,6 +25,9 @@ from keras_kd.losses.hard_labels import HardLabels as HardLabels
 from keras_kd.losses.logits_mse import LogitsMSE as LogitsMSE
 from keras_kd.losses.decoupled_kd import DecoupledKD as DecoupledKD
 from keras_kd.losses.dist import DIST as DIST
+from keras_kd.losses.transformed_teacher_matching import (
+    TransformedTeacherMatching as TransformedTeacherMatching,
+)
 from keras_kd.losses.hint import Hint as Hint
 # isort: on
 

@@ -262,9 +262,19 @@ class DistillationLoss(keras.Layer):
             return []
         return list(layers) if isinstance(layers, (list, tuple)) else [layers]
 
-    def scheduled(self, value: Number) -> Any:
-        """Return a number, or a schedule's value at the current step."""
-        return value_at(value, self._step)
+    def scheduled(self, value: Number, like: Any = None) -> Any:
+        """Return a number, or a schedule's value at the current step.
+
+        Args:
+            value: A number or a schedule.
+            like: A tensor whose dtype the result gets, in full precision.
+        """
+        value = value_at(value, self._step)
+        return (
+            value
+            if like is None
+            else ops.convert_to_tensor(value, dtype=like.dtype)
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments of this loss."""

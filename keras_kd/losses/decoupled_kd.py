@@ -110,7 +110,7 @@ class DecoupledKD(DistillationLoss):
         if self.standardize:
             teacher_outputs = standardized(teacher_outputs)
             student_outputs = standardized(student_outputs)
-        temperature = self._number(self.temperature, student_outputs)
+        temperature = self.scheduled(self.temperature, student_outputs)
         teacher = teacher_outputs / temperature
         student = student_outputs / temperature
         others = [
@@ -126,15 +126,12 @@ class DecoupledKD(DistillationLoss):
             )
             for z, other in zip((teacher, student), others, strict=True)
         ]
-        value = self._number(self.target_weight, student) * kl_divergence(
+        value = self.scheduled(self.target_weight, student) * kl_divergence(
             *pairs
-        ) + self._number(self.non_target_weight, student) * kl_divergence(
+        ) + self.scheduled(self.non_target_weight, student) * kl_divergence(
             *others
         )
         return ops.square(temperature) * value
-
-    def _number(self, value: Number, like: Any) -> Any:
-        return ops.cast(self.scheduled(value), like.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments of this loss."""

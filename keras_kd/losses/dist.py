@@ -34,7 +34,7 @@ class DIST(DistillationLoss):
         `r(a, b) = sum(a b) / (|a| |b| + 1e-8)` of centred vectors.
 
     Reference:
-        Huang et al. 2022, arXiv:2205.10536, equations 7 to 11.
+        Huang et al. 2022, arXiv:2205.10536, section 4.
 
     Args:
         temperature: T, greater than 0: a number or a
@@ -103,7 +103,7 @@ class DIST(DistillationLoss):
     ) -> Any:
         """Return both terms, the second the same for each example."""
         temperature, inter_weight, intra_weight = (
-            ops.cast(self.scheduled(number), student_outputs.dtype)
+            self.scheduled(number, student_outputs)
             for number in (
                 self.temperature,
                 self.inter_weight,

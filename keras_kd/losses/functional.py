@@ -90,7 +90,7 @@ def soft_targets(
     if standardized:
         teacher_logits = standardize(teacher_logits)
         student_logits = standardize(student_logits)
-    temperature = ops.cast(temperature, student_logits.dtype)
+    temperature = ops.convert_to_tensor(temperature, dtype=student_logits.dtype)
     divergence = kl_divergence(
         teacher_logits / temperature, student_logits / temperature
     )
@@ -133,7 +133,7 @@ def logits_mse(
         ops.equal(teacher_logits, infinity), ops.equal(student_logits, infinity)
     )
     gap = ops.where(masked, 0.0, student_logits - teacher_logits)
-    gap = gap / ops.cast(temperature, student_logits.dtype)
+    gap = gap / ops.convert_to_tensor(temperature, dtype=gap.dtype)
     return ops.mean(ops.square(gap), axis=-1)
 
 

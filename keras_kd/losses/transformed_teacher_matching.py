@@ -33,7 +33,7 @@ class TransformedTeacherMatching(DistillationLoss):
         factor T^2.
 
     Reference:
-        Zheng and Yang 2024, arXiv:2402.11148, equations 9 and 16.
+        Zheng and Yang 2024, arXiv:2402.11148 (TTM and WTTM).
 
     Args:
         exponent: Exponent of the teacher's probabilities, greater than 0: a
@@ -59,7 +59,7 @@ class TransformedTeacherMatching(DistillationLoss):
     >>> loss = keras_kd.losses.TransformedTeacherMatching(exponent=0.5)
     >>> values = loss([[4.0, 0.0, -2.0]], [[1.0, 1.0, 0.0]])
     >>> print(f"{float(values[0]):.4f}")
-    0.0
+    0.4454
     """
 
     needs_classes = True
@@ -84,9 +84,7 @@ class TransformedTeacherMatching(DistillationLoss):
         self, teacher_outputs: Any, student_outputs: Any, labels: Any = None
     ) -> Any:
         """Return the divergence of each example and position."""
-        exponent = ops.cast(
-            self.scheduled(self.exponent), student_outputs.dtype
-        )
+        exponent = self.scheduled(self.exponent, student_outputs)
         powers = exponent * ops.log_softmax(teacher_outputs, axis=-1)
         divergence = kl_divergence(powers, student_outputs)
         if not self.weighted:

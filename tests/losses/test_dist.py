@@ -17,7 +17,9 @@ from keras_kd.losses import DIST
 
 def correlations(a, b):
     """Of the rows: `corrcoef`, and the small number beside the lengths."""
-    exact = np.array([np.corrcoef(*pair)[0, 1] for pair in zip(a, b)])
+    exact = np.array(
+        [np.corrcoef(*pair)[0, 1] for pair in zip(a, b, strict=True)]
+    )
     lengths = a.shape[1] * a.std(1) * b.std(1)
     return exact * lengths / (lengths + 1e-8)
 

@@ -148,3 +148,9 @@ def test_logits_mse_ignores_masked_classes():
     gap = (STUDENT - TEACHER)[:, 1:]
     got = LogitsMSE()(teacher, STUDENT).numpy()
     assert got == pytest.approx((gap**2).sum(-1) / 10, rel=1e-12)
+
+
+def test_a_temperature_has_the_precision_of_the_logits():
+    got = SoftTargets(temperature=0.7)(TEACHER, STUDENT).numpy()
+    exact = soft_targets(TEACHER, STUDENT, 0.7)
+    assert got == pytest.approx(exact, rel=1e-12)
