@@ -29,6 +29,13 @@ from keras_kd.losses.transformed_teacher_matching import (
     TransformedTeacherMatching as TransformedTeacherMatching,
 )
 from keras_kd.losses.hint import Hint as Hint
+from keras_kd.losses.similarity_preserving import (
+    SimilarityPreserving as SimilarityPreserving,
+)
+from keras_kd.losses.relational_kd import RelationalKD as RelationalKD
+from keras_kd.losses.probabilistic_knowledge_transfer import (
+    ProbabilisticKnowledgeTransfer as ProbabilisticKnowledgeTransfer,
+)
 # isort: on
 
 METHODS: dict[str, type[DistillationLoss]] = {
