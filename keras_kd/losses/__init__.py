@@ -30,6 +30,7 @@ from keras_kd.losses.transformed_teacher_matching import (
 )
 from keras_kd.losses.hint import Hint as Hint
 from keras_kd.losses.jensen_shannon import JensenShannon as JensenShannon
+from keras_kd.losses.streamlined_kd import StreamlinedKD as StreamlinedKD
 from keras_kd.losses.similarity_preserving import (
     SimilarityPreserving as SimilarityPreserving,
 )
