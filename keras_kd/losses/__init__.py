@@ -38,6 +38,9 @@ from keras_kd.losses.relational_kd import RelationalKD as RelationalKD
 from keras_kd.losses.probabilistic_knowledge_transfer import (
     ProbabilisticKnowledgeTransfer as ProbabilisticKnowledgeTransfer,
 )
+from keras_kd.losses.correlation_congruence import (
+    CorrelationCongruence as CorrelationCongruence,
+)
 # isort: on
 
 METHODS: dict[str, type[DistillationLoss]] = {

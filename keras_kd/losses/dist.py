@@ -5,6 +5,7 @@ from typing import Any
 from typing import ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_kd.core.ranges import Range
@@ -25,6 +26,8 @@ class DIST(DistillationLoss):
     examples of the batch, so it needs a batch that is not small; for an
     example alone it is the constant `T^2 * intra_weight`. A student that is
     surely wrong has hardly a slope: keep the labels' loss beside it.
+    Probabilities that are all equal, as those of a new head of zeros, have
+    the correlation 0 and no slope.
 
     Formula:
         `T^2 * (inter_weight * (1 - r(p_i, q_i)) +
@@ -132,6 +135,18 @@ class DIST(DistillationLoss):
 
 
 def _correlation(a: Any, b: Any, axis: int) -> Any:
-    a, b = (x - ops.mean(x, axis=axis, keepdims=True) for x in (a, b))
+    a, b = _centred(a, axis), _centred(b, axis)
     lengths = length(a, axis) * length(b, axis)
     return ops.sum(a * b, axis=axis) / (lengths + 1e-8)
+
+
+def _centred(vectors: Any, axis: int) -> Any:
+    """Subtract the mean; vectors of one number become 0, without a slope.
+
+    Their rounding errors would correlate with anything, with slopes of 1e8.
+    """
+    centred = vectors - ops.mean(vectors, axis=axis, keepdims=True)
+    epsilon = np.finfo(keras.backend.standardize_dtype(vectors.dtype)).eps
+    noise = 8 * float(epsilon) * length(vectors, axis, keepdims=True)
+    varies = length(centred, axis, keepdims=True) > noise
+    return ops.where(varies, centred, 0.0)

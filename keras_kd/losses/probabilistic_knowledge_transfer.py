@@ -44,7 +44,7 @@ class ProbabilisticKnowledgeTransfer(RelationLoss):
 
     Returns:
         `(batch,)`, each example's share, float32 (float64 for float64
-        inputs). The mean is the formula.
+        inputs). The mean is the formula. An example alone has the value 0.
 
     Example:
     >>> import keras_kd

@@ -1,5 +1,6 @@
 """The base class of the losses that compare relations between examples."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +17,8 @@ class RelationLoss(DistillationLoss):
 
     It flattens the features of each example and gathers them from all
     replicas, so that the global batch counts and not how it is split. The
-    two models may have features of any two widths or sizes. An example alone
-    has no relations; its value is 0. The terms of several layers add up.
+    two models may have features of any two widths or sizes. The terms of
+    several layers add up.
 
     A subclass writes `compare`. Positions are not examples here: pool
     sequences that are padded before they are compared.
@@ -41,8 +42,8 @@ class RelationLoss(DistillationLoss):
         )
         values = [
             self.compare(
-                self.across_replicas(_flat(teacher)),
-                self.across_replicas(_flat(student)),
+                self.across_replicas(flat(teacher)),
+                self.across_replicas(flat(student)),
                 lambda rows, like=student: self.own_rows(rows, like),
             )
             for teacher, student in pairs
@@ -64,5 +65,9 @@ class RelationLoss(DistillationLoss):
         raise NotImplementedError(f"{type(self).__name__} has no `compare`.")
 
 
-def _flat(features: Any) -> Any:
-    return ops.reshape(features, (ops.shape(features)[0], -1))
+def flat(features: Any) -> Any:
+    """Flatten the features of each example, `(batch, dimensions)`."""
+    sizes = features.shape[1:]
+    if None in sizes:
+        return ops.reshape(features, (ops.shape(features)[0], -1))
+    return ops.reshape(features, (-1, math.prod(sizes)))

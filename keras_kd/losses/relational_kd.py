@@ -54,7 +54,7 @@ class RelationalKD(RelationLoss):
 
     Returns:
         `(batch,)`, each example's share, float32 (float64 for float64
-        inputs). The mean is the formula.
+        inputs). The mean is the formula. An example alone has the value 0.
 
     Raises:
         ValueError: If a weight is below 0.

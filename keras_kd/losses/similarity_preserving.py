@@ -39,7 +39,7 @@ class SimilarityPreserving(RelationLoss):
 
     Returns:
         `(batch,)`, each example's share, float32 (float64 for float64
-        inputs). The mean is the formula.
+        inputs). The mean is the formula. An example alone has the value 0.
 
     Example:
     >>> import keras_kd

@@ -83,6 +83,19 @@ def test_extreme_logits_are_finite(rows, scale):
     assert np.isfinite(slope).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_probabilities_that_are_all_equal_have_no_slope(dtype):
+    same = np.tile(STUDENT[:1], (3, 1)).astype(dtype)
+    teacher = TEACHER[:3].astype(dtype)
+    cases = [(DIST(inter_weight=0.0), same, 1), (DIST(), 0 * same, 2)]
+    for loss, student, expected in cases:
+        value, slope = mean_and_gradient(
+            lambda s, f=loss: f(teacher, s), student
+        )
+        assert value == pytest.approx(expected, abs=1e-6)
+        assert not slope.any()
+
+
 def test_a_masked_class_has_no_probability():
     teacher, student = TEACHER.copy(), STUDENT.copy()
     teacher[:, 4] = student[:, 4] = -np.inf
