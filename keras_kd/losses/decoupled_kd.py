@@ -24,9 +24,10 @@ class DecoupledKD(DistillationLoss):
 
     Soft targets say little about the other classes where the teacher is
     sure; this loss weights that part on its own. Choose it for labelled
-    classes and a sure teacher. It costs as much as soft targets. Its values
-    are large: give the Distiller `student_loss_weight=1.0` and raise `weight`
-    from 0 to 1 over the first epochs, as the authors do.
+    classes, three or more, and a sure teacher. It costs as much as soft
+    targets. Its values are large: give the Distiller
+    `student_loss_weight=1.0` and raise `weight` from 0 to 1 over the first
+    epochs, as the authors do.
 
     Formula:
         `T^2 * (target_weight * KL(b_t to b_s) +

@@ -27,7 +27,8 @@ class DIST(DistillationLoss):
     example alone it is the constant `T^2 * intra_weight`. A student that is
     surely wrong has hardly a slope: keep the labels' loss beside it.
     Probabilities that are all equal, as those of a new head of zeros, have
-    the correlation 0 and no slope.
+    the correlation 0 and no slope. With two classes the first term only
+    tells which of them is likelier: choose another loss there.
 
     Formula:
         `T^2 * (inter_weight * (1 - r(p_i, q_i)) +
@@ -53,7 +54,8 @@ class DIST(DistillationLoss):
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype.
-            Each position counts as an example.
+            Each position counts as an example, a padded one in the second
+            term too.
         student_outputs: logits of the same shape.
 
     Returns:
@@ -116,11 +118,11 @@ class DIST(DistillationLoss):
         p = ops.softmax(teacher_outputs / temperature, axis=-1)
         q = ops.softmax(student_outputs / temperature, axis=-1)
         inter = 1 - _correlation(p, q, -1)
-        columns = [
+        all_p, all_q = (
             ops.reshape(self.across_replicas(x), (-1, x.shape[-1]))
             for x in (p, q)
-        ]
-        intra = 1 - ops.mean(_correlation(*columns, 0))
+        )
+        intra = 1 - ops.mean(_correlation(all_p, all_q, 0))
         return ops.square(temperature) * (
             inter_weight * inter + intra_weight * intra
         )

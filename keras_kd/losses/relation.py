@@ -1,5 +1,6 @@
 """The base class of the losses that compare relations between examples."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +45,7 @@ class RelationLoss(DistillationLoss):
             self.compare(
                 self.across_replicas(flat(teacher)),
                 self.across_replicas(flat(student)),
-                lambda rows, like=student: self.own_rows(rows, like),
+                functools.partial(self.own_rows, like=student),
             )
             for teacher, student in pairs
         ]

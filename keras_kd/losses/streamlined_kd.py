@@ -52,7 +52,8 @@ class StreamlinedKD(DistillationLoss):
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype. The
-            directions are those of all logits of an example together.
+            directions are those of all logits of an example together, those
+            of padded positions too.
         student_outputs: logits of the same shape.
 
     Returns:

@@ -209,6 +209,18 @@ def test_batch_of_n_is_n_batches_of_one(row):
     assert np.allclose(together, alone, rtol=1e-6) != loss.uses_batch
 
 
+def test_a_graph_of_any_batch_gives_the_same(row):
+    loss = row.make()
+    exact = loss(row.teacher, row.student, row.labels).numpy()
+    open_batch = keras.tree.map_structure(
+        lambda leaf: tf.TensorSpec((None, *leaf.shape[1:]), leaf.dtype),
+        [np.asarray(x) for x in (row.teacher, row.student, row.labels)],
+    )
+    graph = tf.function(lambda t, s, y: loss(t, s, y), open_batch)
+    got = graph(row.teacher, row.student, row.labels).numpy()
+    assert got == pytest.approx(exact, rel=1e-10)
+
+
 def test_shift_and_class_order(logits_row):
     row, loss = logits_row, logits_row.make()
     value = loss(row.teacher, row.student, row.labels).numpy()
