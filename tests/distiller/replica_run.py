@@ -96,12 +96,6 @@ def train(case, strategy):
     losses = [keras_kd.losses.SoftTargets(4.0)]
     if case == "gathered":
         losses.append(Spread(gather=True, weight=0.1))
-        losses += ["dist", "streamlined_kd"]
-        losses.append(
-            keras_kd.losses.RelationalKD(
-                teacher_layer="hidden", student_layer="hidden", weight=0.1
-            )
-        )
     if case != "masked":
         losses.append(HiddenMSE(teacher_layer="hidden", student_layer="hidden"))
     with strategy.scope():
