@@ -26,7 +26,9 @@ class Row:
         labels: Example labels in the normal form.
         shift_invariant: Whether adding a number to a row of logits changes
             nothing.
-        has_minimum: Whether the teacher's own outputs are the minimum.
+        has_minimum: Whether the teacher's own outputs are the minimum, 0.
+        bounded: Whether the loss of a student that is surely wrong has a
+            bound, and so no slope.
     """
 
     cls: type
@@ -37,16 +39,17 @@ class Row:
     labels: Any = dataclasses.field(default_factory=lambda: LABELS)
     shift_invariant: bool = False
     has_minimum: bool = True
+    bounded: bool = False
 
     def make(self, **kwargs):
         """Make the loss."""
         return self.cls(**{**self.arguments, **kwargs})
 
-    def exact(self, loss, teacher=None, student=None):
+    def exact(self, loss, teacher=None, student=None, labels=None):
         """Its values by the other route, 1 an example and position."""
         return self.restated(
             self.teacher if teacher is None else teacher,
             self.student if student is None else student,
-            self.labels,
+            self.labels if labels is None else labels,
             *([loss] if loss.weights else []),
         )

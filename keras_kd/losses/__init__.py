@@ -23,7 +23,24 @@ from keras_kd.losses.targets import normal_labels
 from keras_kd.losses.soft_targets import SoftTargets as SoftTargets
 from keras_kd.losses.hard_labels import HardLabels as HardLabels
 from keras_kd.losses.logits_mse import LogitsMSE as LogitsMSE
+from keras_kd.losses.decoupled_kd import DecoupledKD as DecoupledKD
+from keras_kd.losses.dist import DIST as DIST
+from keras_kd.losses.transformed_teacher_matching import (
+    TransformedTeacherMatching as TransformedTeacherMatching,
+)
 from keras_kd.losses.hint import Hint as Hint
+from keras_kd.losses.jensen_shannon import JensenShannon as JensenShannon
+from keras_kd.losses.streamlined_kd import StreamlinedKD as StreamlinedKD
+from keras_kd.losses.similarity_preserving import (
+    SimilarityPreserving as SimilarityPreserving,
+)
+from keras_kd.losses.relational_kd import RelationalKD as RelationalKD
+from keras_kd.losses.probabilistic_knowledge_transfer import (
+    ProbabilisticKnowledgeTransfer as ProbabilisticKnowledgeTransfer,
+)
+from keras_kd.losses.correlation_congruence import (
+    CorrelationCongruence as CorrelationCongruence,
+)
 # isort: on
 
 METHODS: dict[str, type[DistillationLoss]] = {

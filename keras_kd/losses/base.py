@@ -262,9 +262,19 @@ class DistillationLoss(keras.Layer):
             return []
         return list(layers) if isinstance(layers, (list, tuple)) else [layers]
 
-    def scheduled(self, value: Number) -> Any:
-        """Return a number, or a schedule's value at the current step."""
-        return value_at(value, self._step)
+    def scheduled(self, value: Number, like: Any = None) -> Any:
+        """Return a number, or a schedule's value at the current step.
+
+        Args:
+            value: A number or a schedule.
+            like: A tensor whose dtype the result gets, in full precision.
+        """
+        value = value_at(value, self._step)
+        return (
+            value
+            if like is None
+            else ops.convert_to_tensor(value, dtype=like.dtype)
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments of this loss."""
@@ -276,7 +286,7 @@ class DistillationLoss(keras.Layer):
             "teacher_layer": self.teacher_layer,
             "student_layer": self.student_layer,
             "output": self.output_name,
-            "gather": self.gather or None,
+            "gather": self.gather if self.uses_batch else None,
         }
         given = {k: v for k, v in optional.items() if v is not None}
         return config | given

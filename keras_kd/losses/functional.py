@@ -1,7 +1,8 @@
-"""The arithmetic of the logit losses, in log space and without state.
+"""The arithmetic of the losses, in log space and without state.
 
 Every loss takes logits `(batch, ..., classes)` and returns one value per
-example and position, `(batch, ...)`, in the dtype of the logits.
+example and position, `(batch, ...)`, in the dtype of the logits. Lengths and
+roots have finite gradients.
 """
 
 from typing import Any
@@ -66,12 +67,7 @@ def standardize(logits: Any) -> Any:
     variance = ops.sum(
         ops.square(centred), axis=-1, keepdims=True
     ) / ops.maximum(count - 1.0, 1.0)
-    # The gradient of a square root is infinite at zero.
-    spread = variance > 0
-    deviation = ops.where(
-        spread, ops.sqrt(ops.where(spread, variance, 1.0)), 0.0
-    )
-    return ops.where(masked, logits, centred / (deviation + 1e-7))
+    return ops.where(masked, logits, centred / (root(variance) + 1e-7))
 
 
 def soft_targets(
@@ -94,7 +90,7 @@ def soft_targets(
     if standardized:
         teacher_logits = standardize(teacher_logits)
         student_logits = standardize(student_logits)
-    temperature = ops.cast(temperature, student_logits.dtype)
+    temperature = ops.convert_to_tensor(temperature, dtype=student_logits.dtype)
     divergence = kl_divergence(
         teacher_logits / temperature, student_logits / temperature
     )
@@ -137,5 +133,51 @@ def logits_mse(
         ops.equal(teacher_logits, infinity), ops.equal(student_logits, infinity)
     )
     gap = ops.where(masked, 0.0, student_logits - teacher_logits)
-    gap = gap / ops.cast(temperature, student_logits.dtype)
+    gap = gap / ops.convert_to_tensor(temperature, dtype=gap.dtype)
     return ops.mean(ops.square(gap), axis=-1)
+
+
+def length(vectors: Any, axis: int = -1, keepdims: bool = False) -> Any:
+    """Euclidean length, with the gradient 0 where the length is 0.
+
+    Args:
+        vectors: A tensor.
+        axis: The axis of the vectors' components.
+        keepdims: Whether that axis stays, with size 1.
+
+    Returns:
+        The lengths, without the axis.
+    """
+    squares = ops.sum(ops.square(vectors), axis=axis, keepdims=keepdims)
+    return root(squares)
+
+
+def root(squares: Any) -> Any:
+    """Square root, with the gradient 0 at 0 instead of infinity.
+
+    Args:
+        squares: A tensor of numbers of at least 0.
+
+    Returns:
+        The same shape.
+    """
+    positive = squares > 0
+    return ops.where(positive, ops.sqrt(ops.where(positive, squares, 1.0)), 0.0)
+
+
+def unit(vectors: Any, epsilon: float = 0.0) -> Any:
+    """Divide by the length plus `epsilon`, over the last axis.
+
+    Vectors of zeros stay zeros, with the gradient 0.
+
+    Args:
+        vectors: `(..., dimensions)`.
+        epsilon: Number of at least 0.
+
+    Returns:
+        The same shape.
+    """
+    lengths = length(vectors, keepdims=True)
+    positive = lengths > 0
+    divisor = ops.where(positive, lengths, 1.0) + epsilon
+    return ops.where(positive, vectors / divisor, 0.0)

@@ -1,12 +1,16 @@
 """The logit losses against NumPy float64, golden and reference numbers."""
 
-import os
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from loss_references import LABELS
+from loss_references import STUDENT
+from loss_references import TEACHER
+from loss_references import check_golden
+from loss_references import check_reference
+from loss_references import mean_and_gradient
+from loss_references import number
+from loss_references import reference_cases
 from restated import log_softmax
 from restated import soft_targets
 
@@ -14,24 +18,6 @@ from keras_kd.losses import HardLabels
 from keras_kd.losses import LogitsMSE
 from keras_kd.losses import SoftTargets
 from keras_kd.losses import functional
-
-# Arrays that the authors' own code produced; see CONTRIBUTING.md.
-REFERENCE = os.environ.get("KERAS_KD_REFERENCE")
-
-# Deterministic inputs of the golden values, indices from 0.
-_I, _J = np.mgrid[0:8, 0:10].astype("float64")
-STUDENT = 3 * np.sin(0.7 * _I + 1.3 * _J + 0.2)
-TEACHER = 4 * np.cos(0.5 * _I - 0.9 * _J + 0.1)
-LABELS = 3 * np.arange(8) % 10
-
-
-def mean_and_gradient(function, student):
-    """Mean of the per-example values and its gradient norm."""
-    student = tf.constant(student)
-    with tf.GradientTape() as tape:
-        tape.watch(student)
-        mean = tf.reduce_mean(function(student))
-    return mean.numpy(), tape.gradient(mean, student).numpy()
 
 
 @pytest.mark.parametrize(
@@ -48,63 +34,24 @@ def mean_and_gradient(function, student):
     ids=["kd-T1", "kd-T4", "logit-standardization-T2"],
 )
 def test_golden_values_in_float64(loss, value, norm):
-    got, gradient = mean_and_gradient(lambda s: loss(TEACHER, s), STUDENT)
-    assert got.dtype == np.float64
-    assert got == pytest.approx(value, rel=1e-7)
-    assert np.linalg.norm(gradient) == pytest.approx(norm, rel=1e-6)
+    check_golden(loss, TEACHER, STUDENT, value, norm)
 
 
 def test_golden_cross_entropy_in_float64():
     one_hot = np.where(np.eye(10)[LABELS] > 0, 0.0, -np.inf)
     for loss in (HardLabels(), SoftTargets(temperature=1.0)):
-        got, gradient = mean_and_gradient(
-            lambda s, f=loss: f(one_hot, s), STUDENT
-        )
-        assert got == pytest.approx(3.97312284, rel=1e-8)
-        assert np.linalg.norm(gradient) == pytest.approx(0.37293518, rel=1e-7)
-
-
-def reference_cases(name):
-    if not REFERENCE:
-        return [pytest.param(None, id="absent")]
-    path = Path(REFERENCE) / f"{name}.npz"
-    arrays = np.load(path, allow_pickle=False)
-    cases = {}
-    for key in arrays.files:
-        case, field = key.split("/")
-        cases.setdefault(case, {})[field] = arrays[key]
-    return [pytest.param(c, id=str(c["name"])) for c in cases.values()]
-
-
-def check_reference(case, loss):
-    if case is None:
-        pytest.skip("needs KERAS_KD_REFERENCE, the folder of the arrays")
-    teacher, student = case["teacher_logits"], case["student_logits"]
-    value, gradient = mean_and_gradient(lambda s: loss(teacher, s), student)
-    expected, slope = float(case["value"]), case["grad_student_logits"]
-    assert abs(value - expected) <= 1e-6 * abs(expected) + 1e-12
-    if str(case["check_f64"]) == "value+grad":
-        limit = 1e-6 * np.abs(slope).max() + 1e-12
-        assert np.abs(gradient - slope).max() <= limit
-    single, slope32 = mean_and_gradient(
-        lambda s: loss(teacher.astype("float32"), s), student.astype("float32")
-    )
-    assert single.dtype == np.float32
-    assert abs(single - expected) <= float(case["suggested_atol_f32"])
-    if str(case["check_f32"]) == "value+grad":
-        limit = float(case["suggested_grad_atol_f32"])
-        assert np.abs(slope32 - slope).max() <= limit
+        check_golden(loss, one_hot, STUDENT, 3.97312284, 0.37293518)
 
 
 @pytest.mark.parametrize("case", reference_cases("kd"))
 def test_reference_kd(case):
-    temperature = 1.0 if case is None else float(case["temperature"])
+    temperature = number(case, "temperature")
     check_reference(case, SoftTargets(temperature=temperature))
 
 
 @pytest.mark.parametrize("case", reference_cases("kd_logit_standardization"))
 def test_reference_logit_standardization(case):
-    temperature = 1.0 if case is None else float(case["temperature"])
+    temperature = number(case, "temperature")
     check_reference(
         case, SoftTargets(temperature=temperature, standardize=True)
     )
@@ -112,7 +59,7 @@ def test_reference_logit_standardization(case):
 
 @pytest.mark.parametrize("case", reference_cases("logits_mse"))
 def test_reference_logits_mse(case):
-    temperature = 1.0 if case is None else float(case["temperature"])
+    temperature = number(case, "temperature")
     check_reference(case, LogitsMSE(temperature=temperature))
 
 
@@ -201,3 +148,9 @@ def test_logits_mse_ignores_masked_classes():
     gap = (STUDENT - TEACHER)[:, 1:]
     got = LogitsMSE()(teacher, STUDENT).numpy()
     assert got == pytest.approx((gap**2).sum(-1) / 10, rel=1e-12)
+
+
+def test_a_temperature_has_the_precision_of_the_logits():
+    got = SoftTargets(temperature=0.7)(TEACHER, STUDENT).numpy()
+    exact = soft_targets(TEACHER, STUDENT, 0.7)
+    assert got == pytest.approx(exact, rel=1e-12)
