@@ -2,16 +2,16 @@
 
 The smallest models that tell structures, outputs, kinds of output, live and
 cached teachers and kinds of file apart. By default each two of these meet at
-least once; with KERAS_KD_CROSSED=all each meets all.
+least once; with KERAS_KD_EXHAUSTIVE=1 each meets all.
 """
 
 import itertools
-import os
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from exhaustive import rest_when_asked
 from keras import layers
 
 import keras_kd
@@ -117,21 +117,20 @@ def trained(teacher, student, data, loss):
     return distiller.student
 
 
-def crossed():
-    """Every structure, output and kind, or a Latin square of them."""
-    axes = [*STRUCTURES], ["one", "list", "dict"], [*KINDS]
-    every = itertools.product(*axes)
-    if os.environ.get("KERAS_KD_CROSSED") == "all":
-        return list(every)
-    return [
-        names
-        for names in every
-        if sum(axis.index(n) for axis, n in zip(axes, names, strict=True)) % 3
-        == 0
-    ]
+EVERY = list(itertools.product(STRUCTURES, ["one", "list", "dict"], KINDS))
+# A Latin square of them.
+PAIRS = [
+    (structure, outputs, kind)
+    for i, structure in enumerate(STRUCTURES)
+    for j, outputs in enumerate(["one", "list", "dict"])
+    for k, kind in enumerate(KINDS)
+    if (i + j + k) % 3 == 0
+]
 
 
-@pytest.mark.parametrize(("structure", "outputs", "kind"), crossed())
+@pytest.mark.parametrize(
+    ("structure", "outputs", "kind"), rest_when_asked(EVERY, PAIRS)
+)
 def test_from_teacher_to_files(structure, outputs, kind, tmp_path):
     teacher = model(structure, outputs, kind, 8)
     live, cached = (model(structure, outputs, kind, 4) for _ in range(2))

@@ -8,6 +8,7 @@ import pytest
 from aware_files import fed
 from aware_files import file_apart
 from aware_files import steps_apart
+from exhaustive import rest_when_asked
 from keras import layers
 from small_families import examples
 from small_families import small
@@ -87,7 +88,9 @@ def test_refusals(aware, convnet, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"weights": "per_tensor"}, {"activations": "learned_step"}],
+    rest_when_asked(
+        [{}, {"weights": "per_tensor"}, {"activations": "learned_step"}], [{}]
+    ),
     ids=str,
 )
 def test_residual_student(arguments, digits, tmp_path):
@@ -102,7 +105,9 @@ def test_residual_student(arguments, digits, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", [1 / 127.5, 1 / 255])
+@pytest.mark.parametrize(
+    "scale", rest_when_asked([1 / 127.5, 1 / 255], [1 / 127.5])
+)
 def test_bytes_scaled_to_minus_1_to_1(scale, tmp_path):
     """Every pixel is half a step: who rounds otherwise is a step away."""
     keras.utils.set_random_seed(0)
@@ -123,7 +128,11 @@ def test_bytes_scaled_to_minus_1_to_1(scale, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["mobilenet_v2", "mobilenet_v3", "shufflenet_v2"]
+    "name",
+    rest_when_asked(
+        ["mobilenet_v2", "mobilenet_v3", "shufflenet_v2"],
+        ["mobilenet_v3", "shufflenet_v2"],
+    ),
 )
 def test_deep_student(name, tmp_path):
     """Differences of one step would grow: there must be next to none."""

@@ -6,6 +6,7 @@ import time
 
 import cheap_search
 import pytest
+from exhaustive import rest_when_asked
 from processes import PATIENCE
 
 
@@ -31,7 +32,12 @@ def storm(folder, kills, longest, *search):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["random", "bayesian", "hyperband", "grid"])
+@pytest.mark.parametrize(
+    "name",
+    rest_when_asked(
+        ["random", "bayesian", "hyperband", "grid"], ["bayesian", "hyperband"]
+    ),
+)
 def test_twenty_kills(name, tmp_path):
     trials = 11
     oracle = cheap_search.oracle(name, trials)

@@ -8,6 +8,7 @@ import time
 
 import cheap_search
 import pytest
+from exhaustive import when_asked
 from processes import PATIENCE
 
 pytestmark = [pytest.mark.multi_worker, pytest.mark.slow]
@@ -140,6 +141,7 @@ def test_failures_end_chief_and_workers(cluster):
     assert "nothing to divide by" in cluster.log("chief")
 
 
+@when_asked
 def test_a_budget_nothing_can_meet_ends_chief_and_workers(cluster):
     # Workers wait for their chief: one that came after its end would wait long.
     cluster.start("a", "random", 20, 0, 50)
@@ -156,6 +158,7 @@ def test_a_budget_nothing_can_meet_ends_chief_and_workers(cluster):
     assert "OverBudgetError" in cluster.log("chief")
 
 
+@when_asked
 def test_a_worker_that_was_paused_leaves_its_trial_to_another(cluster):
     cluster.start("chief", "random", 6, 0)
     cluster.start("b", "random", 6, 6.0)

@@ -5,6 +5,7 @@ import importlib.util
 import keras
 import numpy as np
 import pytest
+from exhaustive import rest_when_asked
 from restated import four_bit_steps
 from restated import four_bits
 from small_families import SMALL
@@ -60,6 +61,10 @@ OPERATOR, CAST, EMPTY = 500, 200, 2500
 def _extra(kind):
     needs = {"int4_weights": "ai_edge_quantizer", "onnx": "tf2onnx"}.get(kind)
     return needs is None or importlib.util.find_spec(needs) is not None
+
+
+# One each of plain and separable convolutions and of texts.
+QUICK = ["convnet", "mobilenet_v3", "text_transformer"]
 
 
 @pytest.fixture(scope="module", params=SMALL)
@@ -170,6 +175,9 @@ def _channels(kernel):
     return max(kernel.shape[-1], kernel.shape[-2] * (kernel.shape[-1] == 1))
 
 
+@pytest.mark.parametrize(
+    "exported", rest_when_asked(SMALL, QUICK), indirect=True
+)
 def test_saved_model(exported, tmp_path):
     model, data, _ = exported
     result = export.saved_model(model, tmp_path / "model", verify=data)
@@ -180,6 +188,9 @@ def test_saved_model(exported, tmp_path):
 
 
 @pytest.mark.skipif(not _extra("onnx"), reason="needs 'keras-kd[onnx]'")
+@pytest.mark.parametrize(
+    "exported", rest_when_asked(SMALL, QUICK), indirect=True
+)
 def test_onnx(exported, tmp_path):
     model, data, results = exported
     result = export.onnx(model, tmp_path / "x.onnx", verify=data)

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 from applications import NAMES
-from applications import all_when_asked
 from benchmark_scripts import imported
 from benchmark_scripts import results
+from exhaustive import rest_when_asked
 
 ROWS = results("export_matrix")["applications"]
-# Of half a minute, and far from every tolerance.
-QUICK = ["VGG16", "Xception"]
 DATA = Path(os.environ.get("TFDS_DATA_DIR", ""), "cifar10_jpeg")
 
 pytestmark = [
@@ -33,7 +31,7 @@ def benchmark():
         yield module
 
 
-@pytest.mark.parametrize("name", all_when_asked(QUICK, "an hour for all"))
+@pytest.mark.parametrize("name", rest_when_asked(NAMES, ["VGG16"]))
 def test_a_step_and_its_files(name, benchmark):
     row = benchmark.application(name)
     files = row["files"]

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from applications import NAMES
-from applications import all_when_asked
+from exhaustive import rest_when_asked
 
 from keras_kd import Distiller
 from keras_kd.students import shrink
@@ -24,6 +24,7 @@ SMALLEST = [
     "VGG16",
     "Xception",
 ]
+QUICK = ["ConvNeXtTiny", "EfficientNetB0", "MobileNetV3Small", "ResNet50"]
 PREPROCESSING = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
@@ -67,10 +68,7 @@ def test_all_classifiers_are_found():
 
 
 @pytest.mark.slow
-# The larger members of a family take ten minutes together.
-@pytest.mark.parametrize(
-    "name", all_when_asked(SMALLEST, "a larger network of a family")
-)
+@pytest.mark.parametrize("name", rest_when_asked(NAMES, QUICK))
 def test_it_shrinks(name):
     teacher = application(name)
     student = shrink(teacher, width=0.25, initialize="teacher")
@@ -83,7 +81,7 @@ def test_it_shrinks(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SMALLEST)
+@pytest.mark.parametrize("name", rest_when_asked(SMALLEST, QUICK))
 def test_it_loses_blocks(name):
     teacher = application(name)
     student = shrink(teacher, width=0.25, depth=0.5)
@@ -93,7 +91,10 @@ def test_it_loses_blocks(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["ConvNeXtTiny", "EfficientNetB0", "InceptionResNetV2"]
+    "name",
+    rest_when_asked(
+        ["ConvNeXtTiny", "EfficientNetB0", "InceptionResNetV2"], QUICK[1:]
+    ),
 )
 def test_a_student_at_full_width_is_the_teacher(name):
     teacher = application(name, classifier_activation=None)
@@ -105,9 +106,7 @@ def test_a_student_at_full_width_is_the_teacher(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["ConvNeXtTiny", "EfficientNetB0", "MobileNetV3Small"]
-)
+@pytest.mark.parametrize("name", rest_when_asked(QUICK[:3], QUICK[1:]))
 def test_a_step_of_distillation(name):
     teacher = application(name, pixels=32)
     student = shrink(teacher, width=0.25, depth=0.5)
