@@ -139,7 +139,7 @@ def test_from_teacher_to_files(structure, outputs, kind, tmp_path):
     targets = (KINDS[kind][2], KINDS[kind][2][::-1].copy())
     y = arranged(targets, outputs)
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
-    inputs = data.map(lambda x, y: x)
+    inputs = data.map(lambda x, y: (x,))
 
     loss = arranged([KINDS[kind][1]] * 2, outputs)
     # As somebody trained it: the loss says what the outputs are.

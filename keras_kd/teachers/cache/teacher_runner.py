@@ -12,6 +12,7 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
 from keras_kd.core.heads import class_logits
 from keras_kd.core.input_choice import check_input_choice
+from keras_kd.core.input_choice import check_inputs
 from keras_kd.core.input_choice import choose_input
 from keras_kd.core.output_kinds import KINDS
 from keras_kd.core.taps import Tapped
@@ -102,6 +103,13 @@ def missing_axes(teacher: Any, teacher_input: Any, x_spec: Any) -> int:
     spec = input_spec(models[0], subject=_SUBJECT, role="teacher")
     seen = choose_input(
         x_spec, teacher_input, subject=_SUBJECT, argument="teacher_input"
+    )
+    check_inputs(
+        models[0],
+        seen,
+        subject=_SUBJECT,
+        role="teacher",
+        argument="teacher_input",
     )
     ranks = [
         len(keras.tree.flatten(structure)[0].shape)

@@ -97,6 +97,10 @@ def test_several_inputs_and_outputs(build, vectors):
     (batch,) = cache.join(tf.data.Dataset.from_tensor_slices(x).batch(100))
     _, joined = unpack(batch)
     np.testing.assert_array_equal(joined["logits"]["one"], got["one"])
+    # A pair is an input and its label.
+    pairs = tf.data.Dataset.from_tensor_slices((vectors, vectors))
+    with pytest.raises(ValueError, match="inputs of the teacher.*1 tensors"):
+        build(pairs, model)
 
 
 def test_an_ensemble(build, make_classifier, images):
