@@ -28,9 +28,16 @@ from keras_kd.losses.dist import DIST as DIST
 from keras_kd.losses.transformed_teacher_matching import (
     TransformedTeacherMatching as TransformedTeacherMatching,
 )
-from keras_kd.losses.hint import Hint as Hint
 from keras_kd.losses.jensen_shannon import JensenShannon as JensenShannon
 from keras_kd.losses.streamlined_kd import StreamlinedKD as StreamlinedKD
+from keras_kd.losses.hint import Hint as Hint
+from keras_kd.losses.attention_transfer import (
+    AttentionTransfer as AttentionTransfer,
+)
+from keras_kd.losses.channel_wise import ChannelWise as ChannelWise
+from keras_kd.losses.neuron_selectivity import (
+    NeuronSelectivity as NeuronSelectivity,
+)
 from keras_kd.losses.similarity_preserving import (
     SimilarityPreserving as SimilarityPreserving,
 )

@@ -7,13 +7,13 @@ from keras import ops
 
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
-from keras_kd.losses.base import DistillationLoss
+from keras_kd.losses.adapter import AdaptedLoss
 
 METRICS = ("squared_error", "cosine")
 
 
 @keras.saving.register_keras_serializable("keras_kd")
-class Hint(DistillationLoss):
+class Hint(AdaptedLoss):
     """Hints: the student's features or embeddings match the teacher's.
 
     Without layers it compares the models' outputs, which is how an embedding
@@ -67,9 +67,8 @@ class Hint(DistillationLoss):
     ) -> None:
         if kwargs.get("teacher_layer") is not None:
             self.reads = "layers"
-        super().__init__(**kwargs)
+        super().__init__(adapter=adapter, **kwargs)
         self.metric = check_choice("Hint", "metric", metric, METRICS)
-        self.adapter = adapter
 
     def call(
         self,
@@ -86,8 +85,7 @@ class Hint(DistillationLoss):
         return self._distance(teacher_outputs, student_outputs, training)
 
     def _distance(self, teacher: Any, student: Any, training: bool) -> Any:
-        if self.adapter is not None:
-            student = self.adapter(student, training=training)
+        student = self.adapted(student, training)
         if tuple(teacher.shape[1:]) != tuple(student.shape[1:]):
             raise ValueError(
                 requirement(
@@ -105,19 +103,7 @@ class Hint(DistillationLoss):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments of this loss."""
-        adapter = self.adapter
-        return super().get_config() | {
-            "metric": self.metric,
-            "adapter": adapter and keras.saving.serialize_keras_object(adapter),
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Hint":
-        """Make the loss from what `get_config` returned."""
-        adapter = config.get("adapter")
-        if isinstance(adapter, dict):
-            adapter = keras.saving.deserialize_keras_object(adapter)
-        return cls(**(config | {"adapter": adapter}))
+        return super().get_config() | {"metric": self.metric}
 
 
 def _norm(tensor: Any) -> Any:

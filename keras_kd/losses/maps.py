@@ -1,0 +1,95 @@
+"""The base class of the losses that compare maps, positions by channels."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_kd.core.checks import check_choice
+from keras_kd.core.checks import requirement
+from keras_kd.losses.base import DistillationLoss
+
+FORMATS = ("channels_last", "channels_first")
+
+
+class MapLoss(DistillationLoss):
+    """Compares two maps of features of each example.
+
+    Where the maps differ in size, the larger is average-pooled to the
+    smaller, along each axis. The terms of several layers add up.
+
+    A subclass writes `compare`. Padded positions of sequences count.
+    """
+
+    kind = "feature"
+    reads = "layers"
+
+    def __init__(
+        self, *, data_format: str = "channels_last", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.data_format = check_choice(
+            type(self).__name__, "data_format", data_format, FORMATS
+        )
+
+    def call(
+        self, teacher_outputs: Any, student_outputs: Any, labels: Any = None
+    ) -> Any:
+        """Return the value of each example."""
+        pairs = zip(
+            keras.tree.flatten(teacher_outputs),
+            keras.tree.flatten(student_outputs),
+            strict=True,
+        )
+        values = [self.compare(*self._matched(*pair)) for pair in pairs]
+        return sum(values[1:], values[0])
+
+    def compare(self, teacher: Any, student: Any) -> Any:
+        """Return the value of each example.
+
+        Args:
+            teacher: `(batch, channels, positions)`. Constant.
+            student: The same batch and positions.
+
+        Returns:
+            `(batch,)`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no `compare`.")
+
+    def _matched(self, *maps: Any) -> list[Any]:
+        """Return the maps in one size, `(batch, channels, positions)`."""
+        first = self.data_format == "channels_first"
+        maps = tuple(x if first else ops.moveaxis(x, -1, 1) for x in maps)
+        sizes = [tuple(x.shape[2:]) for x in maps]
+        if not sizes[0] or len(sizes[0]) != len(sizes[1]):
+            raise ValueError(
+                requirement(
+                    self.name,
+                    "teacher_layer",
+                    "a layer of maps, with axes besides batch and channels, "
+                    "as many as the student's",
+                    [tuple(x.shape) for x in maps],
+                )
+            )
+        if sizes[0] != sizes[1] and None not in sizes[0] + sizes[1]:
+            smaller = tuple(map(min, *sizes))
+            maps = tuple(
+                x if tuple(x.shape[2:]) == smaller else _pooled(x, smaller)
+                for x in maps
+            )
+        return [_flat(x) for x in maps]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments of this loss."""
+        return super().get_config() | {"data_format": self.data_format}
+
+
+def _pooled(maps: Any, size: tuple[int, ...]) -> Any:
+    return ops.adaptive_average_pool(maps, size, data_format="channels_first")
+
+
+def _flat(maps: Any) -> Any:
+    channels, *sizes = maps.shape[1:]
+    positions = -1 if None in sizes else math.prod(sizes)
+    return ops.reshape(maps, (ops.shape(maps)[0], channels, positions))
