@@ -38,6 +38,9 @@ from keras_kd.losses.channel_wise import ChannelWise as ChannelWise
 from keras_kd.losses.neuron_selectivity import (
     NeuronSelectivity as NeuronSelectivity,
 )
+from keras_kd.losses.variational_information import (
+    VariationalInformation as VariationalInformation,
+)
 from keras_kd.losses.similarity_preserving import (
     SimilarityPreserving as SimilarityPreserving,
 )

@@ -64,7 +64,7 @@ class AttentionTransfer(MapLoss):
             "AttentionTransfer", "exponent", exponent, low=1
         )
 
-    def compare(self, teacher: Any, student: Any) -> Any:
+    def compare(self, teacher: Any, student: Any, place: int = 0) -> Any:
         """Return the mean squared difference of the two attention maps."""
         gap = self._attention(student) - self._attention(teacher)
         return ops.mean(ops.square(gap), axis=-1)

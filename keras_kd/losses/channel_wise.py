@@ -95,7 +95,7 @@ class ChannelWise(AdaptedLoss, MapLoss):
         )
         return super().call(teacher_outputs, adapted)
 
-    def compare(self, teacher: Any, student: Any) -> Any:
+    def compare(self, teacher: Any, student: Any, place: int = 0) -> Any:
         """Return the mean divergence of the channels."""
         if teacher.shape[1] != student.shape[1]:
             raise ValueError(

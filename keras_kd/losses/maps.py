@@ -42,15 +42,19 @@ class MapLoss(DistillationLoss):
             keras.tree.flatten(student_outputs),
             strict=True,
         )
-        values = [self.compare(*self._matched(*pair)) for pair in pairs]
+        values = [
+            self.compare(*self._matched(*pair), place)
+            for place, pair in enumerate(pairs)
+        ]
         return sum(values[1:], values[0])
 
-    def compare(self, teacher: Any, student: Any) -> Any:
+    def compare(self, teacher: Any, student: Any, place: int = 0) -> Any:
         """Return the value of each example.
 
         Args:
             teacher: `(batch, channels, positions)`. Constant.
             student: The same batch and positions.
+            place: Which of several layers it is, from 0.
 
         Returns:
             `(batch,)`.

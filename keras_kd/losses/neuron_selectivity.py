@@ -55,7 +55,7 @@ class NeuronSelectivity(MapLoss):
     1.00
     """
 
-    def compare(self, teacher: Any, student: Any) -> Any:
+    def compare(self, teacher: Any, student: Any, place: int = 0) -> Any:
         """Return the squared discrepancy of the two sets of channels."""
         t, s = unit(teacher), unit(student)
         return _kernel(t, t) + _kernel(s, s) - 2 * _kernel(s, t)
