@@ -42,10 +42,10 @@ class MapLoss(DistillationLoss):
             keras.tree.flatten(student_outputs),
             strict=True,
         )
-        values = [
-            self.compare(*self._matched(*pair), place)
-            for place, pair in enumerate(pairs)
-        ]
+        values = []
+        for place, pair in enumerate(pairs):
+            teacher, student = self._matched(*pair)
+            values.append(self.compare(teacher, student, place))
         return sum(values[1:], values[0])
 
     def compare(self, teacher: Any, student: Any, place: int = 0) -> Any:
