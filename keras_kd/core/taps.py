@@ -279,17 +279,27 @@ class Tap:
         ]
 
 
-def carry(source: keras.Model, target: keras.Model) -> keras.Model:
+def carry(
+    source: keras.Model, target: keras.Model, *, made_linear: bool = False
+) -> keras.Model:
     """Note on a model made from another that their outputs are alike.
 
     Args:
         source: The model whose outputs are known.
         target: The model that was made from it.
+        made_linear: Whether a softmax or sigmoid that `target` does not end
+            in was left out of it, so that it gives logits.
 
     Returns:
         `target`.
     """
     kinds = Tap(source, subject="carry", strict=False).kinds
+    if made_linear:
+        seen = Tap(target, subject="carry", strict=False).kinds
+        kinds = [
+            kind if kind is None or kind == own else linear_kind(kind)
+            for kind, own in zip(kinds, seen, strict=True)
+        ]
     remember(target, kinds)
     return target
 

@@ -58,6 +58,10 @@ def check_replicas(student: keras.Model, strategy: Any) -> None:
             )
 
 
+# From where on an output counts as true.
+_THRESHOLDS = {"binary_logits": 0.0, "binary_probabilities": 0.5}
+
+
 def check_loss(
     loss: Any, kinds: list[str | None], student: keras.Model
 ) -> None:
@@ -96,6 +100,51 @@ def check_loss(
                 "SparseCategoricalCrossentropy(from_logits="
                 f"{not from_logits})`."
             )
+
+
+def with_decisions(metrics: Any, kinds: dict[Any, str | None]) -> Any:
+    """Return metrics whose accuracies suit outputs of two classes or labels.
+
+    By the name "accuracy" Keras counts one unit above 0.5 as true, but a
+    logit is true above 0; of several units it compares the largest, but each
+    label is true or false.
+
+    Args:
+        metrics: The `metrics` or `weighted_metrics` given to `compile`.
+        kinds: The kind of each of the student's outputs, by its name or
+            index.
+
+    Returns:
+        The same structure, with a `BinaryAccuracy` of the same name for the
+        name of an accuracy of such an output.
+    """
+    several = [*kinds.values()]
+    if isinstance(metrics, dict):
+        only = several[0] if len(several) == 1 else None
+        return {
+            key: _decided(each, kinds.get(key, only))
+            for key, each in metrics.items()
+        }
+    if len(set(several)) == 1:
+        return _decided(metrics, several[0])
+    if isinstance(metrics, (list, tuple)) and len(metrics) == len(several):
+        pairs = zip(metrics, several, strict=True)
+        return [_decided(each, kind) for each, kind in pairs]
+    return metrics
+
+
+def _decided(metrics: Any, kind: str | None) -> Any:
+    threshold = _THRESHOLDS.get(str(kind))
+    if threshold is None or metrics is None:
+        return metrics
+    return keras.tree.map_structure(
+        lambda each: (
+            keras.metrics.BinaryAccuracy(each, threshold=threshold)
+            if each in ("accuracy", "acc", "binary_accuracy")
+            else each
+        ),
+        metrics,
+    )
 
 
 def expects_logits(loss: Any) -> bool | None:

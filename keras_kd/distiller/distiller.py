@@ -1,6 +1,7 @@
 """The Distiller: a Keras model that trains a student under a teacher."""
 
 import functools
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -363,6 +364,9 @@ class Distiller(keras.Model):
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Configure training; the arguments are `keras.Model.compile`'s.
 
+        The name `"accuracy"` counts each output of two classes or of a label:
+        a logit is true above 0, a probability above 0.5.
+
         Raises:
             ValueError: If there is no `loss` although the task has a weight,
                 a cross-entropy's `from_logits` does not match the student's
@@ -384,12 +388,28 @@ class Distiller(keras.Model):
         kinds = self.student_tap.kinds
         remember(self.student, kinds)
         compatibility.check_loss(loss, kinds, self.student)
+        self._count_decisions(inspect.signature(super().compile), args, kwargs)
         sparse, self._ignored_label = compatibility.sparse_labels(loss)
         self._sparse_classes = None
         if sparse and len(kinds) == 1:
             spec = keras.tree.flatten(self.student_tap.spec.predictions)[0]
             self._sparse_classes = spec.shape[-1]
         self._scale_half_precision(kwargs.get("auto_scale_loss", True))
+
+    def _count_decisions(
+        self, signature: inspect.Signature, args: Any, kwargs: Any
+    ) -> None:
+        """Compile again if an accuracy would not suit two classes or labels."""
+        given = signature.bind(*args, **kwargs).arguments
+        counted = {
+            name: compatibility.with_decisions(
+                given[name], self.student_tap.kind_by_key
+            )
+            for name in ("metrics", "weighted_metrics")
+            if given.get(name) is not None
+        }
+        if any(counted[name] != given[name] for name in counted):
+            super().compile(**(given | counted))
 
     def _scale_half_precision(self, wanted: bool) -> None:
         """Scale the loss of a float16 student.

@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from keras_kd.core.tensorflow_internals import freeze
 
+_LOOPS = {"LoopCond", "StatelessWhile", "While"}
+
 
 def count_flops(function: Any, example: Any) -> int | None:
     """Count the operations of a `tf.function` on one example.
@@ -19,8 +21,9 @@ def count_flops(function: Any, example: Any) -> int | None:
         example: A batch of one example.
 
     Returns:
-        The count, or `None` if the graph cannot be frozen or the profiler
-        knows none of its operators.
+        The count, or `None` if the graph cannot be frozen, has loops (as
+        recurrent layers do, whose steps nobody counts), or the profiler knows
+        none of its operators.
     """
     specs = keras.tree.map_structure(
         lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), example
@@ -36,6 +39,10 @@ def count_flops(function: Any, example: Any) -> int | None:
         # The profiler does not look into function calls; freezing inlines
         # them.
         frozen = freeze(concrete)
+        if _LOOPS & {
+            operation.type for operation in frozen.graph.get_operations()
+        }:
+            return None
         profile = tf.compat.v1.profiler.profile(frozen.graph, options=options)
     except (ValueError, NotImplementedError, tf.errors.OpError):
         return None

@@ -123,15 +123,27 @@ class Comparison:
     def add_labels(
         self, student: np.ndarray, file: np.ndarray, labels: np.ndarray
     ) -> None:
-        """Count right classes of one batch, if its labels are classes."""
-        if self._labels or self.kind in ("numbers", "embedding", INDEX):
+        """Count right classes of one batch, or labels that are decided right.
+
+        Labels of another kind than the output are not counted.
+        """
+        if self.kind in ("numbers", "embedding", INDEX):
             return
-        classes = _classes(labels, student.shape)
-        if classes is not None:
-            self.classes = student.shape[-1]
-            self.labelled += classes.size
-            self.student_right += int((student.argmax(-1) == classes).sum())
-            self.file_right += int((file.argmax(-1) == classes).sum())
+        read = _decisions if self._labels else _classes
+        known = read(labels, student.shape)
+        if known is not None:
+            self.classes = max(2, student.shape[-1] * (not self._labels))
+            self.labelled += known.size
+            self.student_right += int((self._choices(student) == known).sum())
+            self.file_right += int((self._choices(file) == known).sum())
+
+
+def _decisions(labels: np.ndarray, shape: tuple[int, ...]) -> Any:
+    """Return labels of 0 and 1 as booleans; `None` if they are others."""
+    if labels.size != np.prod(shape) or labels.dtype.kind not in "iubf":
+        return None
+    known = np.isin(labels, (0, 1)).all()
+    return labels.reshape(shape).astype(bool) if known else None
 
 
 def _classes(labels: np.ndarray, shape: tuple[int, ...]) -> Any:

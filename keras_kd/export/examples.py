@@ -83,9 +83,7 @@ def collect(
     return Examples(arrays if raw else cast(context, arrays), kept)
 
 
-def calibration_examples(
-    context: Context, dataset: Any
-) -> dict[str, np.ndarray]:
+def calibration_examples(context: Context, dataset: Any) -> Examples:
     """Return calibration examples as the converter takes them.
 
     Args:
@@ -97,9 +95,8 @@ def calibration_examples(
             data holds integers, if all values are equal, or if there are
             fewer than `MIN_CALIBRATION` examples.
     """
-    arrays = collect(
-        context, dataset, NUM_CALIBRATION, "calibration", raw=True
-    ).inputs
+    given = collect(context, dataset, NUM_CALIBRATION, "calibration", raw=True)
+    arrays = given.inputs
     for spec in context.signature.specs:
         value = arrays[spec.name]
         is_float = "float" in spec.dtype
@@ -121,7 +118,7 @@ def calibration_examples(
             advice = "The ranges of int8 are taken from it."
         if expected:
             raise context.refusal("calibration", expected, received, advice)
-    return cast(context, arrays)
+    return Examples(cast(context, arrays), given.labels)
 
 
 def verification_examples(context: Context, dataset: Any) -> Any:

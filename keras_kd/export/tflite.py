@@ -21,7 +21,6 @@ from keras_kd.export.context import Context
 from keras_kd.export.context import read_context
 from keras_kd.export.conversion.parent import check_kinds
 from keras_kd.export.conversion.parent import convert_student
-from keras_kd.export.examples import Examples
 from keras_kd.export.examples import calibration_examples
 from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import QUANTIZATIONS
@@ -223,13 +222,14 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
     if calibration is not None:
         examples = calibration_examples(context, calibration)
     compared = verification_examples(context, verify)
-    if compared is None and examples is not None:
-        compared = Examples(examples)
+    if compared is None:
+        compared = examples
     if not paths:
         return {}
     with tempfile.TemporaryDirectory(prefix="keras_kd_export_") as name:
         made = {key: Path(name) / f"{key}.tflite" for key in paths}
-        convert_student(context, made, examples, timeout=timeout)
+        inputs = examples.inputs if examples is not None else None
+        convert_student(context, made, inputs, timeout=timeout)
         return {
             key: _named(
                 context,

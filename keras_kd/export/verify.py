@@ -86,7 +86,8 @@ class Verification:
         cosine: Mean cosine between the embeddings of file and student;
             `None` for other outputs.
         accuracy: Share of labelled examples on which the file picks the
-            right class; `None` without labels.
+            right class, or share of labels that it decides right; `None`
+            without labels.
         student_accuracy: The same for the student.
         accuracy_difference: `accuracy - student_accuracy`.
         weight_dtypes: Number of stored weights by type; empty for a
@@ -156,8 +157,9 @@ def verify(
         path: A SavedModel folder, a `.tflite` or an `.onnx` file.
         student: The model that the file was made from.
         dataset: Inputs of the file, in any form that `fit` takes. If the
-            data has labels (class numbers or one-hot), the accuracies of
-            file and student are reported.
+            data has labels (class numbers or one-hot; 0 and 1 for outputs
+            of two classes or labels), the accuracies of file and student are
+            reported.
         tolerance: Share of the range, above 0. Replaces the default; the
             share of equal classes is then reported but not checked.
         max_accuracy_loss: Largest loss of accuracy allowed on the labelled

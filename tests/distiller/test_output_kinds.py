@@ -190,3 +190,25 @@ def test_unknown_numbers_are_left_out_one_by_one():
         np.nanmean((y - s) ** 2), rel=1e-5
     )
     assert logs["mae"] == pytest.approx(np.nanmean(np.abs(y - s)), rel=1e-5)
+
+
+@pytest.mark.parametrize("units", [1, 3])
+def test_accuracies_of_logits_count_above_zero(units, tmp_path):
+    generator = np.random.default_rng(0)
+    y = generator.integers(0, 2, (24, units)).astype("float32")
+    teacher, student = model(units, "sigmoid"), model(units)
+    distiller = keras_kd.Distiller(teacher, student, alpha=0.5)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    logs = logs_of(distiller, y, loss=loss, metrics=["accuracy", "mae"])
+    z = np.asarray(student(X), "float64")
+    assert logs["accuracy"] == pytest.approx(((z > 0) == y).mean(), rel=1e-6)
+    assert logs["mae"] == pytest.approx(np.abs(z - y).mean(), rel=1e-5)
+    distiller.save(tmp_path / "distiller.keras")
+    loaded = keras.models.load_model(tmp_path / "distiller.keras")
+    found = loaded.evaluate(X, y, verbose=0, return_dict=True)
+    assert found["accuracy"] == pytest.approx(logs["accuracy"])
+    # Probabilities count above a half.
+    alone = keras_kd.Distiller(teacher, teacher, alpha=0.5)
+    logs = logs_of(alone, y, loss="binary_crossentropy", metrics=["mae", "acc"])
+    right = ((np.asarray(teacher(X)) > 0.5) == y).mean()
+    assert logs["acc"] == pytest.approx(right, rel=1e-6)

@@ -207,6 +207,15 @@ def test_a_distiller_is_measured_as_its_student(saved):
     assert got.num_params == student.count_params()
 
 
+def test_operations_of_loops_are_not_counted_in_part():
+    model = keras.Sequential(
+        [keras.Input((5, 2)), keras.layers.LSTM(3), keras.layers.Dense(2)]
+    )
+    x = np.ones((4, 5, 2), "float32")
+    found = evaluate(model, x, latency=False, model_output="logits")
+    assert found.flops is None
+
+
 def test_public_names():
     assert keras_kd.evaluate is evaluate
     assert keras_kd.Evaluation is keras_kd.evaluation.Evaluation

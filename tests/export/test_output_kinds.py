@@ -182,3 +182,19 @@ def test_outputs_that_a_student_cannot_give(model, arguments, match, tmp_path):
         keras_kd.export.tflite(
             classifier(*model), tmp_path / "student.tflite", **arguments
         )
+
+
+@pytest.mark.parametrize("units", [1, 3])
+def test_the_accuracy_of_decisions(units, tmp_path):
+    model = classifier(units, BINARY)
+    z = X.astype("float64") @ model.get_weights()[0] + model.get_weights()[1]
+    y = np.random.default_rng(0).integers(0, 2, z.shape)
+    # Of labelled calibration data, the labels count too.
+    found = keras_kd.export.tflite(
+        model, tmp_path / "student.tflite", calibration=(X[:200], y[:200])
+    )
+    right = ((z > 0) == y)[:200].mean()
+    assert found.accuracy == pytest.approx(right, abs=1e-9)
+    assert found.student_accuracy == pytest.approx(right, abs=1e-9)
+    other = keras_kd.export.verify(found.path, model, (X, y + 2.5))
+    assert other.accuracy is None

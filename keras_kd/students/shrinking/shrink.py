@@ -154,7 +154,7 @@ def shrink(
         check_outputs(teacher, student, plan)
     if initialize == "teacher":
         replay.inherit()
-    return carry(teacher, student)
+    return carry(teacher, student, made_linear=True)
 
 
 def _widths(teacher: keras.Model, plan: Plan, initialize: str | None) -> Widths:

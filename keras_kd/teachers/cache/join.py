@@ -110,7 +110,12 @@ def join_batch(joiner: Joiner, x: Any, number: int) -> dict[str, Any]:
     found, seeds = joiner.outputs(x, number)
     if joiner.make_view is not None:
         x = joiner.make_view(x, seeds)
-    return pack(x, found)
+    return pack(keras.tree.map_structure(_fitting, x), found)
+
+
+def _fitting(leaf: Any) -> Any:
+    """Return an array as Keras fits it: text as a tensor, not as objects."""
+    return tf.constant(leaf) if leaf.dtype.kind in "OSU" else leaf
 
 
 def pipeline(

@@ -2,10 +2,13 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import layers
+from keras import ops
 from small_graphs import cnn
 from small_graphs import model_of
 
+from keras_kd.core.taps import output_kind
 from keras_kd.students import resnet
 from keras_kd.students import shrink
 
@@ -78,3 +81,27 @@ def test_the_student_is_saved_and_loaded(tmp_path):
     loaded = keras.models.load_model(tmp_path / "student.keras")
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 1))
     np.testing.assert_allclose(student(images), loaded(images), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [
+        (lambda z: ops.softmax(z / 2.0), "logits"),
+        (lambda z: layers.Softmax()(layers.Rescaling(0.5)(z)), "logits"),
+        (lambda z: ops.sigmoid(ops.clip(z, -9, 9)), "binary_logits"),
+    ],
+    ids=["softmax of a half", "of a layer", "sigmoid of clipped"],
+)
+def test_operations_before_a_softmax_that_goes(end, kind):
+    x = keras.Input((6,))
+    hidden = layers.Dense(8, activation="relu")(x)
+    teacher = keras.Model(x, end(layers.Dense(4)(hidden)))
+    student = shrink(teacher, width=1.0, initialize="teacher")
+    assert output_kind(student) == kind
+    data = np.random.default_rng(0).normal(size=(32, 6)).astype("float32")
+    z = student.predict(data, verbose=0).astype("float64")
+    exact = np.exp(z) / (
+        np.exp(z).sum(-1, keepdims=True) if kind == "logits" else 1 + np.exp(z)
+    )
+    found = teacher.predict(data, verbose=0)
+    np.testing.assert_allclose(exact, found, atol=1e-6)

@@ -88,6 +88,19 @@ def test_labels_and_weights_are_untouched(cache, vectors):
     np.testing.assert_array_equal(y, w)
 
 
+def test_arrays_of_text_are_fitted(build):
+    text = keras.Input((1,), name="text", dtype="string")
+    found = keras.layers.StringLookup(vocabulary=["a", "b"])(text)
+    x = keras.layers.Flatten()(keras.layers.Embedding(4, 3)(found))
+    teacher = keras.Model({"text": text}, keras.layers.Dense(2)(x))
+    data = {"text": tf.constant([["a"], ["b"]] * 8)}
+    cache = build(data, teacher)
+    distiller = keras_kd.Distiller(cache, teacher, alpha=1.0)
+    distiller.compile("sgd", run_eagerly=True)
+    logs = distiller.fit(cache.join(data), verbose=0).history
+    assert logs["loss"][0] == pytest.approx(0, abs=1e-6)
+
+
 def test_inputs_alone(cache, vectors):
     data = tf.data.Dataset.from_tensor_slices(vectors).batch(8)
     (first, *_) = cache.join(data)
