@@ -16,7 +16,6 @@ from keras_kd.core.heads import Head
 from keras_kd.core.output_kinds import KINDS
 from keras_kd.core.output_kinds import settle
 from keras_kd.evaluation.tflite_file import read_file
-from keras_kd.evaluation.tflite_file import split
 
 CONSTANT = "constant"
 # TensorFlow leaves this folder of a SavedModel to its user.
@@ -124,12 +123,6 @@ def file_head(
         return Head(given)
     open_head = Head(seen, None, "its last operator", seen == "logits")
     return settle(open_head, None, [carried])
-
-
-def carried_kinds(content: bytes) -> tuple[str | None, ...]:
-    """Return what the card in a verified `.tflite` file says of its outputs."""
-    text = split(content, "keras_kd")[1]
-    return tuple(json.loads(text).get("output_kinds", ()) if text else ())
 
 
 def folder_kind(path: Path, name: str) -> str | None:

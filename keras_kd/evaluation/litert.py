@@ -41,7 +41,7 @@ def allocate(interpreter: Any) -> None:
 
 # How many times larger values of another range are: pixels from 0 to 255 are
 # 127 times as large as those from -1 to 1.
-_OTHER_RANGE = 100
+OTHER_RANGE = 100
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class TensorDetails:
     def _check_range(self, values: np.ndarray) -> None:
         """Refuse pixels as floats where bytes stand for small values."""
         low, high = self.limits
-        most = _OTHER_RANGE * max(-low, high)
+        most = OTHER_RANGE * max(-low, high)
         if self.dtype == "uint8" and np.abs(values).max() > most:
             expected = (
                 f"values from {low:.4g} to {high:.4g}, or bytes of type uint8"
@@ -157,6 +157,8 @@ class LiteRTModel:
     Attributes:
         input_details: One `TensorDetails` per input.
         output_details: One `TensorDetails` per output.
+        output_kinds: What the outputs are, as the card that an export puts
+            into the file says, in their order; empty without a card.
         operators: Operator names in execution order.
         weight_dtypes: Number of stored weights by type, such as
             `{"int8": 1000, "int32": 10}`.
@@ -195,6 +197,9 @@ class LiteRTModel:
         self.input_details = [_details(*item) for item in inputs]
         self.output_details = [_details(*item) for item in outputs]
         card = json.loads(split(content, "keras_kd")[1] or "{}")
+        self.output_kinds: tuple[str | None, ...] = tuple(
+            card.get("output_kinds", ())
+        )
         _order(self.input_details, card.get("inputs", []))
         _order(self.output_details, card.get("outputs", []))
         self._shapes: dict[int, tuple[int, ...]] = {}

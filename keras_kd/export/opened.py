@@ -12,7 +12,6 @@ import numpy as np
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.imports import optional
-from keras_kd.evaluation.file_kinds import carried_kinds
 from keras_kd.evaluation.litert import LiteRTModel
 from keras_kd.evaluation.tflite_file import read_file
 from keras_kd.export.kinds import MIXED
@@ -92,7 +91,7 @@ def _open_tflite(path: Path) -> OpenedFile:
         weight_dtypes=model.weight_dtypes,
         operators=dict(Counter(model.operators)),
         ranges={d.name: d.limits for d in model.input_details if d.scale},
-        output_kinds=carried_kinds(path.read_bytes()),
+        output_kinds=model.output_kinds,
     )
 
 

@@ -17,6 +17,7 @@ from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
 from keras_kd.core.errors import ExportMismatchError
 from keras_kd.core.files import size_bytes
+from keras_kd.evaluation.litert import OTHER_RANGE
 from keras_kd.export.comparison import INDEX
 from keras_kd.export.comparison import Comparison
 from keras_kd.export.comparison import compare
@@ -49,9 +50,6 @@ _AWARE_TOLERANCE = 5e-2
 # Bytes that are off by more than this share of a byte are other inputs, and
 # their files have the tolerance of any int8 file.
 _EXACT = 1e-2
-# How many times larger or smaller data of another range are. Pixels from 0 to
-# 255 are 127 times as large as those from -1 to 1.
-_OTHER_RANGE = 100
 # Widest margin around chance in which an accuracy counts as chance.
 _MOST_SPREAD = 0.1
 # Largest step of an integer output that is tolerated, as a share of the range.
@@ -341,7 +339,7 @@ def _check_ranges(
             continue
         low, high = file.ranges[spec.name]
         largest, takes = float(np.abs(value).max()), max(-low, high)
-        if largest > _OTHER_RANGE * takes or 0 < largest < takes / _OTHER_RANGE:
+        if largest > OTHER_RANGE * takes or 0 < largest < takes / OTHER_RANGE:
             raise context.refusal(
                 argument,
                 f"of the range that the file takes for `{spec.key}`, "

@@ -7,7 +7,6 @@ import numpy as np
 
 from keras_kd.core.heads import class_logits
 from keras_kd.core.output_kinds import place_of
-from keras_kd.evaluation.file_kinds import carried_kinds
 from keras_kd.evaluation.file_kinds import file_head
 from keras_kd.evaluation.file_kinds import kind_of
 from keras_kd.evaluation.file_kinds import litert_producer
@@ -39,7 +38,7 @@ class LiteRTRunner(FileRunner):
         self._step = details[place].scale
         content = path.read_bytes()
         seen = kind_of(litert_producer(content, details[place].index))
-        carried = dict(enumerate(carried_kinds(content))).get(place)
+        carried = dict(enumerate(self._model.output_kinds)).get(place)
         head = file_head(output, seen, carried, role)
         super().__init__(path.name, role, head, details[place].shape[-1])
         self.num_params: int | None = self._model.num_params

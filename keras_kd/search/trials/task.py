@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_kd.core.checks import requirement
 from keras_kd.core.output_kinds import is_classes
 from keras_kd.core.packed_inputs import unpack
+from keras_kd.distiller.compatibility import with_decisions
 
 _SPARSE = keras.losses.SparseCategoricalCrossentropy
 _DENSE = keras.losses.CategoricalCrossentropy
@@ -126,18 +127,15 @@ def task_loss(head: StudentOutputs, labels: Labels) -> Any:
 
 
 def fitting_metrics(metrics: Any, head: StudentOutputs) -> Any:
-    """Copy metrics for one trial; give `"accuracy"` the right threshold.
+    """Copy metrics for one trial; `"accuracy"` suits the outputs.
 
-    For a single output unit Keras' `"accuracy"` has the threshold 0.5, which
-    is wrong for logits. A single metric is for each of several outputs.
+    A single metric is for each of several outputs.
     """
 
     def fresh(metric: Any) -> Any:
         if isinstance(metric, keras.metrics.Metric):
             config = keras.metrics.serialize(metric)
             return keras.metrics.deserialize(config)
-        if metric == "accuracy" and head.kinds == ("binary_logits",):
-            return keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)
         return metric
 
     if metrics is None:
@@ -147,7 +145,8 @@ def fitting_metrics(metrics: Any, head: StudentOutputs) -> Any:
         each = {key: flat for key in head.keys}
         named = isinstance(head.keys[0], str)
         metrics = each if named else list(each.values())
-    made = keras.tree.map_structure(fresh, metrics)
+    kinds = dict(zip(head.keys, head.kinds, strict=True))
+    made = with_decisions(keras.tree.map_structure(fresh, metrics), kinds)
     return list(made) if isinstance(made, tuple) else made
 
 
