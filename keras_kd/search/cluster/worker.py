@@ -171,15 +171,22 @@ class _ChiefStub:
                 self._signature,
                 (protocol.MESSAGE, protocol.encode(message)),
             )
-            try:
-                return call(
-                    request,
-                    metadata=metadata,
-                    wait_for_ready=True,
-                    timeout=protocol.ANSWER_SECONDS,
-                )
-            except grpc.RpcError as error:
-                raise _readable(error) from error
+            until = time.monotonic() + protocol.ANSWER_SECONDS
+            while True:
+                try:
+                    return call(
+                        request,
+                        metadata=metadata,
+                        wait_for_ready=True,
+                        timeout=until - time.monotonic(),
+                    )
+                except grpc.RpcError as error:
+                    if error.code() != grpc.StatusCode.UNAVAILABLE:
+                        raise _readable(error) from error
+                # The chief was stopped in the middle of its answer, and may
+                # come back. Each call may be repeated: the chief gives a
+                # worker the trial that it has, and refuses to end one twice.
+                time.sleep(protocol.POLL_SECONDS)
 
         return answered
 

@@ -1,9 +1,11 @@
 """A chief without workers, a worker without a chief, and the protocol."""
 
 import socket
+from concurrent import futures
 from types import SimpleNamespace
 
 import cheap_search
+import grpc
 import keras_tuner
 import pytest
 
@@ -11,6 +13,8 @@ from keras_kd.search import cluster
 from keras_kd.search.cluster import protocol
 from keras_kd.search.cluster.worker import LostTrialError
 from keras_kd.search.cluster.worker import WorkerOracle
+from keras_kd.search.keras_tuner_internals import OracleServicer
+from keras_kd.search.keras_tuner_internals import protos
 from keras_kd.search.oracles import state
 
 
@@ -44,6 +48,30 @@ def test_a_worker_without_a_chief(become, monkeypatch, tmp_path):
         RuntimeError, match="chief at 127.0.0.1:.* did not answer.*See whether"
     ):
         tuner.search(verbose=0)
+
+
+def test_a_chief_stopped_in_the_middle_of_an_answer(become, monkeypatch):
+    class Chief(OracleServicer):
+        asked = 0
+
+        def GetSpace(self, request, context):  # noqa: N802
+            self.asked += 1
+            if self.asked == 1:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+            return protos.get_service().GetSpaceResponse()
+
+    monkeypatch.setattr(protocol, "POLL_SECONDS", 0.05)
+    become("worker-1")
+    chief = Chief(cheap_search.oracle("random"))
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
+    protos.get_service_grpc().add_OracleServicer_to_server(chief, server)
+    server.add_insecure_port(protocol.address())
+    server.start()
+    try:
+        WorkerOracle(cheap_search.oracle("random")).get_space()
+    finally:
+        server.stop(grace=None).wait()
+    assert chief.asked == 2
 
 
 def test_a_chief_without_workers(become, monkeypatch, tmp_path):
