@@ -1,5 +1,6 @@
 """What every test shares: a quiet TensorFlow, seeds, tiny models and data."""
 
+import gc
 import os
 import tempfile
 
@@ -17,6 +18,9 @@ NUM_CLASSES = 3
 INPUT_SHAPE = (6, 6, 1)
 
 
+TRACED = "KERAS_KD_TRACED" in os.environ
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
     """Run tests marked `eager`, and their fixtures, without tracing.
@@ -26,7 +30,7 @@ def pytest_runtest_protocol(item):
     """
     marked = item.get_closest_marker("eager")
     traced = marked is None or marked.args == (False,)
-    if traced or "KERAS_KD_TRACED" in os.environ:
+    if traced or TRACED:
         return (yield)
     import tensorflow as tf
 
@@ -43,6 +47,23 @@ def seed():
     import keras
 
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_graphs():
+    """Run graphs as they were traced, and collect garbage less often.
+
+    Optimizing a graph that runs twice costs more than it saves, and what
+    TensorFlow leaves is looked through at every collection. `make test-slow`
+    runs the graphs that users run.
+    """
+    import tensorflow as tf
+
+    gc.set_threshold(200_000, 50, 100)
+    if not TRACED:
+        tf.config.optimizer.set_experimental_options(
+            {"disable_meta_optimizer": True}
+        )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -96,6 +96,7 @@ class Batches(keras.utils.PyDataset):
         return X[part], Y[part]
 
 
+@pytest.mark.slow
 def test_a_py_dataset_and_unbatched_data(tmp_path):
     teacher = model()
     cache = build(tmp_path, teacher)

@@ -151,6 +151,7 @@ def test_it_is_the_student_for_everything_but_fit():
     assert distiller.count_params() == student.count_params()
 
 
+@pytest.mark.slow
 @pytest.mark.eager(False)
 def test_training_moves_the_student_to_the_teacher():
     keras.utils.set_random_seed(0)
@@ -174,6 +175,7 @@ def test_a_new_teacher_is_used_at_once():
     assert "teacher" not in dir(distiller)
 
 
+@pytest.mark.slow
 def test_backup_and_restore(tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):

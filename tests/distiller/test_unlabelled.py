@@ -262,6 +262,7 @@ def test_evaluation_without_labels():
         distiller.evaluate(X, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.eager(False)
 def test_another_transfer_set_than_the_training_set():
     teacher, student = model(), model()

@@ -133,6 +133,7 @@ def test_wording():
     assert "another range" not in text
 
 
+@pytest.mark.slow
 def test_the_layers_of_a_quantize_aware_student(tmp_path):
     """Its simulation has operators that LiteRT lacks; the file's do."""
     keras.utils.set_random_seed(0)

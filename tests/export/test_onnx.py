@@ -86,6 +86,7 @@ def test_a_list_of_outputs_keeps_its_order(runtime, tmp_path):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_mixed_precision_preprocessing_and_loops(runtime, tmp_path):
     keras.utils.set_random_seed(0)
     dtype = "mixed_float16"

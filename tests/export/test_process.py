@@ -162,6 +162,7 @@ def test_it_ends_when_its_owner_is_killed():
     assert wait_until_gone(int(done.stdout))
 
 
+@pytest.mark.slow
 def test_the_real_one_converts_and_refuses_as_one_of_its_own(student, tmp_path):
     converter = Converter()
     context = Context("Budget", student)

@@ -126,18 +126,32 @@ def test_bytes_scaled_to_minus_1_to_1(scale, tmp_path):
     np.testing.assert_allclose(low_of_student, low, rtol=1e-6)
 
 
+def deep(name, stage):
+    """Return a family's student, or what it is up to a stage."""
+    student = small(name)
+    if stage is None:
+        return student
+    x = layers.GlobalAveragePooling2D()(student.get_layer(stage).output)
+    return keras.Model(student.input, layers.Dense(3)(x))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name",
+    ("name", "stage"),
     rest_when_asked(
-        ["mobilenet_v2", "mobilenet_v3", "shufflenet_v2"],
-        ["shufflenet_v2"],
+        [
+            ("mobilenet_v2", None),
+            ("mobilenet_v3", None),
+            ("shufflenet_v2", None),
+            ("shufflenet_v2", "stage_1"),
+        ],
+        [("shufflenet_v2", "stage_1")],
     ),
 )
-def test_deep_student(name, tmp_path):
+def test_deep_student(name, stage, tmp_path):
     """Differences of one step would grow: there must be next to none."""
     keras.utils.set_random_seed(0)
-    student = small(name)
+    student = deep(name, stage)
     x = examples(student, 100)
     model = fed(student, x, 10)
     gap, _ = file_apart(model, x, tmp_path)
@@ -189,6 +203,7 @@ def test_every_operator_of_int8(tmp_path):
     assert not [kind for kind in file.weight_dtypes if "float" in kind]
 
 
+@pytest.mark.slow
 def test_what_stays_float_is_float_in_the_file(tmp_path):
     student = keras.Sequential(
         [

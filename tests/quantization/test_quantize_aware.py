@@ -24,6 +24,7 @@ def names(model):
     return {layer.name for layer in model.layers}
 
 
+@pytest.mark.slow
 def test_every_layer_keeps_its_name(convnet, aware):
     assert aware.name == convnet.name
     assert names(convnet) <= names(aware)
@@ -32,6 +33,7 @@ def test_every_layer_keeps_its_name(convnet, aware):
     assert not is_quantize_aware(convnet)
 
 
+@pytest.mark.slow
 def test_taps_read_the_values_of_the_layers(convnet, aware, digits):
     x = digits[1][0][:100]
     places = ["stage_1", "stage_2_conv_1_norm", "pool"]

@@ -175,6 +175,7 @@ def test_the_front_has_no_trial_that_another_beats(searched):
     assert searched.pareto_front("num_params") == front
 
 
+@pytest.mark.slow
 @pytest.mark.export
 def test_what_was_not_measured_is_measured_for_the_front(searched, tmp_path):
     (smallest, *_) = searched.pareto_front("size_bytes")
@@ -207,6 +208,7 @@ def test_kerastuner_users_find_what_they_know(searched, capsys):
     assert capsys.readouterr().out.count("Score: ") == 2
 
 
+@pytest.mark.slow
 def test_a_trial_is_a_distiller_trained_by_hand(tmp_path):
     """Same seed, same cache, same data: the same weights."""
     pipeline = tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)

@@ -107,6 +107,7 @@ def test_a_live_teacher_is_stored_once_and_another_is_refused(tmp_path):
         teach_once(dense(), X, folder, verbose=0)
 
 
+@pytest.mark.slow
 def test_layers_that_losses_read_are_stored(tmp_path):
     from toys import FeatureMSE
 
@@ -182,6 +183,7 @@ class Own(keras_tuner.HyperModel):
         return {"val_accuracy": hp.get("alpha")}
 
 
+@pytest.mark.slow
 def test_a_hypermodel_may_train_by_itself(tmp_path):
     tuner = make_tuner(tmp_path, build=Own(), max_trials=2)
     tuner.search(X, Y, verbose=0)

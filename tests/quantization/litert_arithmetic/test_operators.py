@@ -80,6 +80,7 @@ def test_a_constant_is_added_in_whole_numbers(tmp_path):
     assert gap.max() < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.export
 def test_biases_of_half_a_step_are_divided_in_64_bits(tmp_path):
     """The number beside moves one result in thousands."""
@@ -97,6 +98,7 @@ def test_biases_of_half_a_step_are_divided_in_64_bits(tmp_path):
     assert gap.max() < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.export
 def test_a_bias_on_nothing_but_zeros(tmp_path):
     """What never fired has a grid too, and the bias after it a step."""

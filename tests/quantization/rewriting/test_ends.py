@@ -95,6 +95,7 @@ def test_first_layers_and_outputs_are_not_rounded(mixed, images):
     assert len(np.unique(mixed.predict(images, verbose=0)[0])) == 40 * 5
 
 
+@pytest.mark.slow
 @pytest.mark.export
 def test_the_file_has_them_in_float(mixed, images, tmp_path):
     mixed.save(tmp_path / "mixed.keras")

@@ -109,6 +109,7 @@ def test_an_inner_model_called_for_inference_keeps_its_statistics():
     assert all(int(layer.steps) == 3 for layer in ranges)
 
 
+@pytest.mark.slow
 def test_augmented_images_are_rounded_and_others_left():
     student = transfer()
     model = fed(student, BYTES)

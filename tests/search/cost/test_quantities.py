@@ -161,6 +161,7 @@ def test_peak_memory_holds_what_a_shortcut_still_needs(converter):
     assert peak_of(model, "float32", converter) == 64 * (4 + 8 + 4) * 4
 
 
+@pytest.mark.slow
 def test_peak_memory_of_a_loop_counts_its_body(converter):
     model = keras.Sequential([keras.Input((5, 3)), layers.LSTM(4)])
     unrolled = keras.Sequential(

@@ -16,6 +16,7 @@ def small_space():
     return hps
 
 
+@pytest.mark.slow
 def test_a_small_space_is_tried_in_full_and_nothing_twice(tmp_path):
     oracle = cheap_search.oracle(
         "bayesian", 40, hyperparameters=small_space(), num_initial_points=3

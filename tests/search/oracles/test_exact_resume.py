@@ -50,6 +50,7 @@ def test_generators_go_on_where_they_were(generator):
     assert [draw(0.0, 1.0) for _ in range(700)] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_search_killed_in_every_trial_is_the_same_search(name, tmp_path):
     tuner = cheap_search.tuner(name, tmp_path / "whole", max_trials=TRIALS)

@@ -61,6 +61,7 @@ with state.locked(sys.argv[1], sys.argv[2]):
 """
 
 
+@pytest.mark.slow
 def test_a_second_search_in_a_folder_is_refused(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, tmp_path / "new", "search"],

@@ -14,11 +14,13 @@ from keras_kd import Distiller
 from keras_kd import students
 from keras_kd.losses import SoftTargets
 
-# Those with 50 layers take some seconds to build, and more to train.
+# They take some seconds to build, and more to train.
+LARGE = ("mobilenet_v2", "mobilenet_v3", "shufflenet_v2")
+LARGE += ("text_transformer", "wide_resnet")
 FAMILIES = pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] * ("net_v" in name))
+        pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE))
         for name in SMALL
     ],
 )

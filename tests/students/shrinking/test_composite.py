@@ -96,6 +96,7 @@ def reader(blocks=2, embed_dim=32):
     return keras.Model(inputs, layers.Dense(5, name="head")(x[:, 0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("initialize", [None, "teacher"])
 def test_blocks_of_keras_io(initialize):
     teacher = randomized(reader())
@@ -146,6 +147,7 @@ def test_at_full_width_it_is_the_teacher():
     np.testing.assert_array_equal(student(texts()), teacher(texts()))
 
 
+@pytest.mark.slow
 def test_every_other_block_as_distilbert_does():
     teacher = randomized(reader(4))
     student = shrink(teacher, width=1.0, depth=0.5, initialize="teacher")

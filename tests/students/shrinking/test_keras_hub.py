@@ -147,6 +147,7 @@ def check(teacher, data):
     np.testing.assert_allclose(same(data), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_but("BertBackbone", TEXTS))
 def test_a_reader(name):
     teacher = reader(name)
@@ -160,6 +161,7 @@ def test_a_viewer(name):
     check(viewer(name), draw.uniform(size=(2, *IMAGE)).astype("float32"))
 
 
+@pytest.mark.slow
 def test_fewer_heads_and_blocks():
     teacher = reader("BertBackbone", num_layers=4)
     student = shrink(teacher, 0.5, 0.5, multiple=4, initialize="teacher")
@@ -202,6 +204,7 @@ def test_its_files(name, tmp_path):
     assert results["int8"].agreement > 0.9
 
 
+@pytest.mark.slow
 def test_a_layer_whose_config_is_not_whole():
     """SegFormer's encoder does not write down how it reduces sequences."""
     backbone = hub.models.MiTBackbone(

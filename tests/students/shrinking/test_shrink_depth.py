@@ -60,6 +60,7 @@ def test_an_mlp_and_width_together():
     assert student.count_params() == 6 * 4 + 4 + 4 * 4 + 4 + 4 * 3 + 3
 
 
+@pytest.mark.slow
 def test_blocks_inside_nested_models():
     inner = resnet((8, 8, 3), 10, depth=20)
     inputs = keras.Input((8, 8, 3))

@@ -168,6 +168,7 @@ def test_a_block_at_the_end_keeps_the_width():
     assert student.get_layer("first").units == 16
 
 
+@pytest.mark.slow
 def test_steps_are_narrowed_inside():
     inputs = keras.Input((4, 6, 6, 3))
     each = layers.TimeDistributed

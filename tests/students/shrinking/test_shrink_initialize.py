@@ -252,6 +252,7 @@ def test_nested_models_and_shared_layers():
     np.testing.assert_allclose(student(x), teacher(x), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_removed_block_has_no_say():
     teacher = randomized(students.resnet((8, 8, 3), 5, depth=14))
     student = shrink(teacher, width=1.0, depth=0.4, initialize="teacher")
@@ -295,6 +296,7 @@ def test_another_head_starts_at_random_on_the_teachers_features():
     assert np.abs(student.get_layer("head").bias).max() == 0
 
 
+@pytest.mark.slow
 def test_channels_that_cannot_be_followed():
     teacher = students.shufflenet_v2((16, 16, 3), 5, width=0.5)
     with pytest.raises(ValueError, match=r"lost at `get_item.*\(GetItem\)"):

@@ -3,6 +3,7 @@
 import tempfile
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import settings
@@ -87,6 +88,7 @@ def through_pipeline(cache, x, size):
         yield batch["inputs"].numpy(), batch["keras_kd_teacher"]["logits"]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(CASES)
 def test_arrays(case):

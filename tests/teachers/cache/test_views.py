@@ -53,6 +53,7 @@ def test_teacher_and_student_see_the_same_pixels(
     assert count == 48
 
 
+@pytest.mark.slow
 def test_every_view_is_shown_and_the_choice_is_seeded(build, images, watching):
     cache = build(images, watching, views=3, augment=crop)
     data = tf.data.Dataset.from_tensor_slices(images).batch(16)
