@@ -89,6 +89,11 @@ class MapLoss(DistillationLoss):
         return super().get_config() | {"data_format": self.data_format}
 
 
+def each_shape(shape: Any) -> list[Any]:
+    """Return the shapes of one layer or several as a list."""
+    return list(shape) if isinstance(shape[0], (list, tuple)) else [shape]
+
+
 def _pooled(maps: Any, size: tuple[int, ...]) -> Any:
     return ops.adaptive_average_pool(maps, size, data_format="channels_first")
 

@@ -1,0 +1,107 @@
+"""ReviewKD, restated with the loss's own weights."""
+
+import keras
+import numpy as np
+import pytest
+from loss_references import STUDENT_MAPS
+from loss_references import TEACHER_MAPS
+from loss_references import check_golden
+from loss_references import check_reference
+from loss_references import reference_cases
+from loss_rows import Row
+
+import keras_kd
+from keras_kd.losses import ReviewKD
+
+RNG = np.random.default_rng(205)
+TEACHER = RNG.normal(size=(6, 5, 3, 4))
+STUDENT = RNG.normal(size=(6, 5, 3, 4))
+TEACHERS = [RNG.normal(size=(6, *s)) for s in ((6, 5, 3), (2, 4, 5), (7,))]
+STUDENTS = [RNG.normal(size=(6, *s)) for s in ((6, 5, 2), (4, 2, 3), (4,))]
+
+
+def pooled(maps, size):
+    """Average-pool with PyTorch's windows, which may overlap."""
+    windows = [
+        [
+            slice(i * length // size, -((i + 1) * length // -size))
+            for i in range(size)
+        ]
+        for length in maps.shape[1:3]
+    ]
+    return np.array(
+        [[maps[:, h, w].mean((1, 2)) for w in windows[1]] for h in windows[0]]
+    ).transpose(2, 0, 1, 3)
+
+
+def hierarchical(teacher, student, labels=None):
+    total = ((teacher - student) ** 2).mean((1, 2, 3))
+    weight = weights = 1
+    for size in (4, 2, 1):
+        if size < teacher.shape[1]:
+            weight /= 2
+            weights += weight
+            gap = pooled(teacher, size) - pooled(student, size)
+            total = total + weight * (gap**2).mean((1, 2, 3))
+    return total / weights
+
+
+def resized(maps, size):
+    places = [np.arange(n) * m // n for n, m in zip(size, maps.shape[1:3])]
+    return maps[:, places[0]][:, :, places[1]]
+
+
+def convolved(maps, kernel):
+    """Convolve; the batch normalization is that of an untrained one."""
+    pad = len(kernel) // 2
+    wide = np.pad(maps, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    height, width = maps.shape[1:3]
+    return sum(
+        wide[:, i : i + height, j : j + width] @ kernel[i, j]
+        for i in range(len(kernel))
+        for j in range(len(kernel))
+    )
+
+
+def reviewed(teacher, student, labels, loss):
+    kernels = {w.path: np.asarray(w, "float64") for w in loss.weights}
+    kernels = [k for p, k in kernels.items() if p.endswith(("kernel", "bias"))]
+    scale = 1 / np.sqrt(1 + 1e-5)
+    maps = [x.reshape(len(x), *[1] * (4 - x.ndim), *x.shape[1:]) for x in student]
+    targets = [x.reshape(len(x), *[1] * (4 - x.ndim), *x.shape[1:]) for x in teacher]
+    total = deeper = 0
+    for place in (2, 1, 0):
+        x = scale * convolved(maps[place], kernels.pop(0))
+        if place < 2:
+            deeper = resized(deeper, x.shape[1:3])
+            both = np.concatenate([x, deeper], -1)
+            logits = convolved(both, kernels.pop(0)) + kernels.pop(0)
+            share = 1 / (1 + np.exp(-logits))
+            x = x * share[..., :1] + deeper * share[..., 1:]
+        deeper = resized(x, targets[place].shape[1:3])
+        made = scale * convolved(deeper, kernels.pop(0))
+        total = total + hierarchical(targets[place], made)
+    return total
+
+
+CONTRACT = [
+    Row(ReviewKD, hierarchical, teacher=TEACHER, student=STUDENT),
+    Row(
+        ReviewKD,
+        reviewed,
+        {"fusion": True},
+        teacher=TEACHERS,
+        student=STUDENTS,
+    ),
+]
+
+
+def test_golden_value():
+    check_golden(
+        ReviewKD(), TEACHER_MAPS, STUDENT_MAPS, 0.72415384, 0.04070189
+    )
+
+
+@pytest.mark.parametrize("case", reference_cases("reviewkd_hcl"))
+def test_reference(case):
+    check_reference(case, ReviewKD(data_format="channels_first"), "features")
