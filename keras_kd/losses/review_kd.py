@@ -9,6 +9,7 @@ from keras import ops
 from keras_kd.core.checks import requirement
 from keras_kd.losses.maps import MapLoss
 from keras_kd.losses.maps import each_shape
+from keras_kd.losses.maps import pooled
 
 _WIDEST = 512
 _POOLED = (4, 2, 1)
@@ -147,7 +148,7 @@ class ReviewKD(MapLoss):
             )
         gap = student - ops.cast(teacher, student.dtype)
         levels = [gap] + [
-            ops.adaptive_average_pool(gap, size, data_format="channels_last")
+            pooled(gap, (size, size), axis=1)
             for size in _POOLED
             if size < gap.shape[1]
         ]
@@ -205,9 +206,11 @@ def _convolution(filters: int, size: int, **settings: Any) -> keras.Layer:
     )
 
 
-def _resized(x: Any, size: tuple[int, ...]) -> Any:
-    if tuple(x.shape[1:3]) == tuple(size):
-        return x
-    return ops.image.resize(
-        x, size, interpolation="nearest", data_format="channels_last"
-    )
+def _resized(x: Any, sizes: tuple[int, ...]) -> Any:
+    """Take the nearest positions, as PyTorch's `interpolate` does."""
+    for axis, size in enumerate(sizes, 1):
+        given = x.shape[axis]
+        if given != size:
+            places = [place * given // size for place in range(size)]
+            x = ops.take(x, places, axis=axis)
+    return x
