@@ -111,3 +111,54 @@ def test_golden_value():
 @pytest.mark.parametrize("case", reference_cases("reviewkd_hcl"))
 def test_reference(case):
     check_reference(case, ReviewKD(data_format="channels_first"), "features")
+
+
+def test_the_format_of_the_data_changes_nothing():
+    last = ReviewKD(fusion=True)
+    expected = last(TEACHERS, STUDENTS).numpy()
+    first = ReviewKD(fusion=True, data_format="channels_first")
+    maps = [[np.moveaxis(x, -1, 1) for x in m] for m in (TEACHERS, STUDENTS)]
+    first(*maps)
+    first.set_weights(last.get_weights())
+    np.testing.assert_array_equal(first(*maps).numpy(), expected)
+
+
+@pytest.mark.eager
+def test_the_fusion_is_trained_and_saved_and_no_part_of_the_student(tmp_path):
+    def model(filters):
+        return keras.Sequential(
+            [
+                keras.Input((4, 4, 1)),
+                keras.layers.Conv2D(filters, 3, name="maps"),
+                keras.layers.GlobalAveragePooling2D(name="pool"),
+                keras.layers.Dense(2),
+            ]
+        )
+
+    layers = ["maps", "pool"]
+    loss = ReviewKD(teacher_layer=layers, student_layer=layers)
+    student = model(2)
+    distiller = keras_kd.Distiller(model(4), student, loss, alpha=1.0)
+    distiller.compile(keras.optimizers.Adam(0.01))
+    before = loss.get_weights()
+    distiller.fit(RNG.normal(size=(8, 4, 4, 1)), verbose=0)
+    after = loss.get_weights()
+    assert all(
+        np.any(old != new) for old, new in zip(before, after, strict=True)
+    )
+    distiller.save(tmp_path / "distiller.keras")
+    loaded = keras.models.load_model(tmp_path / "distiller.keras")
+    (restored,) = loaded.distillation_losses
+    for one, other in zip(restored.get_weights(), after, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert student.count_params() == model(2).count_params()
+
+
+def test_shapes_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"`fusion` to be True.*\(6, 5, 3, 3"):
+        ReviewKD()(TEACHER, STUDENT[..., :3])
+    with pytest.raises(ValueError, match=r"fixed size.*\(6, 5, 3\)"):
+        ReviewKD()(TEACHER[..., 0], STUDENT[..., 0])
+    open_maps = keras.KerasTensor((None, None, None, 3))
+    with pytest.raises(ValueError, match=r"fixed size.*\(None, None, None, 3"):
+        ReviewKD(fusion=True)(open_maps, open_maps)
