@@ -80,7 +80,9 @@ class MapLoss(DistillationLoss):
         if sizes[0] != sizes[1] and None not in sizes[0] + sizes[1]:
             smaller = tuple(map(min, *sizes))
             maps = tuple(
-                x if tuple(x.shape[2:]) == smaller else pooled(x, smaller, axis=2)
+                x
+                if tuple(x.shape[2:]) == smaller
+                else pooled(x, smaller, axis=2)
                 for x in maps
             )
         return [_flat(x) for x in maps]

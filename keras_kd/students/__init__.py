@@ -20,7 +20,7 @@ from keras_kd.students.families.text_transformer import text_transformer
 from keras_kd.students.families.vgg import vgg
 from keras_kd.students.families.wide_resnet import wide_resnet
 from keras_kd.students.shrinking.shrink import shrink
-from keras_kd.students.with_teacher_head import with_teacher_head
+from keras_kd.students.teacher_head import with_teacher_head
 
 __all__ = [
     "convnet",

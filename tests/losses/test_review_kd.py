@@ -48,9 +48,12 @@ def hierarchical(teacher, student, labels=None):
     return total / weights
 
 
-def resized(maps, size):
-    places = [np.arange(n) * m // n for n, m in zip(size, maps.shape[1:3])]
-    return maps[:, places[0]][:, :, places[1]]
+def resized(maps, sizes):
+    rows, columns = (
+        np.arange(size) * given // size
+        for size, given in zip(sizes, maps.shape[1:3], strict=True)
+    )
+    return maps[:, rows][:, :, columns]
 
 
 def convolved(maps, kernel):
@@ -103,9 +106,7 @@ CONTRACT = [
 
 
 def test_golden_value():
-    check_golden(
-        ReviewKD(), TEACHER_MAPS, STUDENT_MAPS, 0.72415384, 0.04070189
-    )
+    check_golden(ReviewKD(), TEACHER_MAPS, STUDENT_MAPS, 0.72415384, 0.04070189)
 
 
 @pytest.mark.parametrize("case", reference_cases("reviewkd_hcl"))

@@ -98,12 +98,15 @@ def _map(model: Any, role: str, path: str) -> Any:
     if not is_graph(model) or not model.built:
         raise TypeError(
             requirement(
-                _SUBJECT, role, "a built Functional or Sequential model", model
+                _SUBJECT,
+                role,
+                "a built Functional or Sequential model",
+                model,
+                "Only these tell their layers: a cache, a function and a "
+                "subclassed model do not.",
             )
         )
-    layer = find_layer(
-        model, path, subject=_SUBJECT, argument=f"{role}_layer"
-    )
+    layer = find_layer(model, path, subject=_SUBJECT, argument=f"{role}_layer")
     made = [
         tensor
         for call in calls(view(model))
@@ -183,19 +186,22 @@ def _classified(
         head: The calls of its layers.
         known: The other map, by the id of the teacher's.
     """
+
+    def replaced(structure: Any) -> Any:
+        return keras.tree.map_structure(
+            lambda leaf: known.get(id(leaf), leaf), structure
+        )
+
     copies: dict[int, Any] = {}
     for call in head:
-        args, kwargs = keras.tree.map_structure(
-            lambda leaf: known.get(id(leaf), leaf),
-            (call.arguments.args, call.arguments.kwargs),
-        )
+        args, kwargs = replaced((call.arguments.args, call.arguments.kwargs))
         copy = copies.setdefault(id(call.operation), _copied(call.operation))
         made = keras.tree.flatten(copy(*args, **kwargs))
-        known |= zip(map(id, call.output_tensors), made, strict=True)
+        known.update(zip(map(id, call.output_tensors), made, strict=True))
         if isinstance(copy, keras.Layer):
             copy.set_weights(call.operation.get_weights())
     wanted = view(teacher).output
-    outputs = keras.tree.map_structure(lambda leaf: known[id(leaf)], wanted)
+    outputs = replaced(wanted)
     for old, new in zip(
         keras.tree.flatten(wanted), keras.tree.flatten(outputs), strict=True
     ):

@@ -38,7 +38,9 @@ def head_of(teacher, maps):
     return maps
 
 
-@pytest.mark.parametrize("strides", [1, 2, 4], ids="larger equal smaller".split())
+@pytest.mark.parametrize(
+    "strides", [1, 2, 4], ids=["larger", "equal", "smaller"]
+)
 def test_it_is_the_teachers_head_on_the_projector(strides):
     teacher = chain(6, *pooling())
     student = chain(2, *pooling(), strides=strides)
@@ -95,9 +97,8 @@ def test_a_head_of_shared_layers_branches_and_operations():
 
 
 def test_a_layer_that_is_a_model_gives_maps_too():
-    body = keras.Model(*(lambda x: (x, layers.Conv2D(6, 3, 2)(x)))(
-        keras.Input((8, 8, 1))
-    ), name="maps")
+    inputs = keras.Input((8, 8, 1))
+    body = keras.Model(inputs, layers.Conv2D(6, 3, 2)(inputs), name="maps")
     teacher = keras.Sequential([keras.Input((8, 8, 1)), body, *pooling()])
     joined = with_teacher_head(teacher, chain(2, *pooling()), **LAYERS)
     assert joined(IMAGES).shape == (4, 3)
@@ -112,7 +113,7 @@ def test_a_flat_head_needs_the_teachers_size():
     ):
         with_teacher_head(teacher, chain(2, strides=4), **LAYERS)
     teacher = chain(6, layers.Conv2D(3, 1))  # classes of pixels
-    with pytest.raises(ValueError, match="a map that|whose map"):
+    with pytest.raises(ValueError, match="a layer whose map"):
         with_teacher_head(teacher, chain(2, strides=4), **LAYERS)
 
 
