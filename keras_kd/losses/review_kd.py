@@ -21,12 +21,12 @@ class ReviewKD(MapLoss):
 
     From deep to shallow, the student's map is fused with what the deeper
     ones gave, brought to the teacher's size and width, and compared at
-    several scales. Choose it for convolutional models when the last layer
-    of every resolution is at hand; it is among the strongest losses of
-    features. Do not choose it for a short training or where memory is
-    tight: the fusion's convolutions have weights of their own (trained and
-    saved with the Distiller, no part of the student) and cost about as much
-    as a small decoder.
+    several scales. Choose it for convolutional models whose teacher has a
+    layer for every resolution. Prefer a loss without weights, such as
+    `AttentionTransfer`, for a training of few epochs: the fusion starts at
+    random. It costs up to three convolutions a level, one of them 3x3 at the
+    teacher's size and width; they are trained and saved with the Distiller
+    and are no part of the student.
 
     Called on arrays without layers, it is the comparison alone (the
     hierarchical context loss, HCL), without weights.
