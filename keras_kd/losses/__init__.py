@@ -41,6 +41,8 @@ from keras_kd.losses.neuron_selectivity import (
 from keras_kd.losses.variational_information import (
     VariationalInformation as VariationalInformation,
 )
+from keras_kd.losses.review_kd import ReviewKD as ReviewKD
+from keras_kd.losses.sim_kd import SimKD as SimKD
 from keras_kd.losses.similarity_preserving import (
     SimilarityPreserving as SimilarityPreserving,
 )

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_kd.core.checks import check_choice
@@ -79,7 +80,9 @@ class MapLoss(DistillationLoss):
         if sizes[0] != sizes[1] and None not in sizes[0] + sizes[1]:
             smaller = tuple(map(min, *sizes))
             maps = tuple(
-                x if tuple(x.shape[2:]) == smaller else _pooled(x, smaller)
+                x
+                if tuple(x.shape[2:]) == smaller
+                else pooled(x, smaller, axis=2)
                 for x in maps
             )
         return [_flat(x) for x in maps]
@@ -89,8 +92,39 @@ class MapLoss(DistillationLoss):
         return super().get_config() | {"data_format": self.data_format}
 
 
-def _pooled(maps: Any, size: tuple[int, ...]) -> Any:
-    return ops.adaptive_average_pool(maps, size, data_format="channels_first")
+def each_shape(shape: Any) -> list[Any]:
+    """Return the shapes of one layer or several as a list."""
+    return list(shape) if isinstance(shape[0], (list, tuple)) else [shape]
+
+
+def pooled(maps: Any, sizes: tuple[int, ...], axis: int) -> Any:
+    """Average-pool maps to other sizes.
+
+    Windows begin at `floor(i * from / to)`, end before
+    `ceil((i + 1) * from / to)`, and overlap where the sizes do not divide.
+    Keras's `adaptive_average_pool` cannot be traced for a size of 1.
+
+    Args:
+        maps: Maps of fixed sizes.
+        sizes: The new sizes.
+        axis: The axis of the first of them.
+    """
+    for place, size in enumerate(sizes, axis):
+        given = maps.shape[place]
+        if given != size:
+            means = ops.cast(_windows(given, size), maps.dtype)
+            maps = ops.tensordot(maps, means, axes=[[place], [0]])
+            maps = ops.moveaxis(maps, -1, place)
+    return maps
+
+
+def _windows(given: int, size: int) -> Any:
+    """Return the matrix `(given, size)` whose columns take the means."""
+    means = np.zeros((given, size))
+    for place in range(size):
+        start, end = place * given // size, -((place + 1) * given // -size)
+        means[start:end, place] = 1 / (end - start)
+    return means
 
 
 def _flat(maps: Any) -> Any:

@@ -10,6 +10,7 @@ from keras import ops
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
 from keras_kd.losses.maps import MapLoss
+from keras_kd.losses.maps import each_shape
 
 _LEAST = 1e-5
 
@@ -85,8 +86,8 @@ class VariationalInformation(MapLoss):
         """Make the convolutions and variances of each layer."""
         axis = 1 if self.data_format == "channels_first" else -1
         pairs = zip(
-            _each(teacher_outputs_shape),
-            _each(student_outputs_shape),
+            each_shape(teacher_outputs_shape),
+            each_shape(student_outputs_shape),
             strict=True,
         )
         start = math.log(math.expm1(self.variance - _LEAST))
@@ -128,8 +129,3 @@ class VariationalInformation(MapLoss):
             "hidden_channels": self.hidden_channels,
             "variance": self.variance,
         }
-
-
-def _each(shape: Any) -> list[Any]:
-    """Return the shapes of one layer or several as a list."""
-    return list(shape) if isinstance(shape[0], (list, tuple)) else [shape]

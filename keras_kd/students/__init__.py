@@ -1,6 +1,7 @@
 """Student models, each ending in logits.
 
-`shrink` derives a smaller model from a teacher. The other functions build
+`shrink` derives a smaller model from a teacher, and `with_teacher_head` ends a
+student in its teacher's classifier. The other functions build
 published architectures, called families here, with the signature
 `family(input_shape, num_classes, width=1.0, ...)`. Any other `keras.Model` can
 be a student too.
@@ -19,6 +20,7 @@ from keras_kd.students.families.text_transformer import text_transformer
 from keras_kd.students.families.vgg import vgg
 from keras_kd.students.families.wide_resnet import wide_resnet
 from keras_kd.students.shrinking.shrink import shrink
+from keras_kd.students.teacher_head import with_teacher_head
 
 __all__ = [
     "convnet",
@@ -33,4 +35,5 @@ __all__ = [
     "text_transformer",
     "vgg",
     "wide_resnet",
+    "with_teacher_head",
 ]

@@ -214,11 +214,12 @@ def test_a_graph_of_any_batch_gives_the_same(row):
     exact = loss(row.teacher, row.student, row.labels).numpy()
     open_batch = keras.tree.map_structure(
         lambda leaf: tf.TensorSpec((None, *leaf.shape[1:]), leaf.dtype),
-        [np.asarray(x) for x in (row.teacher, row.student, row.labels)],
+        [row.teacher, row.student, row.labels],
     )
     graph = tf.function(lambda t, s, y: loss(t, s, y), open_batch)
     got = graph(row.teacher, row.student, row.labels).numpy()
-    assert got == pytest.approx(exact, rel=1e-10)
+    tolerance = 1e-10 if got.dtype == "float64" else 1e-6
+    assert got == pytest.approx(exact, rel=tolerance)
 
 
 def test_shift_and_class_order(logits_row):

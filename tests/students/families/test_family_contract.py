@@ -27,7 +27,7 @@ FAMILIES = pytest.mark.parametrize(
 
 
 def test_every_family_is_here():
-    assert {*SMALL, "shrink"} == set(students.__all__)
+    assert {*SMALL, "shrink", "with_teacher_head"} == set(students.__all__)
 
 
 @pytest.mark.parametrize("name", SMALL)
