@@ -17,6 +17,8 @@ from keras_kd.losses.keras_loss import is_keras_loss
 from keras_kd.losses.targets import class_mask
 from keras_kd.losses.targets import has_label
 from keras_kd.losses.targets import normal_labels
+from keras_kd.losses.temperature import LearnableTemperature
+from keras_kd.losses.weighting import ClassBalance
 
 # The methods, in the order in which they are listed.
 # isort: off
@@ -63,8 +65,10 @@ METHODS: dict[str, type[DistillationLoss]] = {
 
 __all__ = [
     "METHODS",
+    "ClassBalance",
     "DistillationLoss",
     "KerasLoss",
+    "LearnableTemperature",
     "class_mask",
     "get",
     "has_label",
