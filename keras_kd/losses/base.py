@@ -18,8 +18,8 @@ from keras_kd.core.schedules import Number
 from keras_kd.core.schedules import check_schedule
 from keras_kd.core.schedules import to_config
 from keras_kd.core.schedules import value_at
+from keras_kd.losses.class_balance import check_class_balance
 from keras_kd.losses.weighting import Weighting
-from keras_kd.losses.weighting import check_class_balance
 from keras_kd.losses.weighting import check_weighting
 from keras_kd.losses.weighting import weighting_config
 

@@ -29,8 +29,8 @@ class LearnableTemperature(keras.Layer):
         which goes from 0 to -1 along a cosine.
 
     Reference:
-        Li et al. 2023, arXiv:2211.16231, equations 5 to 8; the single
-        temperature, "global", of the authors' code.
+        Li et al. 2023, arXiv:2211.16231 (curriculum temperature), with one
+        temperature for all examples, "global" in the authors' code.
 
     Args:
         ramp_steps: The optimizer steps until the reversed gradient has its

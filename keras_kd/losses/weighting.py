@@ -1,17 +1,13 @@
 """Which examples count in a loss, and how strongly."""
 
 from collections.abc import Callable
-from collections.abc import Iterable
 from typing import Any
-from typing import Self
 from typing import TypeAlias
 
 import keras
 from keras import ops
 
 from keras_kd.core.assertions import ensured
-from keras_kd.core.checks import check_integer
-from keras_kd.core.checks import check_number
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
@@ -20,81 +16,6 @@ from keras_kd.losses.targets import class_mask
 from keras_kd.losses.targets import has_label
 
 Weighting: TypeAlias = str | Callable[[Any, Any], Any]
-
-
-@keras.saving.register_keras_serializable("keras_kd")
-class ClassBalance:
-    """Factors that let examples of rare classes count more.
-
-    Give it to a loss as `class_balance`; a list of counts is the same with
-    the default `beta`. It costs one look-up an example.
-
-    Formula:
-        An example of class c has the factor
-        `f_c = (1 - beta) / (1 - beta^n_c)`, divided by the mean of f over
-        the classes. Its inverse is the effective number of examples:
-        further examples of a class add ever less. An example without a label
-        has the factor 1.
-
-    Reference:
-        Cui et al. 2019, arXiv:1901.05555, section 3 and equation 6.
-
-    Args:
-        counts: The number of training examples n_c of each class, 1 or more.
-        beta: Between 0 (all classes count the same) and 1 (a class counts
-            as the inverse of its number). Defaults to 0.999, which suits
-            classes of hundreds to thousands of examples.
-
-    Raises:
-        TypeError: If a count is no integer.
-        ValueError: If there are fewer than two counts, a count is below 1 or
-            `beta` is outside [0, 1].
-
-    Example:
-    >>> import keras_kd
-    >>> balance = keras_kd.losses.ClassBalance([900, 100], beta=1.0)
-    >>> print([round(factor, 4) for factor in balance.factors])
-    [0.2, 1.8]
-    """
-
-    def __init__(self, counts: Iterable[int], beta: float = 0.999) -> None:
-        counts = list(counts)
-        if len(counts) < 2:
-            raise ValueError(
-                requirement(
-                    "ClassBalance", "counts", "one number a class", counts
-                )
-            )
-        self.counts = [
-            check_integer(
-                "ClassBalance",
-                "counts",
-                count,
-                low=1,
-                advice="Count a class without examples as 1.",
-            )
-            for count in counts
-        ]
-        self.beta = check_number("ClassBalance", "beta", beta, low=0, high=1)
-
-    @property
-    def factors(self) -> list[float]:
-        """The factor of each class; their mean is 1."""
-        raw = [
-            1 / n if self.beta == 1 else (1 - self.beta) / (1 - self.beta**n)
-            for n in self.counts
-        ]
-        mean = sum(raw) / len(raw)
-        return [factor / mean for factor in raw]
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {"counts": self.counts, "beta": self.beta}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Make it from what `get_config` returned."""
-        return cls(**config)
 
 
 def check_weighting(subject: str, value: Any) -> Weighting | None:
@@ -123,34 +44,6 @@ def check_weighting(subject: str, value: Any) -> Weighting | None:
             )
         )
     return str(value)
-
-
-def check_class_balance(subject: str, value: Any) -> ClassBalance | None:
-    """Return a checked `class_balance` argument.
-
-    Args:
-        subject: The loss to name in the error.
-        value: `None`, a `ClassBalance`, a serialized one, or counts.
-
-    Raises:
-        TypeError: If it is none of these.
-        ValueError: If a count is not allowed.
-    """
-    if isinstance(value, dict):
-        value = keras.saving.deserialize_keras_object(value)
-    if value is None or isinstance(value, ClassBalance):
-        return value
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise TypeError(
-            requirement(
-                subject,
-                "class_balance",
-                "the number of examples of each class, or a ClassBalance",
-                value,
-                "Such as [5000, 120, 40].",
-            )
-        )
-    return ClassBalance(value)
 
 
 def weighting_config(loss: Any) -> dict[str, Any]:
@@ -218,7 +111,7 @@ def factors(loss: Any, teacher_logits: Any, labels: Any) -> Any:
             product = _checked(loss, logits, loss.weighting(logits, labels))
     if loss.class_balance is not None:
         _check_labels(loss, "class_balance", labels)
-        balance = _balanced(labels, loss.class_balance.factors)
+        balance = loss.class_balance.of(labels)
         product = balance if product is None else _product(product, balance)
     return ops.stop_gradient(product)
 
@@ -279,12 +172,6 @@ _NAMED = {
     "teacher_correct": _correct,
     "entropy": _certainty,
 }
-
-
-def _balanced(labels: Any, each: list[float]) -> Any:
-    mask = class_mask(labels, len(each))
-    named = ops.sum(ops.where(mask, ops.convert_to_tensor(each), 0.0), axis=-1)
-    return ops.where(has_label(labels), named, 1.0)
 
 
 def _check_labels(loss: Any, what: str, labels: Any) -> None:

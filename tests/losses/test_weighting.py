@@ -8,6 +8,8 @@ from restated import log_softmax
 from restated import soft_targets
 
 import keras_kd
+from keras_kd.core.taps import Tapped
+from keras_kd.distiller.factors import checked_logits
 from keras_kd.losses import ClassBalance
 from keras_kd.losses import Hint
 from keras_kd.losses import LogitsMSE
@@ -236,6 +238,30 @@ def test_labels_are_asked_for(arguments):
     distiller.compile("sgd")
     with pytest.raises(ValueError, match="needs labels for `"):
         distiller.fit(X, verbose=0)
+
+
+@pytest.mark.slow
+def test_xla_gives_the_same_and_stops_at_nan():
+    logs = [
+        distil(model(5, 1), SoftTargets(weighting=margin), jit_compile=jit)
+        .fit(X, Y, verbose=0)
+        .history["soft_targets"]
+        for jit in (True, False)
+    ]
+    assert logs[0] == pytest.approx(logs[1], rel=1e-5)
+    loss = SoftTargets(weighting=lambda logits, labels: -(logits[:, 0] ** 2))
+    with pytest.raises(FloatingPointError, match="`soft_targets` became NaN"):
+        distil(model(5, 1), loss, jit_compile=True).fit(X, Y, verbose=0)
+
+
+def test_a_teacher_without_logits_is_refused():
+    logits = keras.KerasTensor((None, 3))
+    models = Tapped(None, None, {}), Tapped(logits, logits, {})
+    layers = {"teacher_layer": "hidden", "student_layer": "hidden"}
+    with pytest.raises(ValueError, match="needs the teacher's logits for `we"):
+        checked_logits(Hint(**layers, weighting="entropy"), None, models, {})
+    loss = Hint(**layers, class_balance=COUNTS)
+    assert checked_logits(loss, None, models, {}) is None
 
 
 def test_the_output_must_be_known_and_one_of_classes():
