@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from restated import class_balance
 from restated import log_softmax
 from restated import soft_targets
 
@@ -45,11 +46,6 @@ def exact(kind, logits, labels):
     return ordered[..., -1] - ordered[..., -2]
 
 
-def balanced(counts, beta, labels):
-    each = (1 - beta) / (1 - np.power(beta, np.array(counts, "float64")))
-    return np.where(labels < 0, 1.0, (each / each.mean())[labels])
-
-
 KINDS = ["teacher_confidence", "teacher_correct", "entropy", margin]
 
 
@@ -76,28 +72,6 @@ def test_extreme_and_masked_logits_give_factors_from_0_to_1(kind):
     assert ((got >= 0) & (got <= 1 + 1e-6)).all()
     if kind == "entropy":
         assert got[[0, 1, 3]] == pytest.approx([1, 0, 1], abs=1e-6)
-
-
-def test_distributions_count_as_their_likeliest_class():
-    soft = tf.constant([[0.2, 0.7, 0.1], [-1, -1, -1]], "float32")
-    logits = np.array([[0.0, 1, 0], [0, 1, 0]])
-    loss = SoftTargets(weighting="teacher_correct", class_balance=COUNTS)
-    got = weighting.factors(loss, logits, soft).numpy()
-    expected = balanced(COUNTS, 0.999, np.array([1, -1]))
-    assert got == pytest.approx(expected, rel=1e-6)
-
-
-@pytest.mark.parametrize("beta", [0.0, 0.9, 0.999])
-def test_class_balance_equals_numpy(beta):
-    loss = SoftTargets(class_balance=ClassBalance(COUNTS, beta))
-    got = weighting.factors(loss, None, tf.constant(Y)).numpy()
-    assert got == pytest.approx(balanced(COUNTS, beta, Y), rel=1e-6)
-    assert np.mean(loss.class_balance.factors) == pytest.approx(1.0)
-
-
-def test_a_beta_of_1_is_the_inverse_of_the_number():
-    factors = np.array(ClassBalance(COUNTS, 1.0).factors)
-    assert factors * COUNTS == pytest.approx(factors[0] * COUNTS[0])
 
 
 def test_a_direct_call_returns_the_values_without_the_factors():
@@ -161,7 +135,7 @@ def test_fit_logs_the_weighted_means(source, tmp_path):
     taught, learned = (
         network(X).numpy().astype("float64") for network in (teacher, student)
     )
-    balance = balanced(COUNTS, 0.999, Y)
+    balance = class_balance(COUNTS, 0.999, Y)
     gap = np.square(hidden(teacher) - hidden(student)).mean(-1)
     expected = {
         "balanced": gap * balance,
@@ -175,6 +149,32 @@ def test_fit_logs_the_weighted_means(source, tmp_path):
         expected[f"hint_{n}"] = gap * factor
     for name, values in expected.items():
         assert logs[name][0] == pytest.approx(values.mean(), rel=1e-4), name
+
+
+@pytest.mark.eager
+def test_padded_positions_count_neither_in_the_sum_nor_in_the_count():
+    def tagger(seed):
+        keras.utils.set_random_seed(seed)
+        inputs = keras.Input((4,), dtype="int32")
+        embedding = keras.layers.Embedding(5, 6, mask_zero=True)
+        return keras.Model(inputs, keras.layers.Dense(3)(embedding(inputs)))
+
+    teacher, student = tagger(1), tagger(2)
+    x = np.array([[1, 2, 0, 0], [3, 0, 0, 0]], "int32")
+    y = np.array([[0, 1, 2, 2], [-1, 0, 0, 0]])
+    losses = [
+        SoftTargets(weighting=kind, name=f"soft_{n}")
+        for n, kind in enumerate(KINDS)
+    ]
+    logs = distil(teacher, losses, student).fit(x, y, verbose=0).history
+    taught, learned = (
+        network(x).numpy().astype("float64")[x > 0]
+        for network in (teacher, student)
+    )
+    for n, kind in enumerate(KINDS):
+        factor = exact(kind, taught, y[x > 0])
+        mean = (soft_targets(taught, learned) * factor).mean()
+        assert logs[f"soft_{n}"][0] == pytest.approx(mean, rel=1e-4)
 
 
 @pytest.mark.eager
@@ -264,12 +264,15 @@ def test_a_teacher_without_logits_is_refused():
     assert checked_logits(loss, None, models, {}) is None
 
 
-def test_the_output_must_be_known_and_one_of_classes():
+def test_the_output_must_be_known():
     two = model(5, 1, "ab"), model(5, 2, "ab")
     layers = {"teacher_layer": "hidden", "student_layer": "hidden"}
     with pytest.raises(ValueError, match="`output` to name the output"):
         keras_kd.Distiller(*two, Hint(**layers, weighting="entropy"))
     keras_kd.Distiller(*two, Hint(**layers, weighting="entropy", output="b"))
+
+
+def test_an_output_of_classes_is_needed():
     with pytest.raises(ValueError, match="of the 3 classes. Received: 2 c"):
         distil(model(5, 1), SoftTargets(class_balance=[5, 6]))
     numbers = {"student_output": "numbers", "teacher_output": "numbers"}
@@ -288,20 +291,9 @@ def test_the_output_must_be_known_and_one_of_classes():
     [
         ({"weighting": "entropie"}, "Did you mean 'entropy'?"),
         ({"weighting": 3}, "or a function of the teacher's logits"),
-        ({"class_balance": [3]}, "one number a class"),
-        ({"class_balance": [3, 0]}, "a class without examples as 1"),
     ],
     ids=str,
 )
 def test_bad_arguments(arguments, expected):
     with pytest.raises(ValueError, match=expected):
         SoftTargets(**arguments)
-
-
-def test_bad_counts():
-    with pytest.raises(TypeError, match=r"Such as \[5000, 120, 40\]"):
-        SoftTargets(class_balance=0.999)
-    with pytest.raises(TypeError, match="an integer of at least 1"):
-        ClassBalance([1.5, 2])
-    with pytest.raises(ValueError, match="`beta` to be a finite number betw"):
-        ClassBalance([5, 2], beta=1.1)
