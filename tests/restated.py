@@ -27,6 +27,12 @@ def logits_mse(teacher, student):
     return ((teacher - student) ** 2).mean(-1)
 
 
+def class_balance(counts, beta, labels):
+    """Inverse effective numbers of examples; 1 without a label."""
+    each = (1 - beta) / (1 - np.power(beta, np.array(counts, "float64")))
+    return np.where(labels < 0, 1.0, (each / each.mean())[labels])
+
+
 def four_bits(kernel, step):
     """-7 to 7 times a step a last axis."""
     return np.clip(np.rint(kernel / step), -7, 7) * step

@@ -22,6 +22,7 @@ from keras_kd.core.keras_internals import loss_tracker
 from keras_kd.core.output_kinds import loss_kinds
 from keras_kd.core.output_kinds import remember
 from keras_kd.core.packed_inputs import unpack
+from keras_kd.core.saved_functions import saved_function
 from keras_kd.core.schedules import Number
 from keras_kd.core.schedules import to_config
 from keras_kd.core.taps import Tap
@@ -68,8 +69,8 @@ class Distiller(keras.Model):
             labels, `LogitsMSE()` for numbers, `Hint(metric="cosine")` for
             embeddings.
         alpha: Weight of the distillation part, between 0 and 1: a number or
-            a `LearningRateSchedule` read at `optimizer.iterations`. Defaults
-            to 0.9, as in the papers.
+            a `LearningRateSchedule` read at `optimizer.iterations`, such as
+            a warm-up. Defaults to 0.9, as in the papers.
         temperature: Temperature of the default loss; not allowed together
             with `losses`.
         student_loss_weight: Weight of the task loss, 0 or more, instead of
@@ -116,6 +117,18 @@ class Distiller(keras.Model):
     >>> history = distiller.fit(np.ones((8, 4), "float32"), verbose=0)
     >>> print(sorted(history.history))
     ['loss', 'soft_targets']
+
+    A warm-up, as DKD and ReviewKD train, is a schedule of Keras: here the
+    distillation part grows from 0 to 1 in 2,000 steps beside the whole task
+    loss. `alpha`, `student_loss_weight` and the arguments of losses take
+    schedules.
+    >>> ramp = keras.optimizers.schedules.PolynomialDecay(
+    ...     0.0, decay_steps=2000, end_learning_rate=1.0)
+    >>> loss = keras_kd.losses.DecoupledKD(weight=ramp)
+    >>> distiller = keras_kd.Distiller(
+    ...     teacher, student, loss, alpha=1.0, student_loss_weight=1.0)
+    >>> print([float(loss.weight(step)) for step in (0, 500, 2000, 9000)])
+    [0.0, 0.25, 1.0, 1.0]
     """
 
     _teacher: BoundTeacher | None
@@ -508,16 +521,29 @@ class Distiller(keras.Model):
         """Save to a `.keras` file; the arguments are `keras.Model.save`'s.
 
         Raises:
-            ValueError: If an input function is not registered with Keras. An
-                existing file of that name is left unchanged.
+            ValueError: If an input function or a loss's `weighting` is not
+                registered with Keras. An existing file of that name is left
+                unchanged.
         """
         # Check first: Keras empties the file before it calls `get_config`.
         self._saved_inputs()
+        for loss in self._objective.losses:
+            loss.get_config()
         super().save(filepath, *args, **kwargs)
 
     def _saved_inputs(self) -> dict[str, Any]:
         given = {k: v for k, v in self._inputs.items() if v is not None}
-        return {name: _saved_input(how, name) for name, how in given.items()}
+        return {
+            argument: how
+            if isinstance(how, str)
+            else saved_function(
+                how,
+                subject="Distiller",
+                argument=argument,
+                instead="save `distiller.student` alone",
+            )
+            for argument, how in given.items()
+        }
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments, without the teacher.
@@ -595,29 +621,3 @@ def _build_student(student: keras.Model, teacher: Any) -> None:
     if not student.built and isinstance(teacher, keras.Model):
         spec = input_spec(teacher, subject="Distiller", role="teacher")
         student.build(keras.tree.map_structure(lambda t: t.shape, spec))
-
-
-def _saved_input(how: Any, argument: str) -> Any:
-    """Return the serialized form of `teacher_input` or `student_input`.
-
-    Args:
-        how: `None`, a key, or a function.
-        argument: `"teacher_input"` or `"student_input"`.
-
-    Raises:
-        ValueError: If it is a function that Keras could not load again.
-    """
-    if how is None or isinstance(how, str):
-        return how
-    known = how if hasattr(how, "__name__") else type(how)
-    name = keras.saving.get_registered_name(known)
-    registered = keras.saving.get_registered_object(name) is known
-    library = type(how).__module__.split(".")[0] == "keras"
-    if (registered or library) and not getattr(how, "weights", None):
-        return keras.saving.serialize_keras_object(how)
-    raise ValueError(
-        f"`Distiller` needs `{argument}` to be a registered function to be "
-        f"saved. Received: {argument}={how!r}. Put "
-        "`@keras.saving.register_keras_serializable('my_package')` above a "
-        "named function without weights, or save `distiller.student` alone."
-    )

@@ -12,6 +12,7 @@ from keras_kd.core.bound import Bound
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
+from keras_kd.core.keras_internals import flatten_layers
 from keras_kd.core.keras_internals import mask_of
 from keras_kd.core.output_kinds import by_name
 from keras_kd.core.output_kinds import is_classes
@@ -20,6 +21,7 @@ from keras_kd.core.schedules import Schedule
 from keras_kd.core.schedules import check_schedule
 from keras_kd.core.schedules import value_at
 from keras_kd.core.taps import Tapped
+from keras_kd.distiller import factors
 from keras_kd.distiller.means import Mean
 from keras_kd.distiller.means import select
 from keras_kd.distiller.means import weighted_mean
@@ -31,6 +33,7 @@ from keras_kd.losses import SoftTargets
 from keras_kd.losses import get
 from keras_kd.losses import normal_labels
 from keras_kd.losses.base import snake_case
+from keras_kd.losses.weighting import is_weighted
 
 _ALPHA_ADVICE = (
     "It weights the distillation part; 0.9 is usual. For weights that do not "
@@ -164,7 +167,7 @@ class Objective:
     def outputs_read(self, keys: Iterable[Any]) -> list[Any]:
         """Return the outputs that a loss reads, of those with these keys."""
         named = {
-            loss.output_name for loss in self.losses if loss.reads != "layers"
+            loss.output_name for loss in self.losses if _reads_logits(loss)
         }
         return [key for key in keys if None in named or key in named]
 
@@ -200,7 +203,7 @@ class Objective:
     @property
     def reads_logits(self) -> bool:
         """Whether a loss reads logits."""
-        return any(loss.reads != "layers" for loss in self.losses)
+        return any(_reads_logits(loss) for loss in self.losses)
 
     @property
     def needs_task(self) -> bool:
@@ -226,7 +229,10 @@ class Objective:
         """
         for loss in self.losses:
             loss.bind(teacher, student)
-            for pair in _pairs(loss, teacher.spec, student.spec):
+            specs = (teacher.spec, student.spec)
+            for pair in _pairs(loss, *specs):
+                if is_weighted(loss):
+                    factors.checked_logits(loss, pair.key, specs, self._kinds)
                 values = loss.per_position(pair.teacher, pair.student)
                 if len(values.shape) == 0:
                     raise ValueError(
@@ -243,7 +249,8 @@ class Objective:
         """
         for loss in self.losses:
             own = type(loss).build is not keras.Layer.build
-            if own and not loss.built:
+            inner = flatten_layers(loss, include_self=False)
+            if (own and not loss.built) or any(not x.built for x in inner):
                 raise ValueError(
                     f"`Distiller` needs a teacher to build `{loss.name}`, "
                     "which has weights of its own. Received: teacher=None. "
@@ -268,23 +275,38 @@ class Objective:
             Term(
                 value_at(loss.weight, iteration),
                 [
-                    weighted_mean(
-                        loss.per_position(
-                            pair.teacher,
-                            pair.student,
-                            _labels_of(loss, pair, student, batch, self._kinds),
-                            step=iteration,
-                            training=True,
-                            example_ids=_ids_of(loss, batch),
-                        ),
-                        mask_of(pair.masked),
-                        weights_of(batch.sample_weight, pair.key),
-                    )
+                    self._mean(loss, pair, (teacher, student), batch, iteration)
                     for pair in _pairs(loss, teacher, student)
                 ],
             )
             for loss in self.losses
         ]
+
+    def _mean(
+        self,
+        loss: DistillationLoss,
+        pair: _Pair,
+        models: tuple[Tapped, Tapped],
+        batch: Batch,
+        iteration: Any,
+    ) -> Mean:
+        """Return the mean of a loss over one pair of outputs."""
+        labels = _labels_of(loss, pair, models[1], batch, self._kinds)
+        values = loss.per_position(
+            pair.teacher,
+            pair.student,
+            labels,
+            step=iteration,
+            training=True,
+            example_ids=_ids_of(loss, batch),
+        )
+        return weighted_mean(
+            factors.weighted(
+                loss, values, pair.key, models, labels, self._kinds
+            ),
+            mask_of(pair.masked),
+            weights_of(batch.sample_weight, pair.key),
+        )
 
     def total(
         self,
@@ -469,6 +491,10 @@ def _corresponding(
             "alike, or choose one with `output=`."
         )
     return outputs
+
+
+def _reads_logits(loss: DistillationLoss) -> bool:
+    return loss.reads != "layers" or is_weighted(loss)
 
 
 def _labels_of(

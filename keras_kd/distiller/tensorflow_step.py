@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_kd.core.assertions import assertion
 from keras_kd.core.keras_internals import compiled_loss
 from keras_kd.core.keras_internals import compiled_metrics
 from keras_kd.core.keras_internals import loss_tracker
@@ -37,7 +38,11 @@ OpError = tf.errors.OpError
 _MARK = re.compile(r"<keras_kd:(\w+)>(.*?)</keras_kd>", re.DOTALL)
 # The error of a cache join that runs inside tf.data.
 _MISS = re.compile(r"ValueError: (The teacher cache .*?)\n")
-_ERRORS = {"nan": FloatingPointError, "labels": ValueError}
+_ERRORS = {
+    "nan": FloatingPointError,
+    "labels": ValueError,
+    "weighting": ValueError,
+}
 
 
 def train_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
@@ -244,14 +249,11 @@ def _shares(each: list[Mean | None]) -> list[Any]:
     return list(tf.unstack(tf.math.divide_no_nan(counts, all_sum(counts))))
 
 
-def _assert(condition: Any, error: str, message: str) -> Any:
-    text = f"<keras_kd:{error}>{message}</keras_kd>"
-    return tf.debugging.Assert(condition, [text])
-
-
 def _finite(name: str, value: Any) -> Any:
     """Check that one term of the loss is finite."""
-    return _assert(tf.math.is_finite(value), "nan", _non_finite_message([name]))
+    return assertion(
+        tf.math.is_finite(value), "nan", _non_finite_message([name])
+    )
 
 
 def _finite_gradients(gradients: list[Any]) -> Any:
@@ -272,7 +274,7 @@ def _not_nan(outputs: Any) -> list[Any]:
         "in the data."
     )
     return [
-        _assert(
+        assertion(
             tf.logical_not(tf.reduce_any(tf.math.is_nan(leaf))), "nan", message
         )
         for leaf in keras.tree.flatten(outputs)
@@ -293,7 +295,7 @@ def _labels_in_range(labels: Any, num_classes: int, ignored: Any) -> Any:
         inside |= tf.math.is_nan(labels)
     if ignored is not None:
         inside |= labels == tf.cast(ignored, labels.dtype)
-    return _assert(
+    return assertion(
         tf.reduce_all(inside),
         "labels",
         f"The data needs labels between 0 and {num_classes - 1}, one of the "

@@ -12,11 +12,13 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
 from keras_kd.losses.base import DistillationLoss
 from keras_kd.losses.base import snake_case
+from keras_kd.losses.class_balance import ClassBalance
 from keras_kd.losses.keras_loss import KerasLoss
 from keras_kd.losses.keras_loss import is_keras_loss
 from keras_kd.losses.targets import class_mask
 from keras_kd.losses.targets import has_label
 from keras_kd.losses.targets import normal_labels
+from keras_kd.losses.temperature import LearnableTemperature
 
 # The methods, in the order in which they are listed.
 # isort: off
@@ -65,8 +67,10 @@ METHODS: dict[str, type[DistillationLoss]] = {
 
 __all__ = [
     "METHODS",
+    "ClassBalance",
     "DistillationLoss",
     "KerasLoss",
+    "LearnableTemperature",
     "class_mask",
     "get",
     "has_label",

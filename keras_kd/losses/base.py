@@ -18,6 +18,10 @@ from keras_kd.core.schedules import Number
 from keras_kd.core.schedules import check_schedule
 from keras_kd.core.schedules import to_config
 from keras_kd.core.schedules import value_at
+from keras_kd.losses.class_balance import check_class_balance
+from keras_kd.losses.weighting import Weighting
+from keras_kd.losses.weighting import check_weighting
+from keras_kd.losses.weighting import weighting_config
 
 
 @keras.saving.register_keras_serializable("keras_kd")
@@ -31,6 +35,13 @@ class DistillationLoss(keras.Layer):
     the `Distiller`, never with the student; its own layers run in training
     mode in `fit` and in inference mode everywhere else. Override `bind` if
     the loss needs something from the models themselves.
+
+    The `Distiller` alone applies `weight`, `weighting` and `class_balance`; a
+    direct call returns the values without them. Like `sample_weight`, the
+    factors multiply the values, and the sum is divided by the number of
+    examples of the global batch, not by the sum of the factors. Where a loss
+    of features has no positions like those of the logits, an example has
+    the mean factor of its positions.
 
     Args:
         weight: Factor of this loss among the distillation losses, 0 or
@@ -47,6 +58,17 @@ class DistillationLoss(keras.Layer):
         gather: For losses that use the batch: compare over the global batch
             of all replicas instead of each replica's part of it. Defaults to
             False.
+        weighting: How strongly each example counts in this loss (not in the
+            task loss): `"teacher_confidence"`, the teacher's largest
+            probability; `"entropy"`, `1 - entropy / log(classes)` of its
+            probabilities; `"teacher_correct"`, 1 where its class is the
+            label or the label is unknown, else 0; or a function of the
+            teacher's logits and the labels that returns factors of at least
+            0, `(batch,)` or one per position. Defaults to `None`: all count
+            the same.
+        class_balance: The number of training examples of each class, or a
+            `ClassBalance`: examples of rare classes count more. Defaults to
+            `None`.
 
     Attributes:
         kind: `"logit"`, `"feature"` or `"relation"`, for lists of methods.
@@ -94,7 +116,7 @@ class DistillationLoss(keras.Layer):
     needs_example_ids = False
     ranges: ClassVar[Mapping[str, Range]] = {}
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the public contract
         self,
         *,
         weight: Number = 1.0,
@@ -103,6 +125,8 @@ class DistillationLoss(keras.Layer):
         student_layer: str | list[str] | None = None,
         output: str | int | None = None,
         gather: bool = False,
+        weighting: Weighting | None = None,
+        class_balance: Any = None,
     ) -> None:
         subject = type(self).__name__
         super().__init__(
@@ -114,6 +138,8 @@ class DistillationLoss(keras.Layer):
         self.teacher_layer = teacher_layer
         self.student_layer = student_layer
         self.gather = bool(gather)
+        self.weighting = check_weighting(subject, weighting)
+        self.class_balance = check_class_balance(subject, class_balance)
         self._check_layers(subject)
         if self.gather and not self.uses_batch:
             raise ValueError(
@@ -289,7 +315,7 @@ class DistillationLoss(keras.Layer):
             "gather": self.gather if self.uses_batch else None,
         }
         given = {k: v for k, v in optional.items() if v is not None}
-        return config | given
+        return config | given | weighting_config(self)
 
     def get_build_config(self) -> dict[str, Any] | None:
         """Return the shapes that the loss was built with."""

@@ -10,11 +10,11 @@ from keras import ops
 from keras_kd.core.checks import requirement
 from keras_kd.core.ranges import Range
 from keras_kd.core.schedules import Number
-from keras_kd.core.schedules import check_schedule
 from keras_kd.core.schedules import to_config
 from keras_kd.losses.adapter import AdaptedLoss
 from keras_kd.losses.functional import kl_divergence
 from keras_kd.losses.maps import MapLoss
+from keras_kd.losses.temperature import check_temperature
 
 
 @keras.saving.register_keras_serializable("keras_kd")
@@ -35,14 +35,15 @@ class ChannelWise(AdaptedLoss, MapLoss):
         Shu et al. 2021, arXiv:2011.13256, equations 2 and 4.
 
     Args:
-        temperature: T, greater than 0: a number or a
-            `LearningRateSchedule`. Defaults to 1.0.
+        temperature: T, greater than 0: a number, a `LearningRateSchedule` or
+            a `LearnableTemperature`. Defaults to 1.0.
         adapter: A Keras layer that gives the student's features as many
             channels as the teacher's, such as a 1x1 convolution; trained
             and saved with the Distiller. Defaults to `None`.
         **kwargs: `data_format` (`"channels_last"`, the default, or
-            `"channels_first"`), and `weight`, `name`, `teacher_layer`,
-            `student_layer` and `output` of `DistillationLoss`.
+            `"channels_first"`), and `weight`, `weighting`, `class_balance`,
+            `name`, `teacher_layer`, `student_layer` and `output` of
+            `DistillationLoss`.
 
     Shapes:
         teacher_outputs: maps `(batch, ..., channels)`, of one layer or
@@ -78,9 +79,7 @@ class ChannelWise(AdaptedLoss, MapLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(adapter=adapter, **kwargs)
-        self.temperature = check_schedule(
-            "ChannelWise", "temperature", temperature, above=0
-        )
+        self.temperature = check_temperature("ChannelWise", temperature)
 
     def call(
         self,

@@ -16,6 +16,7 @@ from keras_kd.losses.functional import kl_divergence
 from keras_kd.losses.functional import standardize as standardized
 from keras_kd.losses.targets import class_mask
 from keras_kd.losses.targets import has_label
+from keras_kd.losses.temperature import check_temperature
 
 
 @keras.saving.register_keras_serializable("keras_kd")
@@ -41,15 +42,16 @@ class DecoupledKD(DistillationLoss):
         exact mask, as the authors' code means it.
 
     Args:
-        temperature: T, greater than 0: a number or a
-            `LearningRateSchedule`. Defaults to 4.0.
+        temperature: T, greater than 0: a number, a `LearningRateSchedule` or
+            a `LearnableTemperature`. Defaults to 4.0.
         target_weight: Weight of the target class, 0 or more. Defaults to
             1.0.
         non_target_weight: Weight of the other classes, 0 or more. Defaults
             to 8.0, the authors' value for many pairs of models.
         standardize: Whether to replace each row of logits by its z-score
             first. Defaults to False.
-        **kwargs: `weight`, `name` and `output` of `DistillationLoss`.
+        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
+            of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype.
@@ -88,12 +90,8 @@ class DecoupledKD(DistillationLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.temperature = check_schedule(
-            "DecoupledKD",
-            "temperature",
-            temperature,
-            above=0,
-            advice="Use 2 to 6 for most classifiers.",
+        self.temperature = check_temperature(
+            "DecoupledKD", temperature, "Use 2 to 6 for most classifiers."
         )
         self.target_weight = check_schedule(
             "DecoupledKD", "target_weight", target_weight, low=0

@@ -14,6 +14,7 @@ from keras_kd.core.schedules import check_schedule
 from keras_kd.core.schedules import to_config
 from keras_kd.losses.base import DistillationLoss
 from keras_kd.losses.functional import length
+from keras_kd.losses.temperature import check_temperature
 
 
 @keras.saving.register_keras_serializable("keras_kd")
@@ -41,8 +42,8 @@ class DIST(DistillationLoss):
         Huang et al. 2022, arXiv:2205.10536, section 4.
 
     Args:
-        temperature: T, greater than 0: a number or a
-            `LearningRateSchedule`. Defaults to 1.0, as for ImageNet; the
+        temperature: T, greater than 0: a number, a `LearningRateSchedule` or
+            a `LearnableTemperature`. Defaults to 1.0, as for ImageNet; the
             authors use 4 for CIFAR.
         inter_weight: Weight of the correlation of an example's classes, 0 or
             more. Defaults to 1.0.
@@ -50,7 +51,8 @@ class DIST(DistillationLoss):
             more. Defaults to 1.0.
         gather: Whether a class's examples are those of the global batch of
             all replicas. Defaults to True.
-        **kwargs: `weight`, `name` and `output` of `DistillationLoss`.
+        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
+            of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype.
@@ -89,13 +91,7 @@ class DIST(DistillationLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(gather=gather, **kwargs)
-        self.temperature = check_schedule(
-            "DIST",
-            "temperature",
-            temperature,
-            above=0,
-            advice="Use 1 to 4.",
-        )
+        self.temperature = check_temperature("DIST", temperature, "Use 1 to 4.")
         self.inter_weight = check_schedule(
             "DIST", "inter_weight", inter_weight, low=0
         )

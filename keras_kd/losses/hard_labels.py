@@ -24,7 +24,8 @@ class HardLabels(DistillationLoss):
         distillation).
 
     Args:
-        **kwargs: `weight`, `name` and `output` of `DistillationLoss`.
+        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
+            of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype.

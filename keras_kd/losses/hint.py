@@ -36,8 +36,9 @@ class Hint(AdaptedLoss):
         adapter: A Keras layer that maps the student's features to the shape
             of the teacher's; trained and saved with the Distiller. Defaults
             to `None`: the shapes must be equal.
-        **kwargs: `weight`, `name`, `teacher_layer`, `student_layer` and
-            `output` of `DistillationLoss`.
+        **kwargs: `weight`, `weighting`, `class_balance`, `name`,
+            `teacher_layer`, `student_layer` and `output` of
+            `DistillationLoss`.
 
     Shapes:
         teacher_outputs: features or embeddings `(batch, ..., channels)`.

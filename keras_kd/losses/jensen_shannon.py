@@ -37,7 +37,8 @@ class JensenShannon(DistillationLoss):
 
     Args:
         beta: Weight of the teacher in the mixture, 0 to 1. Defaults to 0.5.
-        **kwargs: `weight`, `name` and `output` of `DistillationLoss`.
+        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
+            of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype.

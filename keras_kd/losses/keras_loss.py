@@ -29,7 +29,8 @@ class KerasLoss(DistillationLoss):
 
     Args:
         loss: The loss instance of `keras.distillation`.
-        **kwargs: `weight`, `name` and `output` of `DistillationLoss`.
+        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
+            of `DistillationLoss`.
 
     Shapes:
         teacher_outputs, student_outputs: logits `(batch, ..., classes)`, or

@@ -5,10 +5,10 @@ from typing import Any
 import keras
 
 from keras_kd.core.schedules import Number
-from keras_kd.core.schedules import check_schedule
 from keras_kd.core.schedules import to_config
 from keras_kd.losses.base import DistillationLoss
 from keras_kd.losses.functional import logits_mse
+from keras_kd.losses.temperature import check_temperature
 
 
 @keras.saving.register_keras_serializable("keras_kd")
@@ -27,9 +27,10 @@ class LogitsMSE(DistillationLoss):
         Ba and Caruana 2014, arXiv:1312.6184, equation 1.
 
     Args:
-        temperature: T, greater than 0: a number or a
-            `LearningRateSchedule`. Defaults to 1.0.
-        **kwargs: `weight`, `name` and `output` of `DistillationLoss`.
+        temperature: T, greater than 0: a number, a `LearningRateSchedule` or
+            a `LearnableTemperature`. Defaults to 1.0.
+        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
+            of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype.
@@ -52,9 +53,7 @@ class LogitsMSE(DistillationLoss):
 
     def __init__(self, temperature: Number = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.temperature = check_schedule(
-            "LogitsMSE", "temperature", temperature, above=0
-        )
+        self.temperature = check_temperature("LogitsMSE", temperature)
 
     def call(
         self, teacher_outputs: Any, student_outputs: Any, labels: Any = None

@@ -8,10 +8,10 @@ import keras
 
 from keras_kd.core.ranges import Range
 from keras_kd.core.schedules import Number
-from keras_kd.core.schedules import check_schedule
 from keras_kd.core.schedules import to_config
 from keras_kd.losses.base import DistillationLoss
 from keras_kd.losses.functional import soft_targets
+from keras_kd.losses.temperature import check_temperature
 
 
 @keras.saving.register_keras_serializable("keras_kd")
@@ -35,12 +35,13 @@ class SoftTargets(DistillationLoss):
         standard deviation plus 1e-7, as in the authors' code.
 
     Args:
-        temperature: T, greater than 0: a number or a
-            `LearningRateSchedule`. Defaults to 4.0, the usual value for
+        temperature: T, greater than 0: a number, a `LearningRateSchedule` or
+            a `LearnableTemperature`. Defaults to 4.0, the usual value for
             CIFAR; 1 to 2 suits teachers with many classes.
         standardize: Whether to replace each row of logits by its z-score
             first. Defaults to False.
-        **kwargs: `weight`, `name` and `output` of `DistillationLoss`.
+        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
+            of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype.
@@ -73,12 +74,8 @@ class SoftTargets(DistillationLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.temperature = check_schedule(
-            "SoftTargets",
-            "temperature",
-            temperature,
-            above=0,
-            advice="Use 2 to 6 for most classifiers.",
+        self.temperature = check_temperature(
+            "SoftTargets", temperature, "Use 2 to 6 for most classifiers."
         )
         self.standardize = bool(standardize)
 

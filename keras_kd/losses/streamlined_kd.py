@@ -16,6 +16,7 @@ from keras_kd.losses.base import DistillationLoss
 from keras_kd.losses.functional import root
 from keras_kd.losses.functional import soft_targets
 from keras_kd.losses.functional import unit
+from keras_kd.losses.temperature import check_temperature
 
 
 @keras.saving.register_keras_serializable("keras_kd")
@@ -48,7 +49,8 @@ class StreamlinedKD(DistillationLoss):
             1.0.
         gather: Whether the examples are those of the global batch of all
             replicas. Defaults to True.
-        **kwargs: `weight`, `name` and `output` of `DistillationLoss`.
+        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
+            of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype. The
@@ -89,12 +91,8 @@ class StreamlinedKD(DistillationLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(gather=gather, **kwargs)
-        self.temperature = check_schedule(
-            "StreamlinedKD",
-            "temperature",
-            temperature,
-            above=0,
-            advice="Use 2 to 6 for most classifiers.",
+        self.temperature = check_temperature(
+            "StreamlinedKD", temperature, "Use 2 to 6 for most classifiers."
         )
         self.tikhonov = check_number(
             "StreamlinedKD", "tikhonov", tikhonov, above=0, advice="Use 0.1."

@@ -40,7 +40,8 @@ class TransformedTeacherMatching(DistillationLoss):
             number or a `LearningRateSchedule`. Defaults to 0.1, which the
             authors' examples use.
         weighted: Whether to multiply by U. Defaults to True.
-        **kwargs: `weight`, `name` and `output` of `DistillationLoss`.
+        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
+            of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype.

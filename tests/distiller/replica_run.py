@@ -80,7 +80,7 @@ def data(case):
         x = rng.integers(1, 7, (count, 5))
         x[:, 1:][rng.random((count, 4)) < 0.6] = 0
         y = rng.integers(0, 3, (count, 5))
-    if case == "unlabelled":
+    if case in ("unlabelled", "factors"):
         y[rng.random(count) < 0.6] = -1
         y[:8] = -1
     if case == "outputs":
@@ -94,10 +94,24 @@ def train(case, strategy):
     make = {"masked": tagger, "outputs": heads}.get(case, build)
     teacher = make("teacher", 9)
     losses = [keras_kd.losses.SoftTargets(4.0)]
+    if case == "factors":
+        losses = [
+            keras_kd.losses.SoftTargets(
+                keras_kd.losses.LearnableTemperature(2),
+                weighting="teacher_correct",
+                class_balance=[50, 10, 2],
+            )
+        ]
     if case == "gathered":
         losses.append(Spread(gather=True, weight=0.1))
     if case != "masked":
-        losses.append(HiddenMSE(teacher_layer="hidden", student_layer="hidden"))
+        losses.append(
+            HiddenMSE(
+                teacher_layer="hidden",
+                student_layer="hidden",
+                weighting="entropy" if case == "factors" else None,
+            )
+        )
     with strategy.scope():
         keras.utils.set_random_seed(1)
         student = make("student", 9)
@@ -122,7 +136,8 @@ def train(case, strategy):
         verbose=0,
         validation_data=(x, y),
     )
-    flat = np.concatenate([w.ravel() for w in student.get_weights()])
+    trained = [*student.get_weights(), *losses[0].get_weights()]
+    flat = np.concatenate([weight.ravel() for weight in trained])
     return {"weights": flat.tolist(), "history": history.history}
 
 
@@ -137,7 +152,15 @@ def main(num_replicas, path):
         if num_replicas == 1
         else tf.distribute.MirroredStrategy(devices)
     )
-    cases = ("uneven", "single", "masked", "unlabelled", "outputs", "gathered")
+    cases = (
+        "uneven",
+        "single",
+        "masked",
+        "unlabelled",
+        "outputs",
+        "gathered",
+        "factors",
+    )
     results = {case: train(case, strategy) for case in cases}
     if num_replicas > 1:
         student = build("outside", 9)

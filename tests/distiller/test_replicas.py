@@ -29,7 +29,16 @@ def runs(tmp_path_factory):
 
 @pytest.mark.parametrize("count", rest_when_asked([2, 4], [2]))
 @pytest.mark.parametrize(
-    "case", ["uneven", "single", "masked", "unlabelled", "outputs", "gathered"]
+    "case",
+    [
+        "uneven",
+        "single",
+        "masked",
+        "unlabelled",
+        "outputs",
+        "gathered",
+        "factors",
+    ],
 )
 def test_07_replicas_give_the_same_student(runs, case, count):
     one, many = runs(1)[case], runs(count)[case]

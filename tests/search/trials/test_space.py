@@ -61,7 +61,7 @@ def test_losses_are_made_anew(hp):
 
 
 def test_a_schedule_is_not_searched(hp):
-    cooling = keras.optimizers.schedules.CosineDecay(8.0, 100)
+    cooling = keras.optimizers.schedules.CosineDecay(8.0, 100, alpha=0.1)
     (loss,) = space.losses(hp, SoftTargets(cooling))
     assert float(loss.temperature(0)) == 8.0
     assert not hp.values
