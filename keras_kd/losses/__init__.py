@@ -51,6 +51,9 @@ from keras_kd.losses.probabilistic_knowledge_transfer import (
 from keras_kd.losses.correlation_congruence import (
     CorrelationCongruence as CorrelationCongruence,
 )
+from keras_kd.losses.contrastive_representation import (
+    ContrastiveRepresentation as ContrastiveRepresentation,
+)
 # isort: on
 
 METHODS: dict[str, type[DistillationLoss]] = {
