@@ -167,14 +167,16 @@ class ContrastiveRepresentation(DistillationLoss):
         self, teacher_outputs_shape: Any, student_outputs_shape: Any
     ) -> None:
         """Make the embedding layers, the banks and the normalizers."""
-        check_integer(
-            type(self).__name__,
-            "num_examples",
-            self.num_examples,
-            low=2,
-            advice="Give the number of examples in the training data, or a "
-            "`TeacherCache` as the teacher.",
-        )
+        if (self.num_examples or 0) < 2:
+            raise ValueError(
+                requirement(
+                    type(self).__name__,
+                    "num_examples",
+                    "the number of examples in the training data, 2 or more",
+                    self.num_examples,
+                    "Only a `TeacherCache` knows it by itself.",
+                )
+            )
         shapes = {
             "student": _one(student_outputs_shape),
             "teacher": _one(teacher_outputs_shape),
@@ -289,10 +291,8 @@ class ContrastiveRepresentation(DistillationLoss):
         Returns:
             `(batch, 1 + negatives)`: each id and its negatives.
         """
-        shuffle = keras.random.randint(
-            (self.num_examples,), 0, 2**31 - 1, seed=self._seeds
-        )
-        order = ops.argsort(classes * 2**31 + ops.cast(shuffle, "int64"))
+        shuffle = self._random((self.num_examples,))
+        order = ops.argsort(classes * 2**31 + shuffle)
         # In this order an example's class is one block, which is left out.
         arranged = ops.take(classes, order)
         own = ops.take(classes, ids)
@@ -307,13 +307,16 @@ class ContrastiveRepresentation(DistillationLoss):
             f"`{self.name}` needs examples of two classes or more for its "
             "negatives. Received: one class. Set `other_classes=False`.",
         )
-        phase = keras.random.randint(
-            (ops.shape(ids)[0], 1), 0, self.negatives, seed=self._seeds
-        )
+        phase = self._random((ops.shape(ids)[0], 1)) % others
         steps = ops.arange(self.negatives, dtype="int64") * others
-        place = (steps + ops.cast(phase, "int64")) // self.negatives
+        place = (steps + phase) // self.negatives
         place += ops.where(place >= first, last - first, 0)
         return ops.concatenate([ids[:, None], ops.take(order, place)], axis=1)
+
+    def _random(self, shape: Any) -> Any:
+        """Return random integers, int64, from 0 and below 2^31."""
+        numbers = keras.random.randint(shape, 0, 2**31 - 1, seed=self._seeds)
+        return ops.cast(numbers, "int64")
 
     def contrast(
         self,

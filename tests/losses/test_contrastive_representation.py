@@ -153,3 +153,166 @@ def test_reference(case, dtype):
     for role in ("student", "teacher"):
         found = float(loss._scales[role])
         assert found == pytest.approx(float(case[f"z_{role}"]), rel=1e-5)
+
+
+def model(units, name):
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(units, name="hidden"),
+            keras.layers.Dense(3),
+        ],
+        name=name,
+    )
+
+
+def distilling(loss, teacher=None, **settings):
+    distiller = keras_kd.Distiller(
+        teacher or model(6, "teacher"), model(2, "student"), loss, alpha=1.0
+    )
+    distiller.compile(keras.optimizers.Adam(0.01), **settings)
+    return distiller
+
+
+def drawn(loss, ids, labels=None, count=1):
+    """Draw negatives for these ids, of examples with these labels."""
+    loss.build((None, 3), (None, 3))
+    known = ids if labels is None else np.arange(len(labels))
+    classes = loss._classes_with(tf.constant(known), labels)
+    return np.stack([loss.draw(ids, classes).numpy() for _ in range(count)])
+
+
+def test_negatives_are_drawn_evenly_and_none_twice_without_the_example():
+    ids = np.tile([4, 0], 500)
+    index = drawn(ContrastiveRepresentation(10, num_negatives=4), ids, count=5)
+    assert (index[:, :, 0] == ids).all()
+    for own in (4, 0):
+        negatives = index[:, ids == own, 1:].reshape(-1, 4)
+        assert all(len(set(row)) == 4 for row in negatives)
+        counts = np.bincount(negatives.ravel(), minlength=10)
+        assert counts[own] == 0
+        expected = 2500 * 4 / 9
+        others = np.delete(counts, own)
+        assert np.abs(others - expected).max() < 5 * np.sqrt(expected)
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_negatives_come_from_other_classes(one_hot):
+    labels = np.array([0, 1, 2, 0, 1, 2, 0, -1, 0, 0], "int32")
+    given = labels
+    if one_hot:
+        given = np.eye(3, dtype="float32")[labels]
+        given[7] = -1
+    ids = np.array([0, 1, 7])
+    loss = ContrastiveRepresentation(10, num_negatives=9)
+    zero, one, unknown = drawn(loss, ids, given)[0, :, 1:]
+    # Five examples are not of class 0: nine places, each at least once.
+    assert sorted(set(zero)) == [1, 2, 4, 5, 7]
+    assert np.bincount(zero).max() == 2
+    assert sorted(set(one)) == [0, 2, 3, 5, 6, 7, 8, 9]
+    assert sorted(unknown) == [0, 1, 2, 3, 4, 5, 6, 8, 9]
+    everything = ContrastiveRepresentation(10, other_classes=False)
+    assert sorted(drawn(everything, ids, given)[0, 0, 1:]) == [*range(1, 10)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"run_eagerly": True},
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_fit_remembers_by_id_and_nothing_else_does(settings):
+    loss = ContrastiveRepresentation(12, dimensions=8, **LAYERS)
+    distiller = distilling(loss, **settings)
+    before = {w.name: w.numpy() for w in loss.weights}
+    x, y = keras_kd.data.number_examples((X, np.arange(12) % 3))
+    part_of_x = keras.tree.map_structure(lambda rows: rows[3:7], x)
+    distiller.fit(part_of_x, y[3:7], batch_size=4, verbose=0)
+    after = {w.name: w.numpy() for w in loss.weights}
+    for role in ("student", "teacher"):
+        moved = before[f"{role}_bank"] != after[f"{role}_bank"]
+        assert moved.any(1).tolist() == [3 <= i < 7 for i in range(12)]
+        lengths = np.linalg.norm(after[f"{role}_bank"][3:7], axis=1)
+        assert lengths == pytest.approx(1, abs=1e-6)
+        assert (before[f"{role}_kernel"] != after[f"{role}_kernel"]).any()
+        assert after[f"{role}_scale"] > 0
+    known = [-1, -2, -3, 0, 1, 2, 0, -8, -9, -10, -11, -12]
+    assert after["classes"].tolist() == known
+    loss(np.ones((4, 6)), np.ones((4, 2)), y[:4], example_ids=[0, 1, 2, 3])
+    for weight in loss.weights:
+        np.testing.assert_array_equal(weight.numpy(), after[weight.name])
+    distiller.fit(part_of_x, y[3:7], batch_size=4, verbose=0)
+    assert loss._scales["student"].numpy() == after["student_scale"]
+
+
+@pytest.mark.eager
+def test_the_cache_tells_the_number_and_a_file_goes_on(tmp_path):
+    teacher = model(6, "teacher")
+    cache = keras_kd.TeacherCache.build(
+        tmp_path / "cache", teacher, X, layers=["hidden"], verbose=0
+    )
+    loss = ContrastiveRepresentation(dimensions=8, **LAYERS)
+    distiller = distilling(loss, cache)
+    data = cache.join(X)
+    distiller.fit(data, batch_size=4, verbose=0)
+    assert loss.num_examples == 12
+    assert loss.negatives == 11
+    distiller.save(tmp_path / "distiller.keras")
+    loaded = keras.models.load_model(tmp_path / "distiller.keras")
+    (again,) = loaded.distillation_losses
+    for one, other in zip(loss.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    loaded.teacher = cache
+    logs = [
+        each.fit(data, batch_size=4, shuffle=False, verbose=0).history["loss"]
+        for each in (distiller, loaded)
+    ]
+    assert logs[0] == pytest.approx(logs[1], rel=1e-5)
+    with pytest.raises(ValueError, match="at least 12, the number of examples"):
+        distilling(ContrastiveRepresentation(11, **LAYERS), cache)
+
+
+@pytest.mark.parametrize(
+    "eager", [True, pytest.param(False, marks=pytest.mark.slow)]
+)
+def test_bad_data(eager):
+    loss = ContrastiveRepresentation(9, **LAYERS)
+    distiller = distilling(loss, run_eagerly=eager)
+    kernel = distiller.student.layers[0].kernel.numpy()
+    numbered, y = keras_kd.data.number_examples((X, np.zeros(12, int)))
+    with pytest.raises(ValueError, match="0 to num_examples - 1 = 8. Received"):
+        distiller.fit(numbered, batch_size=12, verbose=0)
+    first = keras.tree.map_structure(lambda rows: rows[:9], numbered)
+    with pytest.raises(ValueError, match="two classes or more.*other_classes"):
+        distiller.fit(first, y[:9], batch_size=9, verbose=0)
+    np.testing.assert_array_equal(distiller.student.layers[0].kernel, kernel)
+
+
+def test_bad_models():
+    with pytest.raises(ValueError, match="`num_examples` to be the number.*Te"):
+        distilling(ContrastiveRepresentation(**LAYERS))
+    with pytest.raises(ValueError, match="`student_layer` to be a layer of a f"):
+        ContrastiveRepresentation(4)(
+            keras.KerasTensor((None, 3)), keras.KerasTensor((None, None, 3))
+        )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"num_examples": 1},
+        {"num_negatives": 0},
+        {"dimensions": 0},
+        {"temperature": 0},
+        {"momentum": 1.5},
+        {"gather": False},
+        {"teacher_layer": ["a", "b"], "student_layer": ["a", "b"]},
+    ],
+    ids=str,
+)
+def test_bad_arguments(arguments):
+    with pytest.raises(ValueError, match=f"`{next(iter(arguments))}` to be"):
+        ContrastiveRepresentation(**arguments)
