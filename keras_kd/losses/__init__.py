@@ -23,6 +23,9 @@ from keras_kd.losses.targets import normal_labels
 from keras_kd.losses.soft_targets import SoftTargets as SoftTargets
 from keras_kd.losses.hard_labels import HardLabels as HardLabels
 from keras_kd.losses.logits_mse import LogitsMSE as LogitsMSE
+from keras_kd.losses.target_regression import (
+    TargetRegression as TargetRegression,
+)
 from keras_kd.losses.decoupled_kd import DecoupledKD as DecoupledKD
 from keras_kd.losses.dist import DIST as DIST
 from keras_kd.losses.transformed_teacher_matching import (

@@ -94,7 +94,7 @@ class ContrastiveRepresentation(DistillationLoss):
     uses_batch = True
     needs_example_ids = True
 
-    def __init__(  # noqa: PLR0913 - those of the paper
+    def __init__(
         self,
         num_examples: int | None = None,
         num_negatives: int = 16384,
