@@ -2,6 +2,7 @@
 
 import math
 from typing import Any
+from typing import cast
 
 import keras
 from keras import ops
@@ -13,10 +14,11 @@ from keras_kd.core.checks import requirement
 from keras_kd.core.graph_checks import checked
 from keras_kd.losses.base import DistillationLoss
 from keras_kd.losses.functional import unit
+from keras_kd.losses.memory_bank import MemoryBank
+from keras_kd.losses.negatives import alone
+from keras_kd.losses.negatives import class_numbers
+from keras_kd.losses.negatives import contrast_index
 from keras_kd.losses.relation import flat
-from keras_kd.losses.targets import has_label
-
-_EPSILON = 1e-7
 
 
 @keras.saving.register_keras_serializable("keras_kd")
@@ -181,46 +183,49 @@ class ContrastiveRepresentation(DistillationLoss):
             "student": _one(student_outputs_shape),
             "teacher": _one(teacher_outputs_shape),
         }
-        bound = 1 / math.sqrt(self.dimensions / 3)
-        self._kernels, self._banks, self._scales = {}, {}, {}
-        for role, shape in shapes.items():
-            if None in shape[1:]:
-                raise ValueError(
-                    requirement(
-                        type(self).__name__,
-                        f"{role}_layer",
-                        "a layer of a fixed size, such as a pooling layer",
-                        shape,
-                    )
-                )
-            self._kernels[role] = (
-                self.add_weight(
-                    shape=(math.prod(shape[1:]), self.dimensions),
-                    name=f"{role}_kernel",
-                ),
-                self.add_weight(
-                    shape=(self.dimensions,),
-                    initializer="zeros",
-                    name=f"{role}_bias",
-                ),
-            )
-            self._banks[role] = self._remembered(
-                (self.num_examples, self.dimensions),
-                keras.initializers.RandomUniform(-bound, bound),
-                f"{role}_bank",
-            )
-            self._scales[role] = self._remembered((), "zeros", f"{role}_scale")
-        # Until its label is known, an example is alone in its class.
+        self._layers_of = {
+            role: self._embedding(role, shape) for role, shape in shapes.items()
+        }
+        self._banks = {role: self._bank(role) for role in shapes}
         self._classes = self._remembered(
-            (self.num_examples,),
-            lambda shape, dtype: -1 - ops.arange(shape[0], dtype=dtype),
-            "classes",
-            "int64",
+            "classes", (self.num_examples,), alone, "int64"
         )
         self._seeds = keras.random.SeedGenerator()
 
+    def _embedding(self, role: str, shape: Any) -> tuple[Any, Any]:
+        if None in shape[1:]:
+            raise ValueError(
+                requirement(
+                    type(self).__name__,
+                    f"{role}_layer",
+                    "a layer of a fixed size, such as a pooling layer",
+                    shape,
+                )
+            )
+        kernel = self.add_weight(
+            shape=(math.prod(shape[1:]), self.dimensions), name=f"{role}_kernel"
+        )
+        bias = self.add_weight(
+            shape=(self.dimensions,), initializer="zeros", name=f"{role}_bias"
+        )
+        return kernel, bias
+
+    def _bank(self, role: str) -> MemoryBank:
+        bound = 1 / math.sqrt(self.dimensions / 3)
+        return MemoryBank(
+            self._remembered(
+                f"{role}_bank",
+                (self.num_examples, self.dimensions),
+                keras.initializers.RandomUniform(-bound, bound),
+            ),
+            self._remembered(f"{role}_normalizer", (), "zeros"),
+            self.temperature,
+            self.momentum,
+            self.across_replicas,
+        )
+
     def _remembered(
-        self, shape: Any, initializer: Any, name: str, dtype: str = "float32"
+        self, name: str, shape: Any, initializer: Any, dtype: str = "float32"
     ) -> Any:
         return self.add_weight(
             shape=shape,
@@ -241,27 +246,18 @@ class ContrastiveRepresentation(DistillationLoss):
         example_ids: Any = None,
     ) -> Any:
         """Return the value of each example; in training, remember it."""
-        teacher, student = (
-            self.embed(keras.tree.flatten(outputs)[0], role)
-            for outputs, role in (
-                (teacher_outputs, "teacher"),
-                (student_outputs, "student"),
-            )
+        teacher = self.embed(teacher_outputs, "teacher")
+        student = self.embed(student_outputs, "student")
+        ids, inside = self._checked_ids(example_ids, student)
+        classes = ops.convert_to_tensor(self._classes)
+        if self.other_classes:
+            own = class_numbers(labels, ops.take(classes, ids))
+            places = self.across_replicas(ids)[:, None]
+            own = self.across_replicas(own)
+            classes = ops.scatter_update(classes, places, own)
+        index = contrast_index(
+            ids, classes, self.negatives, self._seeds, self.name
         )
-        ids = example_ids
-        if ids is None:
-            ids = ops.arange(ops.shape(student)[0])
-        ids = ops.cast(ids, "int64")
-        inside = ops.logical_and(ids >= 0, ids < self.num_examples)
-        ids = checked(
-            ids,
-            ops.all(inside),
-            f"`{self.name}` needs example ids from 0 to num_examples - 1 = "
-            f"{self.num_examples - 1}. Received: an id outside. Give it the "
-            "number of examples in the training data.",
-        )
-        classes = self._classes_with(ids, labels)
-        index = self.draw(ids, classes)
         values = self.contrast(teacher, student, index, training)
         if training:
             self._classes.assign(classes)
@@ -275,54 +271,17 @@ class ContrastiveRepresentation(DistillationLoss):
             features: `(batch, ...)`.
             role: `"teacher"` or `"student"`, whose features they are.
         """
-        features = flat(features)
+        features = flat(keras.tree.flatten(features)[0])
         kernel, bias = (
-            ops.cast(weight, features.dtype) for weight in self._kernels[role]
+            ops.cast(weight, features.dtype) for weight in self._layers_of[role]
         )
         return unit(ops.matmul(features, kernel) + bias)
-
-    def draw(self, ids: Any, classes: Any) -> Any:
-        """Draw the negatives, evenly from a random order of the examples.
-
-        Args:
-            ids: `(batch,)`.
-            classes: The class of every example.
-
-        Returns:
-            `(batch, 1 + negatives)`: each id and its negatives.
-        """
-        shuffle = self._random((self.num_examples,))
-        order = ops.argsort(classes * 2**31 + shuffle)
-        # In this order an example's class is one block, which is left out.
-        arranged = ops.take(classes, order)
-        own = ops.take(classes, ids)
-        first, last = (
-            ops.cast(ops.searchsorted(arranged, own, side), "int64")[:, None]
-            for side in ("left", "right")
-        )
-        others = self.num_examples - (last - first)
-        others = checked(
-            others,
-            ops.all(others > 0),
-            f"`{self.name}` needs examples of two classes or more for its "
-            "negatives. Received: one class. Set `other_classes=False`.",
-        )
-        phase = self._random((ops.shape(ids)[0], 1)) % others
-        steps = ops.arange(self.negatives, dtype="int64") * others
-        place = (steps + phase) // self.negatives
-        place += ops.where(place >= first, last - first, 0)
-        return ops.concatenate([ids[:, None], ops.take(order, place)], axis=1)
-
-    def _random(self, shape: Any) -> Any:
-        """Return random integers, int64, from 0 and below 2^31."""
-        numbers = keras.random.randint(shape, 0, 2**31 - 1, seed=self._seeds)
-        return ops.cast(numbers, "int64")
 
     def contrast(
         self,
         teacher: Any,
         student: Any,
-        contrast_index: Any,
+        index: Any,
         training: bool | None = None,
     ) -> Any:
         """Return the value of each example for given negatives.
@@ -330,74 +289,37 @@ class ContrastiveRepresentation(DistillationLoss):
         Args:
             teacher: The teacher's embeddings `(batch, dimensions)`.
             student: The student's.
-            contrast_index: `(batch, 1 + negatives)`, int64: each example's
-                id, then those of its negatives.
+            index: `(batch, 1 + negatives)`, int64: each example's id, then
+                those of its negatives.
             training: Whether to update the banks, and the normalizers if
                 this is the first batch.
 
         Returns:
             `(batch,)`.
         """
-        value = self._told(
-            student, "teacher", "student", contrast_index, training
-        ) + self._told(teacher, "student", "teacher", contrast_index, training)
+        banks = self._banks
+        value = banks["teacher"].told(student, index, training)
+        value += banks["student"].told(teacher, index, training)
         if training:
-            ids = self.across_replicas(contrast_index[:, 0])
-            self._remember("teacher", ids, teacher)
-            self._remember("student", ids, student)
+            banks["teacher"].remember(teacher, index[:, 0])
+            banks["student"].remember(student, index[:, 0])
         return value
 
-    def _told(
-        self, embeddings: Any, bank: str, scale: str, index: Any, training: Any
-    ) -> Any:
-        """Return the value of one model's side."""
-        rows = ops.cast(self._banks[bank], embeddings.dtype)
-        products = ops.matmul(embeddings, ops.transpose(rows))
-        products = ops.take_along_axis(products, index, axis=1)
-        scores = ops.exp(products / self.temperature)
-        means = ops.mean(ops.stop_gradient(scores), axis=1)
-        first = self.num_examples * ops.mean(self.across_replicas(means))
-        frozen = ops.cast(self._scales[scale], scores.dtype)
-        normalizer = ops.where(frozen > 0, frozen, first)
-        if training:
-            self._scales[scale].assign(ops.cast(normalizer, "float32"))
-        shares = scores / normalizer
-        noise = (index.shape[1] - 1) / self.num_examples
-        logs = ops.log(shares + (noise + _EPSILON))
-        return (
-            ops.sum(logs, axis=1)
-            - ops.log(shares[:, 0])
-            - (index.shape[1] - 1) * math.log(noise)
+    def _checked_ids(self, ids: Any, student: Any) -> tuple[Any, Any]:
+        """Return the ids, and which of them are inside."""
+        count = cast(int, self.num_examples)
+        if ids is None:
+            ids = ops.arange(ops.shape(student)[0])
+        ids = ops.cast(ids, "int64")
+        inside = ops.logical_and(ids >= 0, ids < count)
+        ids = checked(
+            ids,
+            ops.all(inside),
+            f"`{self.name}` needs example ids from 0 to num_examples - 1 = "
+            f"{count - 1}. Received: an id outside. Give it the number of "
+            "examples in the training data.",
         )
-
-    def _remember(self, role: str, ids: Any, embeddings: Any) -> None:
-        bank = self._banks[role]
-        new = ops.cast(ops.stop_gradient(embeddings), "float32")
-        old = ops.take(bank, ids, axis=0)
-        new = unit(
-            self.momentum * old
-            + (1 - self.momentum) * self.across_replicas(new)
-        )
-        # An overflow in half precision must not stay.
-        finite = ops.all(ops.isfinite(new), axis=1, keepdims=True)
-        new = ops.where(finite, new, old)
-        bank.assign(ops.scatter_update(bank, ids[:, None], new))
-
-    def _classes_with(self, ids: Any, labels: Any) -> Any:
-        """Return the class of every example, with the labels of a batch."""
-        classes = ops.convert_to_tensor(self._classes)
-        if labels is None or not self.other_classes:
-            return classes
-        labels = ops.convert_to_tensor(labels)
-        known = has_label(labels)
-        if len(known.shape) != 1:
-            return classes  # several labels an example
-        if len(labels.shape) == 2:
-            labels = ops.argmax(labels, axis=-1)
-        former = ops.take(classes, ids)
-        new = ops.where(known, ops.cast(labels, "int64"), former)
-        ids, new = self.across_replicas(ids), self.across_replicas(new)
-        return ops.scatter_update(classes, ids[:, None], new)
+        return ids, inside
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments of this loss."""
