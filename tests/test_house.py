@@ -40,6 +40,7 @@ LONG_FILES: dict[str, str] = {
     "keras_kd/export/context.py": "one class and the checks of its parts",
     "keras_kd/export/verify.py": "one function, its demands and their errors",
     "keras_kd/losses/base.py": "one class, mostly its documentation",
+    "keras_kd/losses/contrastive_representation.py": "one class, its weights",
     "keras_kd/quantization/rewriting/rewrite.py": "one replay of a graph",
     "keras_kd/search/oracles/search_oracle.py": "one class",
     "keras_kd/search/tuner.py": "one class, what a user of a search calls",

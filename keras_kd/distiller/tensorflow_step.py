@@ -2,9 +2,8 @@
 
 This is the only file of the package's distiller that uses TensorFlow: the
 gradient tape, the checks inside the compiled step, and the limits of XLA. A
-failed check stops the step before the weights change. TensorFlow reports it as
-an `InvalidArgumentError` that shows the graph; `readable` raises an error with
-only the check's message.
+failed check stops the step before the weights change; `readable` raises an
+error with only the check's message.
 """
 
 import re
@@ -16,7 +15,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_kd.core.assertions import assertion
+from keras_kd.core.graph_checks import check
+from keras_kd.core.graph_checks import marked_error
 from keras_kd.core.keras_internals import compiled_loss
 from keras_kd.core.keras_internals import compiled_metrics
 from keras_kd.core.keras_internals import loss_tracker
@@ -35,14 +35,8 @@ if TYPE_CHECKING:
     from keras_kd.distiller.distiller import Distiller
 
 OpError = tf.errors.OpError
-_MARK = re.compile(r"<keras_kd:(\w+)>(.*?)</keras_kd>", re.DOTALL)
 # The error of a cache join that runs inside tf.data.
 _MISS = re.compile(r"ValueError: (The teacher cache .*?)\n")
-_ERRORS = {
-    "nan": FloatingPointError,
-    "labels": ValueError,
-    "weighting": ValueError,
-}
 
 
 def train_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
@@ -251,9 +245,7 @@ def _shares(each: list[Mean | None]) -> list[Any]:
 
 def _finite(name: str, value: Any) -> Any:
     """Check that one term of the loss is finite."""
-    return assertion(
-        tf.math.is_finite(value), "nan", _non_finite_message([name])
-    )
+    return check(tf.math.is_finite(value), "nan", _non_finite_message([name]))
 
 
 def _finite_gradients(gradients: list[Any]) -> Any:
@@ -274,7 +266,7 @@ def _not_nan(outputs: Any) -> list[Any]:
         "in the data."
     )
     return [
-        assertion(
+        check(
             tf.logical_not(tf.reduce_any(tf.math.is_nan(leaf))), "nan", message
         )
         for leaf in keras.tree.flatten(outputs)
@@ -295,9 +287,9 @@ def _labels_in_range(labels: Any, num_classes: int, ignored: Any) -> Any:
         inside |= tf.math.is_nan(labels)
     if ignored is not None:
         inside |= labels == tf.cast(ignored, labels.dtype)
-    return assertion(
+    return check(
         tf.reduce_all(inside),
-        "labels",
+        "value",
         f"The data needs labels between 0 and {num_classes - 1}, one of the "
         f"student's {num_classes} classes, or -1 for no label. Received: a "
         "label outside. Map the labels, or give both models as many classes "
@@ -357,7 +349,7 @@ def readable() -> Iterator[None]:
         missed = _MISS.search(str(error))
         if missed:
             raise ValueError(missed[1]) from None
-        found = _MARK.search(str(error))
+        found = marked_error(error)
         if found is None:
             raise
-        raise _ERRORS[found[1]](found[2].replace("\\'", "'")) from None
+        raise found from None

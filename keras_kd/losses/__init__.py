@@ -25,6 +25,9 @@ from keras_kd.losses.temperature import LearnableTemperature
 from keras_kd.losses.soft_targets import SoftTargets as SoftTargets
 from keras_kd.losses.hard_labels import HardLabels as HardLabels
 from keras_kd.losses.logits_mse import LogitsMSE as LogitsMSE
+from keras_kd.losses.target_regression import (
+    TargetRegression as TargetRegression,
+)
 from keras_kd.losses.decoupled_kd import DecoupledKD as DecoupledKD
 from keras_kd.losses.dist import DIST as DIST
 from keras_kd.losses.transformed_teacher_matching import (
@@ -54,6 +57,9 @@ from keras_kd.losses.probabilistic_knowledge_transfer import (
 )
 from keras_kd.losses.correlation_congruence import (
     CorrelationCongruence as CorrelationCongruence,
+)
+from keras_kd.losses.contrastive_representation import (
+    ContrastiveRepresentation as ContrastiveRepresentation,
 )
 # isort: on
 

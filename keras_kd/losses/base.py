@@ -78,6 +78,7 @@ class DistillationLoss(keras.Layer):
             a Distiller then refuses outputs of numbers and embeddings.
         uses_batch: Whether the value of one example depends on the others in
             the batch, as in relation losses.
+        needs_labels: Whether examples without labels are refused.
         needs_example_ids: Whether `call` takes `example_ids`.
         ranges: Name of each argument that a search varies, and its
             `keras_kd.core.ranges.Range`.
@@ -95,8 +96,8 @@ class DistillationLoss(keras.Layer):
         `(batch,)`, float32, or float64 for float64 inputs.
 
     Raises:
-        ValueError: If the class counts differ, or layers are named that the
-            loss does not read.
+        ValueError: If the class counts differ, layers are named that the
+            loss does not read, or labels are missing that it needs.
 
     Example:
     >>> import keras
@@ -113,6 +114,7 @@ class DistillationLoss(keras.Layer):
     reads = "logits"
     needs_classes = False
     uses_batch = False
+    needs_labels = False
     needs_example_ids = False
     ranges: ClassVar[Mapping[str, Range]] = {}
 
@@ -207,6 +209,7 @@ class DistillationLoss(keras.Layer):
         teacher_outputs = self._prepared(teacher_outputs)
         student_outputs = self._prepared(student_outputs)
         self._check_classes(teacher_outputs, student_outputs)
+        self._check_labels(labels, student_outputs)
         teacher_outputs = keras.tree.map_structure(
             ops.stop_gradient, teacher_outputs
         )
@@ -366,6 +369,16 @@ class DistillationLoss(keras.Layer):
                     f"as many layers as `teacher_layer` ({counts[0]})",
                     self.student_layer,
                 )
+            )
+
+    def _check_labels(self, labels: Any, student: Any) -> None:
+        # While shapes are inferred, there are none.
+        leaf = keras.tree.flatten(student)[0]
+        inferring = isinstance(leaf, keras.KerasTensor)
+        if self.needs_labels and labels is None and not inferring:
+            raise ValueError(
+                f"`{self.name}` needs labels. Received: labels=None. Train on "
+                "data with `y`, one array for each output."
             )
 
     def _prepared(self, outputs: Any) -> Any:

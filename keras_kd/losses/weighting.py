@@ -7,10 +7,10 @@ from typing import TypeAlias
 import keras
 from keras import ops
 
-from keras_kd.core.assertions import ensured
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
+from keras_kd.core.graph_checks import checked
 from keras_kd.core.saved_functions import saved_function
 from keras_kd.losses.targets import class_mask
 from keras_kd.losses.targets import has_label
@@ -194,10 +194,9 @@ def _checked(loss: Any, logits: Any, factor: Any) -> Any:
             f"{show(tuple(logits.shape))}."
         )
     allowed = ops.logical_and(factor >= 0, ops.isfinite(factor))
-    factor = ensured(
+    factor = checked(
         factor,
         ops.all(allowed),
-        "weighting",
         f"`{loss.name}` needs the function `weighting` to return finite "
         "factors of at least 0. Received: a factor that is not. Training "
         "stopped; the student's weights are those of the last good step.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -10,7 +11,9 @@ import tensorflow as tf
 
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
+from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
+from keras_kd.core.checks import show
 from keras_kd.core.heads import class_logits
 from keras_kd.core.input_choice import InputChoice
 from keras_kd.core.input_choice import check_input_choice
@@ -33,7 +36,9 @@ class HostTeacher:
     Args:
         function: Takes a NumPy batch (a dict or list if x is one) and
             returns `(batch, num_classes)`: anything `numpy.asarray` takes.
-            Under a mirrored strategy several threads may call it.
+            With `features` it returns a dict: its outputs as `"logits"`,
+            and each feature by its name. Under a mirrored strategy several
+            threads may call it.
         num_classes: Number of classes, at least 2, or of numbers; or the
             full shape of one example's outputs, `(positions, classes)`.
         output: What the function returns: `"logits"`, `"probabilities"`,
@@ -42,6 +47,9 @@ class HostTeacher:
             never guessed from the values.
         input: The part of x that the function takes: a function of the NumPy
             x, or a key of a dict x. Defaults to all of x.
+        features: The shape of one example of each feature that losses may
+            read, by its name as a `teacher_layer`: `{"block_3": (7, 7, 64)}`.
+            Defaults to none.
 
     Shapes:
         The result of a call is class logits `(batch, num_classes)`, float32;
@@ -68,6 +76,7 @@ class HostTeacher:
         *,
         output: str,
         input: InputChoice = None,
+        features: Mapping[str, tuple[int, ...]] | None = None,
     ) -> None:
         if not callable(function):
             raise TypeError(
@@ -86,6 +95,10 @@ class HostTeacher:
         least = 2 if is_classes(output) else 1
         check_integer("HostTeacher", "num_classes", shape[-1], low=least)
         self.shape = shape
+        self.features = dict(features or {})
+        for name, sizes in self.features.items():
+            for size in sizes:
+                check_integer("HostTeacher", f"features[{name!r}]", size, low=1)
         self._binary = output.startswith("binary")
         if self._binary and shape[-1] != 2:
             raise ValueError(
@@ -108,7 +121,7 @@ class HostTeacher:
         Args:
             inputs: A batch, as the data set yields it.
         """
-        raw = self.run(keras.tree.map_structure(np.asarray, inputs))
+        (raw,) = self.run(keras.tree.map_structure(np.asarray, inputs))
         return np.asarray(class_logits(raw, self.output))
 
     def bind(
@@ -121,21 +134,29 @@ class HostTeacher:
         """Return the `BoundTeacher` that a Distiller holds.
 
         Args:
-            layers: Must be empty: a function has no layers.
+            layers: Names of features.
             output_kind: Must be `None` or equal to `output`.
             logits: Ignored; a function returns only logits.
 
         Raises:
-            ValueError: If `layers` or `output_kind` is anything else.
+            ValueError: If a layer is none of `features`, or `output_kind`
+                is anything else.
         """
         del logits
         layers = list(layers)
-        if layers:
-            raise ValueError(
-                "`Distiller` needs a Keras model, or a cache, for losses that "
-                "read a `teacher_layer`. Received: a HostTeacher, which has "
-                f"no layers, and teacher_layer={layers[0]!r}."
-            )
+        for layer in layers:
+            if layer not in self.features:
+                raise ValueError(
+                    requirement(
+                        "Distiller",
+                        "teacher_layer",
+                        "a feature of the HostTeacher, one of "
+                        f"{show(list(self.features))}",
+                        layer,
+                        f"{nearest(layer, self.features)} Give its shape to "
+                        f"the teacher: `features={{{layer!r}: (7, 7, 64)}}`.",
+                    ).replace(".  ", ". ")
+                )
         if output_kind not in (None, self.output):
             raise ValueError(
                 requirement(
@@ -145,35 +166,44 @@ class HostTeacher:
                     output_kind,
                 )
             )
-        return _BoundHost(self)
+        return _BoundHost(self, layers)
 
-    def run(self, inputs: Any) -> np.ndarray:
+    def run(self, inputs: Any, layers: Iterable[str] = ()) -> list[np.ndarray]:
         """Call the function on NumPy inputs and check its outputs.
 
         Args:
             inputs: NumPy arrays in the structure of x.
+            layers: Names of the features to return.
 
         Returns:
-            The function's outputs, float32.
+            The function's outputs and each feature, float32.
 
         Raises:
-            ValueError: If their shape does not match `num_classes`.
+            ValueError: If one is missing, or its shape is not the one that
+                the teacher was told.
         """
         size = len(keras.tree.flatten(inputs)[0])
         chosen = choose_input(
             inputs, self.input, subject="HostTeacher", argument="input"
         )
-        outputs = np.asarray(self.function(chosen), "float32")
-        expected = (size, *self.raw_shape)
-        if self._binary and outputs.shape == expected[:-1]:
-            outputs = outputs[..., None]
-        if outputs.shape != expected:
-            raise ValueError(
-                "`HostTeacher` needs `function` to return an array of shape "
-                f"{expected} for a batch of {size}. Received: shape "
-                f"{outputs.shape}."
-            )
-        return outputs
+        outputs = self.function(chosen)
+        named = named_outputs("HostTeacher", outputs, layers)
+        raw, *features = (np.asarray(v, "float32") for v in named.values())
+        if self._binary and raw.shape == (size, *self.shape[:-1]):
+            raw = raw[..., None]
+        shapes = [self.raw_shape, *(self.features[name] for name in layers)]
+        for name, array, shape in zip(
+            named, (raw, *features), shapes, strict=True
+        ):
+            expected = (size, *shape)
+            if array.shape != expected:
+                what = "an array" if name == "logits" else repr(name)
+                raise ValueError(
+                    f"`HostTeacher` needs `function` to return {what} of shape "
+                    f"{expected} for a batch of {size}. Received: shape "
+                    f"{array.shape}."
+                )
+        return [raw, *features]
 
     @property
     def raw_shape(self) -> tuple[int, ...]:
@@ -186,21 +216,26 @@ class _BoundHost(BoundTeacher):
 
     on_host = True
 
-    def __init__(self, teacher: HostTeacher) -> None:
+    def __init__(self, teacher: HostTeacher, layers: list[str]) -> None:
         self.model = teacher
+        self.layers = layers
         # The function's exception; TensorFlow passes on only its text.
         self.error: Exception | None = None
         logits = keras.KerasTensor((None, *teacher.shape), "float32")
-        self.spec = Tapped(logits, logits, {})
+        features = {
+            name: keras.KerasTensor((None, *teacher.features[name]), "float32")
+            for name in layers
+        }
+        self.spec = Tapped(logits, logits, features)
         self.kind_by_key = {None: teacher.output}
 
     def run(self, inputs: Any) -> Tapped:
         """Call the function once for the batch."""
 
-        def call_back(*leaves: Any) -> np.ndarray:
+        def call_back(*leaves: Any) -> list[np.ndarray]:
             try:
                 return self.model.run(
-                    keras.tree.pack_sequence_as(inputs, leaves)
+                    keras.tree.pack_sequence_as(inputs, leaves), self.layers
                 )
             except Exception as error:
                 self.error = error
@@ -209,7 +244,47 @@ class _BoundHost(BoundTeacher):
         leaves = [
             tf.convert_to_tensor(leaf) for leaf in keras.tree.flatten(inputs)
         ]
-        raw = tf.numpy_function(call_back, leaves, "float32")
-        raw = tf.ensure_shape(raw, (leaves[0].shape[0], *self.model.raw_shape))
+        shapes = [self.model.raw_shape]
+        shapes += [self.model.features[name] for name in self.layers]
+        found = tf.numpy_function(call_back, leaves, ["float32"] * len(shapes))
+        raw, *features = (
+            tf.ensure_shape(array, (leaves[0].shape[0], *shape))
+            for array, shape in zip(
+                keras.tree.flatten(found), shapes, strict=True
+            )
+        )
         logits = class_logits(raw, self.model.output)
-        return Tapped(logits, logits, {})
+        named = dict(zip(self.layers, features, strict=True))
+        return Tapped(logits, logits, named)
+
+
+def named_outputs(
+    subject: str, outputs: Any, layers: Iterable[str]
+) -> dict[str, Any]:
+    """Return what a function gave: its logits and the features to read.
+
+    Args:
+        subject: Class or function to name in error messages.
+        outputs: Logits, or a dict of `"logits"` and features by name.
+        layers: Names of the features.
+
+    Raises:
+        ValueError: If one is missing.
+    """
+    layers = list(layers)
+    if not (layers or isinstance(outputs, Mapping)):
+        return {"logits": outputs}
+    given = outputs if isinstance(outputs, Mapping) else {}
+    for name in ("logits", *layers):
+        if name not in given:
+            received = (
+                f"a dict of {show(list(given))}"
+                if isinstance(outputs, Mapping)
+                else f"a {type(outputs).__name__}"
+            )
+            raise ValueError(
+                f"`{subject}` needs the teacher's function to return a dict "
+                f"with {name!r}. Received: {received}. "
+                f"{nearest(name, given)}".rstrip()
+            )
+    return {name: given[name] for name in ("logits", *layers)}

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import restated
 from keras import layers
 
 import keras_kd
@@ -212,3 +213,66 @@ def test_accuracies_of_logits_count_above_zero(units, tmp_path):
     logs = logs_of(alone, y, loss="binary_crossentropy", metrics=["mae", "acc"])
     right = ((np.asarray(teacher(X)) > 0.5) == y).mean()
     assert logs["acc"] == pytest.approx(right, rel=1e-6)
+
+
+def pixel_gap(kind, t, s):
+    """Values of each pixel and unit, and their slopes in the student."""
+    if kind == "numbers":
+        return (s - t) ** 2, 2 * (s - t)
+    if kind == "labels":
+        p, q = (1 / (1 + np.exp(-z / 4)) for z in (t, s))
+        kl = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
+        return 16 * kl, 4 * (q - p)
+    p, q = (np.exp(restated.log_softmax(z / 4)) for z in (t, s))
+    kl = restated.soft_targets(t, s)[..., None]
+    return kl, 4 * (q - p)
+
+
+@pytest.mark.eager
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize("kind", ["classes", "labels", "numbers"])
+def test_pixels_under_a_mask(kind, weighted):
+    units, head = {"classes": (3, None), "labels": (4, "sigmoid")}.get(
+        kind, (1, None)
+    )
+    x = RNG.normal(size=(4, 3, 2, 5)).astype("float32")
+    seen = RNG.random((4, 3, 2)) < 0.6
+    x[~seen] = 0
+
+    def pixels():
+        return keras.Sequential(
+            [
+                keras.Input((3, 2, 5)),
+                layers.Masking(),
+                layers.Dense(units, head),
+            ]
+        )
+
+    teacher, student = pixels(), pixels()
+    kernel = student.layers[-1].kernel.numpy().astype("float64")
+    t, s = x @ teacher.layers[-1].kernel.numpy(), x @ kernel
+    distiller = keras_kd.Distiller(teacher, student, alpha=1.0)
+    compiled = {
+        "classes": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "labels": "binary_crossentropy",
+        "numbers": "mse",
+    }[kind]
+    distiller.compile(SGD(0.5), loss=compiled)
+    shape = (4, 3, 2, units) if kind == "labels" else (4, 3, 2, 1)
+    weights = RNG.uniform(0, 2, (4, 3, 2)).astype("float32")
+    logs = distiller.fit(
+        x,
+        np.ones(shape, "int32"),
+        sample_weight=weights if weighted else None,
+        verbose=0,
+    ).history
+    values, slopes = pixel_gap(kind, t.astype("float64"), s)
+    weights = weights if weighted else np.ones((4, 3, 2))
+    exact = (values * weights[..., None])[seen].sum() / values[seen].size
+    name = "logits_mse" if kind == "numbers" else "soft_targets"
+    assert logs[name][0] == pytest.approx(exact, rel=1e-4)
+    slope = np.einsum("bhwi,bhwu->iu", x, slopes * weights[..., None])
+    # Masked pixels are 0, so they have no share in the sum over pixels.
+    slope /= values[seen].size
+    moved = kernel - student.layers[-1].kernel.numpy()
+    assert moved == pytest.approx(0.5 * slope, rel=1e-3, abs=1e-5)

@@ -143,8 +143,8 @@ def test_bad_arguments():
     with pytest.raises(TypeError, match="`input` to be a function"):
         HostTeacher(len, 3, output="logits", input=3)
     teacher = HostTeacher(len, 3, output="logits")
-    with pytest.raises(ValueError, match="no layers"):
-        teacher.bind(["hidden"])
+    with pytest.raises(TypeError, match=r"`features\['a'\]` to be an integer"):
+        HostTeacher(len, 3, output="logits", features={"a": (None, 3)})
     with pytest.raises(ValueError, match="as the HostTeacher was told"):
         teacher.bind([], "probabilities")
     with pytest.raises(ValueError, match="same classes"):
@@ -162,3 +162,85 @@ def test_a_function_of_numbers():
     logs = distiller.fit(x, verbose=0).history
     gap = 2 * x[:, :1] - np.asarray(student(x))
     assert logs["logits_mse"][0] == pytest.approx((gap**2).mean(), rel=1e-5)
+
+
+def named(x):
+    return {"logits": x @ KERNEL, "block_3": x[:, :2] + 1, "other": x}
+
+
+FEATURES = {"block_3": (2,), "block_4": (2,)}
+
+
+@pytest.mark.parametrize(
+    "how", ["live", pytest.param("traced", marks=pytest.mark.slow), "cache"]
+)
+def test_a_function_gives_features(how, tmp_path):
+    student = keras.Sequential(
+        [keras.Input((6,)), layers.Dense(2, name="hidden"), layers.Dense(3)]
+    )
+    hint = keras_kd.losses.Hint(teacher_layer="block_3", student_layer="hidden")
+    teacher = HostTeacher(named, 3, output="logits", features=FEATURES)
+    x = X
+    if how == "cache":
+        found = [
+            keras_kd.TeacherCache.build(
+                tmp_path / str(number),
+                given,
+                X,
+                layers=["block_3"],
+                dtype="float32",
+                verbose=0,
+                **told,
+            )
+            for number, (given, told) in enumerate(
+                [
+                    (teacher, {"teacher_id": "host"}),
+                    (named, {"teacher_id": "f", "teacher_output": "logits"}),
+                ]
+            )
+        ]
+        joined = [cache.join(X)["keras_kd_teacher"] for cache in found]
+        for name in ("logits", "features"):
+            leaves = [keras.tree.flatten(each[name]) for each in joined]
+            for one, other in zip(*leaves, strict=True):
+                np.testing.assert_array_equal(one, other)
+        teacher, x = found[1], found[1].join(X)
+    losses = [keras_kd.losses.SoftTargets(), hint]
+    distiller = keras_kd.Distiller(teacher, student, losses, alpha=1.0)
+    distiller.compile(keras.optimizers.SGD(0.0), run_eagerly=how != "traced")
+    logs = distiller.fit(x, batch_size=16, verbose=0).history
+    hidden = student.layers[0](X).numpy().astype("float64")
+    exact = ((X[:, :2] + 1 - hidden) ** 2).mean()
+    assert logs["hint"][0] == pytest.approx(exact, rel=1e-5)
+    exact = soft_targets(X @ KERNEL, student(X).numpy()).mean()
+    assert logs["soft_targets"][0] == pytest.approx(exact, rel=1e-4)
+
+
+def test_features_that_are_not_there(tmp_path):
+    teacher = HostTeacher(named, 3, output="logits", features=FEATURES)
+    np.testing.assert_allclose(teacher(X), X @ KERNEL)
+    with pytest.raises(
+        ValueError, match=r"\['block_3', 'block_4'\].*'block_2'.*mean 'block_"
+    ):
+        teacher.bind(["block_2"])
+    with pytest.raises(
+        ValueError, match=r"with 'block_4'. Received: a dict of \['logits', 'b"
+    ):
+        teacher.run(X, ["block_4"])
+    wrong = HostTeacher(named, 3, output="logits", features={"other": (5,)})
+    with pytest.raises(ValueError, match=r"'other' of shape \(16, 5\).*16, 6"):
+        wrong.run(X, ["other"])
+    alone = HostTeacher(lambda x: x @ KERNEL, 3, output="logits")
+    alone.features = FEATURES
+    with pytest.raises(ValueError, match="with 'logits'. Received: a ndarray"):
+        alone.run(X, ["block_3"])
+    with pytest.raises(ValueError, match="build`.*'block_4'.*mean 'block_3'"):
+        keras_kd.TeacherCache.build(
+            tmp_path,
+            named,
+            X,
+            layers=["block_4"],
+            teacher_output="logits",
+            teacher_id="f",
+            verbose=0,
+        )

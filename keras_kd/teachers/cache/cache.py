@@ -147,7 +147,8 @@ class TeacherCache:
                 `teacher_input` is a function.
             top_k: Store the k most likely classes. Defaults to all.
             dtype: `"float16"` or `"float32"`.
-            layers: Layers whose outputs are stored too, for hint losses.
+            layers: Layers whose outputs are stored too, for hint losses. A
+                function returns them in a dict, besides `"logits"`.
             views: Augmented views of each example, at least 1.
             augment: `augment(x, seed)` for one unbatched example and a seed
                 of two int32, made of TensorFlow operations.

@@ -18,6 +18,7 @@ from keras_kd.core.output_kinds import KINDS
 from keras_kd.core.taps import Tapped
 from keras_kd.core.taps import input_spec
 from keras_kd.teachers.bind import bind
+from keras_kd.teachers.callables import named_outputs
 
 Run = Callable[[Any], dict[str, Any]]
 _SUBJECT = "TeacherCache.build"
@@ -34,7 +35,8 @@ def make(
     Args:
         teacher: A Keras model, an ensemble, or any callable from a batch to
             outputs.
-        layers: Layers of a Keras model to read besides its logits.
+        layers: Layers of a Keras model to read besides its logits, or
+            features that a callable returns in a dict besides `"logits"`.
         teacher_output: The kind of the outputs; required for a callable.
         teacher_input: Applied to the batch first: a function, or a key.
 
@@ -59,22 +61,13 @@ def make(
     check_input_choice(
         teacher_input, subject=_SUBJECT, argument="teacher_input"
     )
-    if tuple(layers):
-        raise ValueError(
-            requirement(
-                _SUBJECT,
-                "layers",
-                "empty for a teacher that is not a Keras model",
-                tuple(layers),
-            )
-        )
 
     def select(x: Any) -> Any:
         return choose_input(
             x, teacher_input, subject=_SUBJECT, argument="teacher_input"
         )
 
-    return _callable_runner(teacher, teacher_output, select)
+    return _callable_runner(teacher, tuple(layers), teacher_output, select)
 
 
 def kinds(teacher: Any, teacher_output: Any = None) -> list[str | None]:
@@ -141,6 +134,7 @@ def _graph_runner(tapped: Callable[[Any], Tapped]) -> Run:
 
 def _callable_runner(
     teacher: Callable[[Any], Any],
+    layers: tuple[str, ...],
     output_kind: Any,
     select: Callable[[Any], Any],
 ) -> Run:
@@ -160,6 +154,10 @@ def _callable_runner(
 
     def run(x: Any) -> dict[str, Any]:
         outputs = teacher(select(x))
+        features = {}
+        if layers:
+            features = named_outputs(_SUBJECT, outputs, layers)
+            outputs = features.pop("logits")
         leaves = keras.tree.flatten(outputs)
         given = kinds * len(leaves) if len(kinds) == 1 else kinds
         if len(given) != len(leaves):
@@ -175,15 +173,25 @@ def _callable_runner(
             _logits(leaf, kind)
             for leaf, kind in zip(leaves, given, strict=True)
         ]
-        return {"logits": keras.tree.pack_sequence_as(outputs, logits)}
+        found = {"logits": keras.tree.pack_sequence_as(outputs, logits)}
+        if features:
+            found["features"] = {
+                name: _array(feature).astype(np.float32, copy=False)
+                for name, feature in features.items()
+            }
+        return found
 
     return run
 
 
 def _logits(leaf: Any, kind: str) -> np.ndarray:
-    if hasattr(leaf, "detach"):  # a PyTorch tensor, on any device
-        leaf = leaf.detach().cpu()
-    values = np.asarray(leaf)
+    values = _array(leaf)
     if kind == "logits":
         return values.astype(np.float32, copy=False)
     return keras.ops.convert_to_numpy(class_logits(values, kind))
+
+
+def _array(leaf: Any) -> np.ndarray:
+    if hasattr(leaf, "detach"):  # a PyTorch tensor, on any device
+        leaf = leaf.detach().cpu()
+    return np.asarray(leaf)

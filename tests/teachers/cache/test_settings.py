@@ -19,7 +19,7 @@ import tensorflow as tf
         ({"shard_size": 0}, ValueError, "`shard_size`"),
         ({"shard": (1, 1)}, ValueError, r"`shard` to be \(i, n\)"),
         ({"shard": 1}, ValueError, r"`shard` to be \(i, n\)"),
-        ({"layers": ["conv"]}, ValueError, "`layers` to be empty"),
+        ({"layers": ["conv"]}, ValueError, "a dict with 'logits'"),
         ({"teacher_output": None}, ValueError, "`teacher_output` to be 'log"),
         ({"teacher_output": "logit"}, ValueError, "Did you mean 'logits'"),
         ({"teacher_id": None}, ValueError, "needs `teacher_id`"),
