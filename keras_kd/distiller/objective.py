@@ -235,21 +235,6 @@ class Objective:
                         "averaging to the Distiller."
                     )
 
-    def check_built(self) -> None:
-        """Check that every loss with weights of its own is built.
-
-        Raises:
-            ValueError: If a loss still needs a teacher to build its weights.
-        """
-        for loss in self.losses:
-            own = type(loss).build is not keras.Layer.build
-            if own and not loss.built:
-                raise ValueError(
-                    f"`Distiller` needs a teacher to build `{loss.name}`, "
-                    "which has weights of its own. Received: teacher=None. "
-                    "Give the `TeacherCache` as the teacher."
-                )
-
     def terms(
         self, teacher: Tapped, student: Tapped, batch: Batch, iteration: Any
     ) -> list[Term]:
@@ -262,9 +247,11 @@ class Objective:
             iteration: The optimizer step at which schedules are read.
 
         Raises:
-            ValueError: If a loss needs example ids and the data has none.
+            ValueError: If a loss needs example ids and the data has none, or
+                made weights that no optimizer knows.
         """
-        return [
+        unbuilt = [loss for loss in self.losses if not loss.built]
+        terms = [
             Term(
                 value_at(loss.weight, iteration),
                 [
@@ -285,6 +272,14 @@ class Objective:
             )
             for loss in self.losses
         ]
+        for loss in unbuilt:
+            if loss.weights:
+                raise ValueError(
+                    f"`Distiller` needs a teacher to build `{loss.name}`, "
+                    "which has weights of its own. Received: teacher=None. "
+                    "Give the `TeacherCache` as the teacher."
+                )
+        return terms
 
     def total(
         self,
@@ -418,7 +413,8 @@ def _pairs(
             raise ValueError(
                 f"`{loss.name}` needs `teacher_layer` and `student_layer` to "
                 "name the layers that it compares. Received: neither. Give "
-                "a layer's name, a path such as 'backbone/block_3', or a list."
+                "a layer's name, a path such as 'backbone/block_3', a regular "
+                "expression or a list; or `layers='auto'`."
             )
         layers = (
             _layers(teacher, loss.teacher_layer),

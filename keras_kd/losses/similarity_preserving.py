@@ -16,7 +16,7 @@ class SimilarityPreserving(RelationLoss):
 
     It compares the products of every two examples' features, so the models'
     widths and sizes may differ and no adapter is needed. Choose it for the
-    last feature maps. It costs `examples^2 * dimensions` products a step
+    last feature maps, which `layers="auto"` pairs. It costs `examples^2 * dimensions` products a step
     and adds no weights. Its values are small: the authors use `weight=3000`.
 
     Formula:
@@ -49,6 +49,8 @@ class SimilarityPreserving(RelationLoss):
     >>> print([round(float(value), 4) for value in values])
     [0.1056, 0.2929]
     """
+
+    auto_layers = "last_map"
 
     def compare(self, teacher: Any, student: Any, own: Own) -> Any:
         """Return the squared differences of each own example's row."""
