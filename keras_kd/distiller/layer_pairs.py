@@ -88,8 +88,8 @@ def _blocks(layers: list[LayerOutput]) -> list[str]:
     """Return the layer that ends each block; the last one without blocks.
 
     Blocks are the longest run of layers that repeats the same classes and
-    shapes. A block ends with its last `Add`, or, without one, where the run
-    ends.
+    shapes, if it is at least half of all layers. A block ends with its last
+    `Add`, or, without one, where the run ends.
     """
     tokens = [layer[1:] for layer in layers]
     best: tuple[int, int, int] = (1, -1, len(tokens))  # length, -period, end
@@ -99,6 +99,8 @@ def _blocks(layers: list[LayerOutput]) -> list[str]:
             run = run + 1 if tokens[at] == tokens[at - period] else 0
             if run >= period:
                 best = max(best, (run + period, -period, at + 1))
+    if 2 * best[0] < len(tokens):
+        return [layers[-1].path]
     length, period, end = best[0], -best[1], best[2]
     last = next(
         (at for at in range(period) if tokens[end - 1 - at][0] == "Add"), 0

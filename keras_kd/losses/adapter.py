@@ -4,7 +4,6 @@ from typing import Any
 from typing import Self
 
 import keras
-from keras import ops
 
 from keras_kd.losses.base import DistillationLoss
 
@@ -67,7 +66,7 @@ def fitting_adapter(
     Where the teacher's map is half or twice as large along each axis, the
     layer changes the size too: a convolution of kernel 3 and stride 2, or a
     transposed one of kernel 4 and stride 2, as RepDistiller's. Otherwise a
-    1x1 convolution, for `resized`; `Dense` for vectors.
+    1x1 convolution, which leaves the size; `Dense` for vectors.
 
     Args:
         teacher: The teacher's shape without the batch axis, channels last.
@@ -99,30 +98,6 @@ def fitting_adapter(
         data_format="channels_last",
         **settings,
     )
-
-
-def resized(features: Any, sizes: Shape) -> Any:
-    """Average-pool a map along axes that are too long, repeat along others.
-
-    Args:
-        features: `(batch, positions..., channels)`.
-        sizes: The number of positions wanted along each axis; axes where
-            either is `None` stay.
-    """
-    given = tuple(features.shape[1:-1])
-    pooled = tuple(
-        s if t is None or s is None else min(t, s)
-        for t, s in zip(sizes, given, strict=True)
-    )
-    if pooled != given:
-        features = ops.adaptive_average_pool(
-            features, pooled, data_format="channels_last"
-        )
-    for axis, (wanted, size) in enumerate(zip(sizes, pooled, strict=True), 1):
-        if wanted is not None and size is not None and wanted > size:
-            nearest = [place * size // wanted for place in range(wanted)]
-            features = ops.take(features, nearest, axis=axis)
-    return features
 
 
 def fits(teacher: Shape, student: Shape) -> bool:

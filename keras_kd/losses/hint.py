@@ -10,8 +10,8 @@ from keras_kd.core.checks import requirement
 from keras_kd.losses.adapter import AdaptedLoss
 from keras_kd.losses.adapter import fits
 from keras_kd.losses.adapter import fitting_adapter
-from keras_kd.losses.adapter import resized
 from keras_kd.losses.maps import FORMATS
+from keras_kd.losses.maps import resized
 
 METRICS = ("squared_error", "cosine")
 
@@ -27,8 +27,8 @@ class Hint(AdaptedLoss):
     saved with the Distiller and no part of the student: `Dense` for vectors;
     for maps and sequences a convolution of kernel 3 and stride 2 if the
     teacher's is half as large, a transposed one of kernel 4 and stride 2 if
-    it is twice as large, otherwise kernel 1, then average pooling to smaller
-    sizes and repetition to larger ones.
+    it is twice as large, otherwise kernel 1, then adaptive average pooling
+    to a smaller size and repetition to a larger one.
 
     Formula:
         squared error: `mean_c (student_c - teacher_c)^2` over the channels;
@@ -88,34 +88,27 @@ class Hint(AdaptedLoss):
         self.data_format = check_choice(
             "Hint", "data_format", data_format, FORMATS
         )
-        several = isinstance(adapter, (list, tuple))
-        count = len(self.layer_names("student"))
-        if several and count not in (0, len(adapter)):
-            raise ValueError(
-                requirement(
-                    "Hint",
-                    "adapter",
-                    f"a list of {count}, one a layer",
-                    adapter,
-                )
-            )
         self.adapters: list[keras.Layer | None] = []
 
     def build(
         self, teacher_outputs_shape: Any, student_outputs_shape: Any
     ) -> None:
         """Make the adapters that the shapes need."""
-        pairs = zip(
-            _each(teacher_outputs_shape),
-            _each(student_outputs_shape),
-            strict=True,
-        )
-        if self.adapter is not None:
-            return
-        for place, pair in enumerate(pairs):
-            teacher, student = (
-                self._channels_last(shape[1:]) for shape in pair
+        shapes = [_each(teacher_outputs_shape), _each(student_outputs_shape)]
+        given = self.adapter
+        if isinstance(given, (list, tuple)) and len(given) != len(shapes[0]):
+            raise ValueError(
+                requirement(
+                    self.name,
+                    "adapter",
+                    f"a list of {len(shapes[0])}, one for each layer",
+                    given,
+                )
             )
+        if given is not None:
+            return
+        for place, pair in enumerate(zip(*shapes, strict=True)):
+            teacher, student = (self._channels_last(each) for each in pair)
             if len(teacher) != len(student) or len(teacher) > 4:
                 raise ValueError(
                     f"`{self.name}` needs features of teacher and student "
@@ -139,17 +132,10 @@ class Hint(AdaptedLoss):
         """Return the distance of each example and position."""
         if not isinstance(teacher_outputs, (list, tuple)):
             return self._distance(teacher_outputs, student_outputs, training)
+        pairs = zip(teacher_outputs, student_outputs, strict=True)
         values = [
-            self._distance(*pair, training, place)
-            for place, pair in enumerate(
-                zip(teacher_outputs, student_outputs, strict=True)
-            )
-        ]
-        values = [
-            ops.mean(value, axis=tuple(range(1, len(value.shape))))
-            if len(value.shape) > 1
-            else value
-            for value in values
+            _by_example(self._distance(*pair, training, place))
+            for place, pair in enumerate(pairs)
         ]
         return sum(values[1:], values[0])
 
@@ -158,12 +144,11 @@ class Hint(AdaptedLoss):
     ) -> Any:
         student = self.adapted(student, training, place)
         if self.data_format == "channels_first":
-            teacher, student = (
-                ops.moveaxis(x, 1, -1) for x in (teacher, student)
-            )
+            teacher = ops.moveaxis(teacher, 1, -1)
+            student = ops.moveaxis(student, 1, -1)
         made = self.adapters[place] if self.adapters else None
         if made is not None:
-            student = resized(made(student), tuple(teacher.shape[1:-1]))
+            student = resized(made(student), teacher.shape[1:-1], axis=1)
         student = ops.cast(student, teacher.dtype)  # Adapters give float32.
         if not fits(tuple(teacher.shape[1:]), tuple(student.shape[1:])):
             raise ValueError(
@@ -181,8 +166,9 @@ class Hint(AdaptedLoss):
         return 1 - dot / (_norm(teacher) * _norm(student))
 
     def _channels_last(self, shape: Any) -> tuple[int | None, ...]:
+        """Return a shape without its batch axis, channels last."""
         first = self.data_format == "channels_first"
-        return (*shape[1:], shape[0]) if first else tuple(shape)
+        return (*shape[2:], shape[1]) if first else tuple(shape[1:])
 
     def _check_classes(self, teacher: Any, student: Any) -> None:
         """Embeddings of any width are joined by an adapter."""
@@ -198,6 +184,11 @@ class Hint(AdaptedLoss):
 def _each(shape: Any) -> list[Any]:
     """Return the shapes of one layer or several as a list."""
     return list(shape) if isinstance(shape[0], (list, tuple)) else [shape]
+
+
+def _by_example(values: Any) -> Any:
+    """Return each example's mean over its positions."""
+    return ops.mean(ops.reshape(values, (ops.shape(values)[0], -1)), axis=-1)
 
 
 def _norm(tensor: Any) -> Any:

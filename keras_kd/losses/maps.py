@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_kd.core.checks import check_choice
@@ -78,10 +79,7 @@ class MapLoss(DistillationLoss):
             )
         if sizes[0] != sizes[1] and None not in sizes[0] + sizes[1]:
             smaller = tuple(map(min, *sizes))
-            maps = tuple(
-                x if tuple(x.shape[2:]) == smaller else _pooled(x, smaller)
-                for x in maps
-            )
+            maps = tuple(resized(x, smaller, axis=2) for x in maps)
         return [_flat(x) for x in maps]
 
     def get_config(self) -> dict[str, Any]:
@@ -89,8 +87,30 @@ class MapLoss(DistillationLoss):
         return super().get_config() | {"data_format": self.data_format}
 
 
-def _pooled(maps: Any, size: tuple[int, ...]) -> Any:
-    return ops.adaptive_average_pool(maps, size, data_format="channels_first")
+def resized(maps: Any, sizes: tuple[int | None, ...], axis: int) -> Any:
+    """Bring maps to a size: each position becomes the mean of those it covers.
+
+    To a smaller size it is adaptive average pooling; to a larger one,
+    positions repeat or are averaged with their neighbours. Keras' own pooling
+    cannot pool to a single position.
+
+    Args:
+        maps: Maps of any layout.
+        sizes: The sizes wanted; axes where a size is unknown stay.
+        axis: The first of the axes that have these sizes.
+    """
+    for place, wanted in enumerate(sizes, axis):
+        size = maps.shape[place]
+        if size is None or wanted is None or size == wanted:
+            continue
+        means = np.zeros((size, wanted))
+        for at in range(wanted):
+            start, end = at * size // wanted, -(-(at + 1) * size // wanted)
+            means[start:end, at] = 1 / (end - start)
+        turned = ops.moveaxis(maps, place, -1)
+        turned = ops.matmul(turned, ops.cast(means, maps.dtype))
+        maps = ops.moveaxis(turned, -1, place)
+    return maps
 
 
 def _flat(maps: Any) -> Any:

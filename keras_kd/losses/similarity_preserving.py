@@ -16,8 +16,9 @@ class SimilarityPreserving(RelationLoss):
 
     It compares the products of every two examples' features, so the models'
     widths and sizes may differ and no adapter is needed. Choose it for the
-    last feature maps, which `layers="auto"` pairs. It costs `examples^2 * dimensions` products a step
-    and adds no weights. Its values are small: the authors use `weight=3000`.
+    last feature maps, which `layers="auto"` pairs. It costs
+    `examples^2 * dimensions` products a step and adds no weights. Its values
+    are small: the authors use `weight=3000`.
 
     Formula:
         `sum_ij (S_ij - T_ij)^2 / examples^2` with S and T the products

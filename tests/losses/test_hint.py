@@ -140,8 +140,9 @@ def test_a_given_list_of_adapters_is_used_in_order():
     assert not loss.adapters
     again = Hint.from_config(loss.get_config())
     assert [each.units for each in again.adapter] == [5, 8]
-    with pytest.raises(ValueError, match=r"list of 1, one a layer.*one.*two"):
-        Hint(adapter=adapters, teacher_layer="a", student_layer="b")
+    loss = Hint(adapter=adapters, teacher_layer="a", student_layer="b")
+    with pytest.raises(ValueError, match=r"list of 1, one.*one.*two"):
+        loss(TEACHER, STUDENT)
 
 
 def cnn(filters, stride, name):
