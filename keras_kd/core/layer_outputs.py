@@ -14,7 +14,7 @@ from keras_kd.core.wires import listening
 
 # Stands for an open size, so that the sizes inside the model can be compared.
 OPEN = 256
-_HEADS = (keras.layers.Softmax, keras.layers.Activation)
+_LOGITS_TAKEN_BY = ("softmax", "sigmoid", "linear")
 _FRAMES = tuple(
     getattr(keras.layers, f"{kind}{axes}D")
     for kind in ("ZeroPadding", "Cropping")
@@ -133,10 +133,15 @@ def _outer_layers(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _head(outputs: Any, passages: list[Passage]) -> set[int]:
-    """Return the outputs, and the logits if they went through a softmax."""
+    """Return the outputs, and the logits that an activation made them of."""
     head = {id(leaf) for leaf in keras.tree.flatten(outputs)}
     for passage in reversed(passages):
-        if id(passage.output) in head and isinstance(passage.layer, _HEADS):
+        layer = passage.layer
+        last = isinstance(layer, keras.layers.Softmax) or (
+            isinstance(layer, keras.layers.Activation)
+            and getattr(layer.activation, "__name__", "") in _LOGITS_TAKEN_BY
+        )
+        if last and id(passage.output) in head:
             head.add(id(passage.inputs[0]))
     return head
 

@@ -4,7 +4,9 @@ from typing import Any
 from typing import Self
 
 import keras
+from keras import ops
 
+from keras_kd.core.checks import requirement
 from keras_kd.losses.base import DistillationLoss
 
 Shape = tuple[int | None, ...]
@@ -29,19 +31,35 @@ class AdaptedLoss(DistillationLoss):
         super().__init__(**kwargs)
         self.adapter = adapter
 
-    def adapted(self, student: Any, training: bool, place: int = 0) -> Any:
-        """Return the student's features as the adapter gives them.
+    def adapted(self, student_outputs: Any, training: bool) -> list[Any]:
+        """Return the features of each layer as the adapter gives them.
 
         Args:
-            student: The features of one layer.
+            student_outputs: The features of one layer, or of several.
             training: Whether the adapter runs in training mode.
-            place: Which of several layers it is, from 0.
+
+        Raises:
+            ValueError: If the adapters are not as many as the layers.
         """
+        features = keras.tree.flatten(student_outputs)
         if self.adapter is None:
-            return student
-        several = isinstance(self.adapter, (list, tuple))
-        adapter = self.adapter[place] if several else self.adapter
-        return adapter(student, training=training)
+            return features
+        adapters = keras.tree.flatten(self.adapter)
+        if not isinstance(self.adapter, (list, tuple)):
+            adapters *= len(features)
+        if len(adapters) != len(features):
+            raise ValueError(
+                requirement(
+                    self.name,
+                    "adapter",
+                    f"a list of {len(features)}, one for each layer",
+                    adapters,
+                )
+            )
+        return [
+            ops.cast(adapter(each, training=training), each.dtype)
+            for adapter, each in zip(adapters, features, strict=True)
+        ]
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments of this loss."""
@@ -83,11 +101,10 @@ def fitting_adapter(
     if not axes:
         return keras.layers.Dense(channels, **settings)
     sizes = list(zip(teacher[:-1], student[:-1], strict=True))
-    known = all(None not in pair for pair in sizes)
     kind, kernel, stride = "", 1, 1
-    if known and all(s == 2 * t for t, s in sizes):
+    if all(t and s == 2 * t for t, s in sizes):
         kernel, stride = 3, 2
-    elif known and all(t == 2 * s for t, s in sizes):
+    elif all(s and t == 2 * s for t, s in sizes):
         kind, kernel, stride = "Transpose", 4, 2
     layer = getattr(keras.layers, f"Conv{axes}D{kind}")
     return layer(

@@ -33,7 +33,7 @@ class AttentionTransfer(MapLoss):
             sign. Defaults to 2.
         **kwargs: `data_format` (`"channels_last"`, the default, or
             `"channels_first"`), and `weight`, `name`, `teacher_layer`,
-            `student_layer` and `output` of `DistillationLoss`.
+            `student_layer`, `layers` and `output` of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: maps `(batch, ..., channels)`, of one layer or

@@ -95,17 +95,7 @@ class Hint(AdaptedLoss):
     ) -> None:
         """Make the adapters that the shapes need."""
         shapes = [_each(teacher_outputs_shape), _each(student_outputs_shape)]
-        given = self.adapter
-        if isinstance(given, (list, tuple)) and len(given) != len(shapes[0]):
-            raise ValueError(
-                requirement(
-                    self.name,
-                    "adapter",
-                    f"a list of {len(shapes[0])}, one for each layer",
-                    given,
-                )
-            )
-        if given is not None:
+        if self.adapter is not None:
             return
         for place, pair in enumerate(zip(*shapes, strict=True)):
             teacher, student = (self._channels_last(each) for each in pair)
@@ -130,26 +120,25 @@ class Hint(AdaptedLoss):
         training: bool = False,
     ) -> Any:
         """Return the distance of each example and position."""
-        if not isinstance(teacher_outputs, (list, tuple)):
-            return self._distance(teacher_outputs, student_outputs, training)
-        pairs = zip(teacher_outputs, student_outputs, strict=True)
+        teachers = keras.tree.flatten(teacher_outputs)
+        students = self.adapted(student_outputs, training)
         values = [
-            _by_example(self._distance(*pair, training, place))
-            for place, pair in enumerate(pairs)
+            self._distance(*pair, place)
+            for place, pair in enumerate(zip(teachers, students, strict=True))
         ]
-        return sum(values[1:], values[0])
+        if len(values) == 1:
+            return values[0]
+        means = [_by_example(each) for each in values]
+        return sum(means[1:], means[0])
 
-    def _distance(
-        self, teacher: Any, student: Any, training: bool, place: int = 0
-    ) -> Any:
-        student = self.adapted(student, training, place)
+    def _distance(self, teacher: Any, student: Any, place: int) -> Any:
         if self.data_format == "channels_first":
             teacher = ops.moveaxis(teacher, 1, -1)
             student = ops.moveaxis(student, 1, -1)
         made = self.adapters[place] if self.adapters else None
         if made is not None:
-            student = resized(made(student), teacher.shape[1:-1], axis=1)
-        student = ops.cast(student, teacher.dtype)  # Adapters give float32.
+            student = ops.cast(made(student), student.dtype)
+            student = resized(student, teacher.shape[1:-1], axis=1)
         if not fits(tuple(teacher.shape[1:]), tuple(student.shape[1:])):
             raise ValueError(
                 requirement(

@@ -31,7 +31,7 @@ class NeuronSelectivity(MapLoss):
     Args:
         **kwargs: `data_format` (`"channels_last"`, the default, or
             `"channels_first"`), and `weight`, `name`, `teacher_layer`,
-            `student_layer` and `output` of `DistillationLoss`.
+            `student_layer`, `layers` and `output` of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: maps `(batch, ..., channels)`, of one layer or

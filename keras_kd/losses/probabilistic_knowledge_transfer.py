@@ -35,8 +35,8 @@ class ProbabilisticKnowledgeTransfer(RelationLoss):
     Args:
         gather: Whether the examples are those of the global batch of all
             replicas. Defaults to True.
-        **kwargs: `weight`, `name`, `teacher_layer`, `student_layer` and
-            `output` of `DistillationLoss`.
+        **kwargs: `weight`, `name`, `teacher_layer`, `student_layer`,
+            `layers` and `output` of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: features `(batch, ...)`, of one layer or several.

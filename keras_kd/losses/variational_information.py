@@ -39,7 +39,7 @@ class VariationalInformation(MapLoss):
         variance: The variances at the start, above 1e-5. Defaults to 5.0.
         **kwargs: `data_format` (`"channels_last"`, the default, or
             `"channels_first"`), and `weight`, `name`, `teacher_layer`,
-            `student_layer` and `output` of `DistillationLoss`.
+            `student_layer`, `layers` and `output` of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: maps `(batch, ..., channels)`, of one layer or

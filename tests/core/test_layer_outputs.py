@@ -42,6 +42,13 @@ def test_layers_in_running_order_without_frames_repeats_and_the_head(head):
     ]
 
 
+def test_a_relu_at_the_end_is_no_head():
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(2, 1, name="conv")(inputs)
+    model = keras.Model(inputs, layers.Activation("relu")(x))
+    assert paths(model) == ["conv"]
+
+
 def test_sequential_and_open_sizes():
     model = keras.Sequential(
         [backbone(), layers.GlobalMaxPooling2D(), layers.Dense(2, name="out")]
