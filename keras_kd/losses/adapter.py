@@ -41,7 +41,7 @@ class AdaptedLoss(DistillationLoss):
         Raises:
             ValueError: If the adapters are not as many as the layers.
         """
-        features = keras.tree.flatten(student_outputs)
+        features: list[Any] = keras.tree.flatten(student_outputs)
         if self.adapter is None:
             return features
         adapters = keras.tree.flatten(self.adapter)

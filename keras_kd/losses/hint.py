@@ -45,7 +45,9 @@ class Hint(AdaptedLoss):
             `"squared_error"`.
         adapter: A Keras layer that maps the student's features to the shape
             of the teacher's, instead of the one made from the shapes; or a
-            list, one for each of several layers. Defaults to `None`.
+            list, one for each of several layers. Several outputs share it:
+            give each a loss with its `output` if their widths differ.
+            Defaults to `None`.
         data_format: `"channels_last"` or `"channels_first"`. Defaults to
             `"channels_last"`. A given adapter keeps the format.
         **kwargs: `weight`, `name`, `teacher_layer`, `student_layer`,
@@ -57,8 +59,9 @@ class Hint(AdaptedLoss):
         student_outputs: the same with as many axes, of any sizes.
 
     Returns:
-        `(batch, ...)`, the teacher's shape without the channels, and
-        `(batch,)` for several layers; float32 (float64 for float64 inputs).
+        `(batch, ...)`, the shape without the channels; `(batch,)` for
+        several layers, or where the sizes differ, so that padded positions
+        count. float32 (float64 for float64 inputs).
 
     Raises:
         ValueError: If an argument is not allowed, no adapter can join the
@@ -94,9 +97,9 @@ class Hint(AdaptedLoss):
         self, teacher_outputs_shape: Any, student_outputs_shape: Any
     ) -> None:
         """Make the adapters that the shapes need."""
-        shapes = [_each(teacher_outputs_shape), _each(student_outputs_shape)]
         if self.adapter is not None:
             return
+        shapes = [_each(teacher_outputs_shape), _each(student_outputs_shape)]
         for place, pair in enumerate(zip(*shapes, strict=True)):
             teacher, student = (self._channels_last(each) for each in pair)
             if len(teacher) != len(student) or len(teacher) > 4:
@@ -126,8 +129,11 @@ class Hint(AdaptedLoss):
             self._distance(*pair, place)
             for place, pair in enumerate(zip(teachers, students, strict=True))
         ]
-        if len(values) == 1:
-            return values[0]
+        positions = self._channels_last(
+            keras.tree.flatten(student_outputs)[0].shape
+        )[:-1]
+        if len(values) == 1 and fits(tuple(values[0].shape[1:]), positions):
+            return values[0]  # for the masks of the student's positions
         means = [_by_example(each) for each in values]
         return sum(means[1:], means[0])
 
