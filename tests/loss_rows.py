@@ -29,6 +29,7 @@ class Row:
         has_minimum: Whether the teacher's own outputs are the minimum, 0.
         bounded: Whether the loss of a student that is surely wrong has a
             bound, and so no slope.
+        any_widths: Whether an adapter joins outputs of two widths.
     """
 
     cls: type
@@ -40,6 +41,7 @@ class Row:
     shift_invariant: bool = False
     has_minimum: bool = True
     bounded: bool = False
+    any_widths: bool = False
 
     def make(self, **kwargs):
         """Make the loss."""

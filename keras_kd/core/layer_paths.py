@@ -1,11 +1,16 @@
-"""Finds layers by name or path, in nested and subclassed models too."""
+"""Finds layers by name, path or pattern, in nested and subclassed models."""
 
+import difflib
+import re
+from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from keras_kd.core.checks import nearest
+from keras_kd.core.checks import requirement
+from keras_kd.core.checks import show
 from keras_kd.core.keras_internals import held_layers
 
 
@@ -59,6 +64,60 @@ def find_layer(model: Any, path: str, *, subject: str, argument: str) -> Any:
         f"`{subject}` needs `{argument}` to name a layer of `{model.name}`. "
         f"Received: {argument}={path!r}. {hint} Layers: {listed}.".replace(
             ".  ", ". "
+        )
+    )
+
+
+def is_pattern(name: str, paths: Iterable[str]) -> bool:
+    """Tell whether a string is a regular expression and names no layer.
+
+    Args:
+        name: The string.
+        paths: The paths of the layers that there are.
+    """
+    special = any(sign in name for sign in r".^$*+?{}[]\|()")
+    return special and not any(
+        path == name or path.endswith(f"/{name}") for path in paths
+    )
+
+
+def matching(
+    pattern: str, paths: Iterable[str], *, subject: str, argument: str
+) -> list[str]:
+    """Return the paths that a regular expression matches as a whole.
+
+    Args:
+        pattern: The regular expression.
+        paths: The paths of the layers that there are, in order.
+        subject: Class or function to name in the error.
+        argument: The argument that holds the pattern, for the error.
+
+    Raises:
+        ValueError: If it matches none, or is no regular expression.
+    """
+    paths = list(paths)
+    try:
+        found = [path for path in paths if re.fullmatch(pattern, path)]
+    except re.error as error:
+        raise ValueError(
+            requirement(
+                subject,
+                argument,
+                "a layer's name or path, or a regular expression",
+                pattern,
+                f"It is none: {error}.",
+            )
+        ) from None
+    if found:
+        return found
+    near = difflib.get_close_matches(pattern, paths, n=3, cutoff=0.0)
+    raise ValueError(
+        requirement(
+            subject,
+            argument,
+            "a regular expression that matches the whole path of a layer",
+            pattern,
+            f"The nearest paths: {show(near)}.",
         )
     )
 

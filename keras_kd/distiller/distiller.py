@@ -31,6 +31,7 @@ from keras_kd.core.taps import input_spec
 from keras_kd.distiller import compatibility
 from keras_kd.distiller import metrics
 from keras_kd.distiller import tensorflow_step
+from keras_kd.distiller.layer_choice import choose_layers
 from keras_kd.distiller.objective import Objective
 from keras_kd.teachers import JoinedTeacher
 from keras_kd.teachers.base import BoundTeacher
@@ -170,6 +171,7 @@ class Distiller(keras.Model):
         self._hold("_inputs", given)
         if teacher_input is None and student_input is None:
             _build_student(student, teacher)
+        choose_layers(self._objective.losses, teacher, student)
         self.student = student
         remember_key(student, student_input)
         self.distillation_losses = self._objective.losses
@@ -322,7 +324,6 @@ class Distiller(keras.Model):
                 "teacher`; a saved Distiller never holds it. Or train on "
                 "`cache.join(dataset)`."
             )
-        self._objective.check_built()
         layers = self._objective.layer_names("teacher")
         return JoinedTeacher(None, layers)(x, joined)
 

@@ -12,7 +12,6 @@ from keras_kd.core.bound import Bound
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
-from keras_kd.core.keras_internals import flatten_layers
 from keras_kd.core.keras_internals import mask_of
 from keras_kd.core.output_kinds import by_name
 from keras_kd.core.output_kinds import is_classes
@@ -241,22 +240,6 @@ class Objective:
                         "averaging to the Distiller."
                     )
 
-    def check_built(self) -> None:
-        """Check that every loss with weights of its own is built.
-
-        Raises:
-            ValueError: If a loss still needs a teacher to build its weights.
-        """
-        for loss in self.losses:
-            own = type(loss).build is not keras.Layer.build
-            inner = flatten_layers(loss, include_self=False)
-            if (own and not loss.built) or any(not x.built for x in inner):
-                raise ValueError(
-                    f"`Distiller` needs a teacher to build `{loss.name}`, "
-                    "which has weights of its own. Received: teacher=None. "
-                    "Give the `TeacherCache` as the teacher."
-                )
-
     def terms(
         self, teacher: Tapped, student: Tapped, batch: Batch, iteration: Any
     ) -> list[Term]:
@@ -269,9 +252,11 @@ class Objective:
             iteration: The optimizer step at which schedules are read.
 
         Raises:
-            ValueError: If a loss needs example ids and the data has none.
+            ValueError: If a loss needs example ids and the data has none, or
+                made weights that no optimizer knows.
         """
-        return [
+        unbuilt = [loss for loss in self.losses if not loss.built]
+        terms = [
             Term(
                 value_at(loss.weight, iteration),
                 [
@@ -281,6 +266,14 @@ class Objective:
             )
             for loss in self.losses
         ]
+        for loss in unbuilt:
+            if loss.weights:
+                raise ValueError(
+                    f"`Distiller` needs a teacher to build `{loss.name}`, "
+                    "which has weights of its own. Received: teacher=None. "
+                    "Give the `TeacherCache` as the teacher."
+                )
+        return terms
 
     def _mean(
         self,
@@ -440,7 +433,8 @@ def _pairs(
             raise ValueError(
                 f"`{loss.name}` needs `teacher_layer` and `student_layer` to "
                 "name the layers that it compares. Received: neither. Give "
-                "a layer's name, a path such as 'backbone/block_3', or a list."
+                "a layer's name, a path such as 'backbone/block_3', a regular "
+                "expression or a list; or `layers='auto'`."
             )
         layers = (
             _layers(teacher, loss.teacher_layer),

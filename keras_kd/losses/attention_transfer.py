@@ -32,9 +32,7 @@ class AttentionTransfer(MapLoss):
         exponent: Power of the features, 1 or more. Odd powers keep the
             sign. Defaults to 2.
         **kwargs: `data_format` (`"channels_last"`, the default, or
-            `"channels_first"`), and `weight`, `weighting`, `class_balance`,
-            `name`, `teacher_layer`, `student_layer` and `output` of
-            `DistillationLoss`.
+            `"channels_first"`), and those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: maps `(batch, ..., channels)`, of one layer or

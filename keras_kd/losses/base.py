@@ -9,8 +9,10 @@ import keras
 from keras import ops
 
 from keras_kd.core.bound import Bound
+from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
+from keras_kd.core.layer_paths import is_pattern
 from keras_kd.core.ranges import Range
 from keras_kd.core.replicas import all_gather
 from keras_kd.core.replicas import own_rows
@@ -49,9 +51,15 @@ class DistillationLoss(keras.Layer):
             `optimizer.iterations`. Defaults to 1.0.
         name: Name in the logs. Defaults to the class name in snake_case.
         teacher_layer: For losses that read layers: the name or path
-            (`"backbone/block_3"`) of the teacher's layer, or a list of them.
-            Needs `student_layer` too.
+            (`"backbone/block_3"`) of the teacher's layer, a regular
+            expression that matches whole paths (`"backbone/block_[0-9]"`),
+            or a list of them. Needs `student_layer` too.
         student_layer: The same for the student, with as many layers.
+        layers: `"auto"` instead of the names: a `Distiller` pairs layers of
+            both models as `auto_layers` says, logs the pairs (INFO, logger
+            `"keras_kd"`) and puts their names into `teacher_layer` and
+            `student_layer`. A cache must hold layers to pair; those with
+            equal shapes are taken in the order of their names.
         output: For models with several outputs: the name or index of the
             output whose logits are compared and whose labels are read.
             Defaults to all outputs, summed.
@@ -80,6 +88,11 @@ class DistillationLoss(keras.Layer):
             the batch, as in relation losses.
         needs_labels: Whether examples without labels are refused.
         needs_example_ids: Whether `call` takes `example_ids`.
+        auto_layers: What `layers="auto"` pairs: `"stages"`, the last layer
+            of each resolution of both models, or of each block where there
+            is one resolution, such as in transformers, by how often the
+            input was halved or else by depth; `"last_map"`; or
+            `"features"`, the last layer without positions.
         ranges: Name of each argument that a search varies, and its
             `keras_kd.core.ranges.Range`.
 
@@ -116,6 +129,7 @@ class DistillationLoss(keras.Layer):
     uses_batch = False
     needs_labels = False
     needs_example_ids = False
+    auto_layers = "stages"
     ranges: ClassVar[Mapping[str, Range]] = {}
 
     def __init__(  # noqa: PLR0913 - the public contract
@@ -125,6 +139,7 @@ class DistillationLoss(keras.Layer):
         name: str | None = None,
         teacher_layer: str | list[str] | None = None,
         student_layer: str | list[str] | None = None,
+        layers: str | None = None,
         output: str | int | None = None,
         gather: bool = False,
         weighting: Weighting | None = None,
@@ -139,6 +154,7 @@ class DistillationLoss(keras.Layer):
         self.output_name = output
         self.teacher_layer = teacher_layer
         self.student_layer = student_layer
+        self.layers = layers
         self.gather = bool(gather)
         self.weighting = check_weighting(subject, weighting)
         self.class_balance = check_class_balance(subject, class_balance)
@@ -314,6 +330,7 @@ class DistillationLoss(keras.Layer):
         optional = {
             "teacher_layer": self.teacher_layer,
             "student_layer": self.student_layer,
+            "layers": self.layers,
             "output": self.output_name,
             "gather": self.gather if self.uses_batch else None,
         }
@@ -343,13 +360,28 @@ class DistillationLoss(keras.Layer):
             "student_layer": self.student_layer,
         }
         missing = [name for name, value in given.items() if value is None]
-        if self.reads == "logits" and len(missing) < len(given):
+        read = self.layers is not None or len(missing) < len(given)
+        if self.reads == "logits" and read:
             raise ValueError(
                 f"`{subject}` needs no layers, because it reads logits. "
                 f"Received: teacher_layer={show(self.teacher_layer)}, "
-                f"student_layer={show(self.student_layer)}. Leave them out; "
+                f"student_layer={show(self.student_layer)}, "
+                f"layers={show(self.layers)}. Leave them out; "
                 'in a class of your own set `reads = "layers"`.'
             )
+        if self.layers is not None:
+            check_choice(subject, "layers", self.layers, ["auto"])
+            if len(missing) < len(given):
+                raise ValueError(
+                    requirement(
+                        subject,
+                        "layers",
+                        "None where `teacher_layer` or `student_layer` is "
+                        "given",
+                        self.layers,
+                    )
+                )
+            return
         if len(missing) == 1:
             raise ValueError(
                 requirement(
@@ -360,13 +392,15 @@ class DistillationLoss(keras.Layer):
                     "Name one layer of each model, or none.",
                 )
             )
-        counts = [len(self.layer_names(r)) for r in ("teacher", "student")]
-        if counts[0] != counts[1]:
+        names = [self.layer_names(role) for role in ("teacher", "student")]
+        if any(is_pattern(name, ()) for name in [*names[0], *names[1]]):
+            return  # A Distiller counts what it matches.
+        if len(names[0]) != len(names[1]):
             raise ValueError(
                 requirement(
                     subject,
                     "student_layer",
-                    f"as many layers as `teacher_layer` ({counts[0]})",
+                    f"as many layers as `teacher_layer` ({len(names[0])})",
                     self.student_layer,
                 )
             )

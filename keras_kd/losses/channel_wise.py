@@ -38,12 +38,11 @@ class ChannelWise(AdaptedLoss, MapLoss):
         temperature: T, greater than 0: a number, a `LearningRateSchedule` or
             a `LearnableTemperature`. Defaults to 1.0.
         adapter: A Keras layer that gives the student's features as many
-            channels as the teacher's, such as a 1x1 convolution; trained
-            and saved with the Distiller. Defaults to `None`.
+            channels as the teacher's, such as a 1x1 convolution, or a list,
+            one for each of several layers; trained and saved with the
+            Distiller. Defaults to `None`.
         **kwargs: `data_format` (`"channels_last"`, the default, or
-            `"channels_first"`), and `weight`, `weighting`, `class_balance`,
-            `name`, `teacher_layer`, `student_layer` and `output` of
-            `DistillationLoss`.
+            `"channels_first"`), and those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: maps `(batch, ..., channels)`, of one layer or
@@ -75,7 +74,7 @@ class ChannelWise(AdaptedLoss, MapLoss):
     def __init__(
         self,
         temperature: Number = 1.0,
-        adapter: keras.Layer | None = None,
+        adapter: keras.Layer | list[keras.Layer] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(adapter=adapter, **kwargs)
@@ -89,9 +88,7 @@ class ChannelWise(AdaptedLoss, MapLoss):
         training: bool = False,
     ) -> Any:
         """Return the value of each example."""
-        adapted = keras.tree.map_structure(
-            lambda features: self.adapted(features, training), student_outputs
-        )
+        adapted = self.adapted(student_outputs, training)
         return super().call(teacher_outputs, adapted)
 
     def compare(self, teacher: Any, student: Any, place: int = 0) -> Any:

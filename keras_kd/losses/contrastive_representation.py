@@ -65,9 +65,7 @@ class ContrastiveRepresentation(DistillationLoss):
         other_classes: Whether negatives come from other classes. Defaults to
             True; say False if the labels are no classes.
         gather: Must be True: the banks are the same on all replicas.
-        **kwargs: `weight` (the paper has 0.8), `name`, `teacher_layer` and
-            `student_layer` (one layer each) and `output` of
-            `DistillationLoss`.
+        **kwargs: Those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: features `(batch, ...)` of a fixed size.

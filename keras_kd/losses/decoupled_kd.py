@@ -50,8 +50,7 @@ class DecoupledKD(DistillationLoss):
             to 8.0, the authors' value for many pairs of models.
         standardize: Whether to replace each row of logits by its z-score
             first. Defaults to False.
-        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
-            of `DistillationLoss`.
+        **kwargs: Those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype.

@@ -51,8 +51,7 @@ class DIST(DistillationLoss):
             more. Defaults to 1.0.
         gather: Whether a class's examples are those of the global batch of
             all replicas. Defaults to True.
-        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
-            of `DistillationLoss`.
+        **kwargs: Those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype.

@@ -24,8 +24,7 @@ class HardLabels(DistillationLoss):
         distillation).
 
     Args:
-        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
-            of `DistillationLoss`.
+        **kwargs: Those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype.

@@ -8,6 +8,10 @@ from keras import ops
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
 from keras_kd.losses.adapter import AdaptedLoss
+from keras_kd.losses.adapter import fits
+from keras_kd.losses.adapter import fitting_adapter
+from keras_kd.losses.maps import FORMATS
+from keras_kd.losses.maps import resized
 
 METRICS = ("squared_error", "cosine")
 
@@ -18,38 +22,50 @@ class Hint(AdaptedLoss):
 
     Without layers it compares the models' outputs, which is how an embedding
     is distilled; with `metric="cosine"` only the direction counts. With
-    layers it is FitNets' hint. It adds no weights unless an `adapter` is
-    given.
+    layers it is FitNets' hint; the authors of RepDistiller use `weight=100`.
+    Where the shapes differ it makes a linear adapter from them, trained and
+    saved with the Distiller and no part of the student: `Dense` for vectors;
+    for maps and sequences a convolution of kernel 3 and stride 2 if the
+    teacher's is half as large, a transposed one of kernel 4 and stride 2 if
+    it is twice as large, otherwise kernel 1, then adaptive average pooling
+    to a smaller size and repetition to a larger one.
 
     Formula:
-        squared error: `mean_c (student_c - teacher_c)^2` over the last axis;
-        cosine: `1 - cos(student, teacher)` over the last axis, with norms of
-        at least 1e-12.
+        squared error: `mean_c (student_c - teacher_c)^2` over the channels;
+        cosine: `1 - cos(student, teacher)` over the channels, with norms of
+        at least 1e-12. The terms of several layers add up.
 
     Reference:
         Romero et al. 2015, arXiv:1412.6550, equation 3, without its factor
-        1/2.
+        1/2. The adapter has no batch normalization and ReLU as RepDistiller's
+        has, so that it can give the values of any teacher layer.
 
     Args:
         metric: `"squared_error"` or `"cosine"`. Defaults to
             `"squared_error"`.
         adapter: A Keras layer that maps the student's features to the shape
-            of the teacher's; trained and saved with the Distiller. Defaults
-            to `None`: the shapes must be equal.
-        **kwargs: `weight`, `weighting`, `class_balance`, `name`,
-            `teacher_layer`, `student_layer` and `output` of
-            `DistillationLoss`.
+            of the teacher's, instead of the one made from the shapes; or a
+            list, one for each of several layers. Several outputs share it:
+            give each a loss with its `output` if their widths differ.
+            Defaults to `None`.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to
+            `"channels_last"`. A given adapter keeps the format.
+        **kwargs: Those of `DistillationLoss`.
 
     Shapes:
-        teacher_outputs: features or embeddings `(batch, ..., channels)`.
-        student_outputs: the same, after the adapter.
+        teacher_outputs: features or embeddings `(batch, ..., channels)`, of
+            one layer or several.
+        student_outputs: the same with as many axes, of any sizes.
 
     Returns:
-        `(batch, ...)` without the last axis, float32 (float64 for float64
-        inputs).
+        `(batch, ...)`, the shape without the channels; `(batch,)` for
+        several layers, or where the sizes differ, so that padded positions
+        count. float32 (float64 for float64 inputs).
 
     Raises:
-        ValueError: If `metric` is unknown, or the shapes differ.
+        ValueError: If an argument is not allowed, no adapter can join the
+            shapes, or a given adapter returns another shape than the
+            teacher's.
 
     Example:
     >>> import keras_kd
@@ -63,13 +79,40 @@ class Hint(AdaptedLoss):
     def __init__(
         self,
         metric: str = "squared_error",
-        adapter: keras.Layer | None = None,
+        adapter: keras.Layer | list[keras.Layer] | None = None,
+        data_format: str = "channels_last",
         **kwargs: Any,
     ) -> None:
-        if kwargs.get("teacher_layer") is not None:
+        if kwargs.get("teacher_layer") or kwargs.get("layers"):
             self.reads = "layers"
         super().__init__(adapter=adapter, **kwargs)
         self.metric = check_choice("Hint", "metric", metric, METRICS)
+        self.data_format = check_choice(
+            "Hint", "data_format", data_format, FORMATS
+        )
+        self.adapters: list[keras.Layer | None] = []
+
+    def build(
+        self, teacher_outputs_shape: Any, student_outputs_shape: Any
+    ) -> None:
+        """Make the adapters that the shapes need."""
+        if self.adapter is not None:
+            return
+        shapes = [_each(teacher_outputs_shape), _each(student_outputs_shape)]
+        for place, pair in enumerate(zip(*shapes, strict=True)):
+            teacher, student = (self._channels_last(each) for each in pair)
+            if len(teacher) != len(student) or len(teacher) > 4:
+                raise ValueError(
+                    f"`{self.name}` needs features of teacher and student "
+                    "with as many axes, at most 3 besides batch and channels. "
+                    f"Received: teacher {tuple(pair[0])}, student "
+                    f"{tuple(pair[1])}. Choose layers before or after a "
+                    "pooling in both models, or give an `adapter` that "
+                    "returns the teacher's shape."
+                )
+            self.adapters.append(
+                fitting_adapter(teacher, student, f"adapter_{place}")
+            )
 
     def call(
         self,
@@ -79,15 +122,29 @@ class Hint(AdaptedLoss):
         training: bool = False,
     ) -> Any:
         """Return the distance of each example and position."""
-        if isinstance(teacher_outputs, (list, tuple)):
-            each = zip(teacher_outputs, student_outputs, strict=True)
-            values = [self._distance(t, s, training) for t, s in each]
-            return sum(values[1:], values[0])
-        return self._distance(teacher_outputs, student_outputs, training)
+        teachers = keras.tree.flatten(teacher_outputs)
+        students = self.adapted(student_outputs, training)
+        values = [
+            self._distance(*pair, place)
+            for place, pair in enumerate(zip(teachers, students, strict=True))
+        ]
+        positions = self._channels_last(
+            keras.tree.flatten(student_outputs)[0].shape
+        )[:-1]
+        if len(values) == 1 and fits(tuple(values[0].shape[1:]), positions):
+            return values[0]  # for the masks of the student's positions
+        means = [_by_example(each) for each in values]
+        return sum(means[1:], means[0])
 
-    def _distance(self, teacher: Any, student: Any, training: bool) -> Any:
-        student = self.adapted(student, training)
-        if tuple(teacher.shape[1:]) != tuple(student.shape[1:]):
+    def _distance(self, teacher: Any, student: Any, place: int) -> Any:
+        if self.data_format == "channels_first":
+            teacher = ops.moveaxis(teacher, 1, -1)
+            student = ops.moveaxis(student, 1, -1)
+        made = self.adapters[place] if self.adapters else None
+        if made is not None:
+            student = ops.cast(made(student), student.dtype)
+            student = resized(student, teacher.shape[1:-1], axis=1)
+        if not fits(tuple(teacher.shape[1:]), tuple(student.shape[1:])):
             raise ValueError(
                 requirement(
                     self.name,
@@ -102,9 +159,30 @@ class Hint(AdaptedLoss):
         dot = ops.sum(teacher * student, axis=-1)
         return 1 - dot / (_norm(teacher) * _norm(student))
 
+    def _channels_last(self, shape: Any) -> tuple[int | None, ...]:
+        """Return a shape without its batch axis, channels last."""
+        first = self.data_format == "channels_first"
+        return (*shape[2:], shape[1]) if first else tuple(shape[1:])
+
+    def _check_classes(self, teacher: Any, student: Any) -> None:
+        """Embeddings of any width are joined by an adapter."""
+
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments of this loss."""
-        return super().get_config() | {"metric": self.metric}
+        return super().get_config() | {
+            "metric": self.metric,
+            "data_format": self.data_format,
+        }
+
+
+def _each(shape: Any) -> list[Any]:
+    """Return the shapes of one layer or several as a list."""
+    return list(shape) if isinstance(shape[0], (list, tuple)) else [shape]
+
+
+def _by_example(values: Any) -> Any:
+    """Return each example's mean over its positions."""
+    return ops.mean(ops.reshape(values, (ops.shape(values)[0], -1)), axis=-1)
 
 
 def _norm(tensor: Any) -> Any:

@@ -37,8 +37,7 @@ class JensenShannon(DistillationLoss):
 
     Args:
         beta: Weight of the teacher in the mixture, 0 to 1. Defaults to 0.5.
-        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
-            of `DistillationLoss`.
+        **kwargs: Those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype.

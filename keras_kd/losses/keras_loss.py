@@ -29,8 +29,7 @@ class KerasLoss(DistillationLoss):
 
     Args:
         loss: The loss instance of `keras.distillation`.
-        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
-            of `DistillationLoss`.
+        **kwargs: Those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs, student_outputs: logits `(batch, ..., classes)`, or

@@ -29,8 +29,7 @@ class LogitsMSE(DistillationLoss):
     Args:
         temperature: T, greater than 0: a number, a `LearningRateSchedule` or
             a `LearnableTemperature`. Defaults to 1.0.
-        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
-            of `DistillationLoss`.
+        **kwargs: Those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype.

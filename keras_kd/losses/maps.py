@@ -79,12 +79,7 @@ class MapLoss(DistillationLoss):
             )
         if sizes[0] != sizes[1] and None not in sizes[0] + sizes[1]:
             smaller = tuple(map(min, *sizes))
-            maps = tuple(
-                x
-                if tuple(x.shape[2:]) == smaller
-                else pooled(x, smaller, axis=2)
-                for x in maps
-            )
+            maps = tuple(resized(x, smaller, axis=2) for x in maps)
         return [_flat(x) for x in maps]
 
     def get_config(self) -> dict[str, Any]:
@@ -97,34 +92,30 @@ def each_shape(shape: Any) -> list[Any]:
     return list(shape) if isinstance(shape[0], (list, tuple)) else [shape]
 
 
-def pooled(maps: Any, sizes: tuple[int, ...], axis: int) -> Any:
-    """Average-pool maps to other sizes.
+def resized(maps: Any, sizes: tuple[int | None, ...], axis: int) -> Any:
+    """Bring maps to a size: each position becomes the mean of those it covers.
 
-    Windows begin at `floor(i * from / to)`, end before
-    `ceil((i + 1) * from / to)`, and overlap where the sizes do not divide.
-    Keras's `adaptive_average_pool` cannot be traced for a size of 1.
+    To a smaller size it is adaptive average pooling; to a larger one,
+    positions repeat or are averaged with their neighbours. Keras' own pooling
+    cannot pool to a single position.
 
     Args:
-        maps: Maps of fixed sizes.
-        sizes: The new sizes.
-        axis: The axis of the first of them.
+        maps: Maps of any layout.
+        sizes: The sizes wanted; axes where a size is unknown stay.
+        axis: The first of the axes that have these sizes.
     """
-    for place, size in enumerate(sizes, axis):
-        given = maps.shape[place]
-        if given != size:
-            means = ops.cast(_windows(given, size), maps.dtype)
-            maps = ops.tensordot(maps, means, axes=[[place], [0]])
-            maps = ops.moveaxis(maps, -1, place)
+    for place, wanted in enumerate(sizes, axis):
+        size = maps.shape[place]
+        if size is None or wanted is None or size == wanted:
+            continue
+        means = np.zeros((size, wanted))
+        for at in range(wanted):
+            start, end = at * size // wanted, -(-(at + 1) * size // wanted)
+            means[start:end, at] = 1 / (end - start)
+        turned = ops.moveaxis(maps, place, -1)
+        turned = ops.matmul(turned, ops.cast(means, maps.dtype))
+        maps = ops.moveaxis(turned, -1, place)
     return maps
-
-
-def _windows(given: int, size: int) -> Any:
-    """Return the matrix `(given, size)` whose columns take the means."""
-    means = np.zeros((given, size))
-    for place in range(size):
-        start, end = place * given // size, -((place + 1) * given // -size)
-        means[start:end, place] = 1 / (end - start)
-    return means
 
 
 def _flat(maps: Any) -> Any:

@@ -35,9 +35,7 @@ class ProbabilisticKnowledgeTransfer(RelationLoss):
     Args:
         gather: Whether the examples are those of the global batch of all
             replicas. Defaults to True.
-        **kwargs: `weight`, `weighting`, `class_balance`, `name`,
-            `teacher_layer`, `student_layer` and `output` of
-            `DistillationLoss`.
+        **kwargs: Those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: features `(batch, ...)`, of one layer or several.

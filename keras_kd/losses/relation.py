@@ -19,7 +19,8 @@ class RelationLoss(DistillationLoss):
     It flattens the features of each example and gathers them from all
     replicas, so that the global batch counts and not how it is split. The
     two models may have features of any two widths or sizes. The terms of
-    several layers add up.
+    several layers add up. `layers="auto"` pairs the last features without
+    positions of both models, unless a class says otherwise.
 
     A subclass writes `compare`. Positions are not examples here: pool
     sequences that are padded before they are compared.
@@ -28,6 +29,7 @@ class RelationLoss(DistillationLoss):
     kind = "relation"
     reads = "layers"
     uses_batch = True
+    auto_layers = "features"
 
     def __init__(self, *, gather: bool = True, **kwargs: Any) -> None:
         super().__init__(gather=gather, **kwargs)

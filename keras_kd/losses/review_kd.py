@@ -9,7 +9,7 @@ from keras import ops
 from keras_kd.core.checks import requirement
 from keras_kd.losses.maps import MapLoss
 from keras_kd.losses.maps import each_shape
-from keras_kd.losses.maps import pooled
+from keras_kd.losses.maps import resized
 
 _WIDEST = 512
 _POOLED = (4, 2, 1)
@@ -50,9 +50,7 @@ class ReviewKD(MapLoss):
         fusion: Whether the student's maps are fused. Defaults to `None`: if
             layers are named, as a Distiller needs it.
         **kwargs: `data_format` (`"channels_last"`, the default, or
-            `"channels_first"`), and `weight`, `name`, `teacher_layer`,
-            `student_layer` (lists, from shallow to deep) and `output` of
-            `DistillationLoss`.
+            `"channels_first"`), and those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: maps `(batch, height, width, channels)` of fixed
@@ -148,7 +146,7 @@ class ReviewKD(MapLoss):
             )
         gap = student - ops.cast(teacher, student.dtype)
         levels = [gap] + [
-            pooled(gap, (size, size), axis=1)
+            resized(gap, (size, size), axis=1)
             for size in _POOLED
             if size < gap.shape[1]
         ]

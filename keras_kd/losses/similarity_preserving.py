@@ -16,8 +16,9 @@ class SimilarityPreserving(RelationLoss):
 
     It compares the products of every two examples' features, so the models'
     widths and sizes may differ and no adapter is needed. Choose it for the
-    last feature maps. It costs `examples^2 * dimensions` products a step
-    and adds no weights. Its values are small: the authors use `weight=3000`.
+    last feature maps, which `layers="auto"` pairs. It costs
+    `examples^2 * dimensions` products a step and adds no weights. Its values
+    are small: the authors use `weight=3000`.
 
     Formula:
         `sum_ij (S_ij - T_ij)^2 / examples^2` with S and T the products
@@ -30,9 +31,7 @@ class SimilarityPreserving(RelationLoss):
     Args:
         gather: Whether the examples are those of the global batch of all
             replicas. Defaults to True.
-        **kwargs: `weight`, `weighting`, `class_balance`, `name`,
-            `teacher_layer`, `student_layer` and `output` of
-            `DistillationLoss`.
+        **kwargs: Those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: features `(batch, ...)`, of one layer or several.
@@ -50,6 +49,8 @@ class SimilarityPreserving(RelationLoss):
     >>> print([round(float(value), 4) for value in values])
     [0.1056, 0.2929]
     """
+
+    auto_layers = "last_map"
 
     def compare(self, teacher: Any, student: Any, own: Own) -> Any:
         """Return the squared differences of each own example's row."""

@@ -40,8 +40,7 @@ class SoftTargets(DistillationLoss):
             CIFAR; 1 to 2 suits teachers with many classes.
         standardize: Whether to replace each row of logits by its z-score
             first. Defaults to False.
-        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
-            of `DistillationLoss`.
+        **kwargs: Those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype.

@@ -49,8 +49,7 @@ class StreamlinedKD(DistillationLoss):
             1.0.
         gather: Whether the examples are those of the global batch of all
             replicas. Defaults to True.
-        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
-            of `DistillationLoss`.
+        **kwargs: Those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype. The

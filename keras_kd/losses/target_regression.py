@@ -45,7 +45,7 @@ class TargetRegression(DistillationLoss):
             in neither error. Defaults to False.
         margin: For `bounded`: 0 or more, in the unit of the error. Defaults
             to 0.0.
-        **kwargs: `weight`, `name` and `output` of `DistillationLoss`.
+        **kwargs: Those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: numbers `(batch, ...)`.

@@ -40,8 +40,7 @@ class TransformedTeacherMatching(DistillationLoss):
             number or a `LearningRateSchedule`. Defaults to 0.1, which the
             authors' examples use.
         weighted: Whether to multiply by U. Defaults to True.
-        **kwargs: `weight`, `weighting`, `class_balance`, `name` and `output`
-            of `DistillationLoss`.
+        **kwargs: Those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: logits `(batch, ..., classes)`, any float dtype.

@@ -39,9 +39,7 @@ class VariationalInformation(MapLoss):
             Defaults to `None`: as many as the teacher has.
         variance: The variances at the start, above 1e-5. Defaults to 5.0.
         **kwargs: `data_format` (`"channels_last"`, the default, or
-            `"channels_first"`), and `weight`, `weighting`, `class_balance`,
-            `name`, `teacher_layer`, `student_layer` and `output` of
-            `DistillationLoss`.
+            `"channels_first"`), and those of `DistillationLoss`.
 
     Shapes:
         teacher_outputs: maps `(batch, ..., channels)`, of one layer or

@@ -72,3 +72,12 @@ def test_features_without_positions_are_refused():
         AttentionTransfer()(TEACHER, STUDENT[:, 0])
     with pytest.raises(ValueError, match="`data_format` to be"):
         AttentionTransfer(data_format="nhwc")
+
+
+def test_maps_are_pooled_to_a_single_position():
+    """Keras' own adaptive pooling fails there."""
+    maps = RNG.normal(size=(3, 4, 1, 2))
+    loss = AttentionTransfer()
+    pooled = maps.mean(1, keepdims=True)
+    small = RNG.normal(size=(3, 1, 1, 2))
+    np.testing.assert_allclose(loss(maps, small), loss(pooled, small))

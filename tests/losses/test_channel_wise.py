@@ -103,3 +103,13 @@ def test_the_adapter_is_trained_and_saved(tmp_path):
     (restored,) = loaded.distillation_losses
     np.testing.assert_array_equal(restored.adapter.kernel, before)
     assert student.count_params() == model(1, "other").count_params()
+
+
+def test_a_list_of_adapters_has_one_for_each_layer():
+    adapters = [keras.layers.Dense(3, name=name) for name in ("a", "b")]
+    loss = ChannelWise(adapter=adapters)
+    maps, narrow = np.ones((2, 4, 3)), np.ones((2, 4, 1))
+    loss([maps, maps], [narrow, np.ones((2, 4, 2))])
+    assert [each.kernel.shape[0] for each in adapters] == [1, 2]
+    with pytest.raises(ValueError, match=r"list of 1, one for each layer"):
+        ChannelWise(adapter=adapters)(maps, narrow)

@@ -251,6 +251,8 @@ def test_config_round_trip(row):
 
 
 def test_class_counts_must_agree(logits_row):
+    if logits_row.any_widths:
+        return
     with pytest.raises(
         ValueError, match=r"the same classes.*\(6, 5\).*\(6, 4\)"
     ):

@@ -138,10 +138,11 @@ class StudentHyperModel(keras_tuner.HyperModel):
     def distiller(self, hp: Any, student: keras.Model) -> Distiller:
         """Return the Distiller of a trial around its student."""
         losses = space.losses(hp, self._wanted_losses())
-        self.teacher_layers |= dict.fromkeys(layer_names(losses, "teacher"))
         distiller = Distiller(
             self.teacher, student, losses, alpha=space.alpha(hp)
         )
+        # The Distiller has replaced patterns by names.
+        self.teacher_layers |= dict.fromkeys(layer_names(losses, "teacher"))
         self.head = StudentOutputs.of(distiller)
         self.needs_task = distiller.objective.needs_task
         if self.loss is not None or not self.needs_task:

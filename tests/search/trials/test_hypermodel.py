@@ -120,7 +120,7 @@ def test_every_trial_has_an_optimizer_of_its_own(hp, optimizer, rate):
 def test_it_knows_the_layers_that_losses_read(hp):
     from toys import FeatureMSE
 
-    hint = FeatureMSE(teacher_layer="hidden", student_layer="hidden")
+    hint = FeatureMSE(teacher_layer="hid.*", student_layer="hidden")
     hypermodel = StudentHyperModel(
         dense(8), student_of, losses=lambda hp: [SoftTargets(), hint]
     )
