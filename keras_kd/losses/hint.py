@@ -11,6 +11,7 @@ from keras_kd.losses.adapter import AdaptedLoss
 from keras_kd.losses.adapter import fits
 from keras_kd.losses.adapter import fitting_adapter
 from keras_kd.losses.maps import FORMATS
+from keras_kd.losses.maps import each_shape
 from keras_kd.losses.maps import resized
 
 METRICS = ("squared_error", "cosine")
@@ -98,7 +99,7 @@ class Hint(AdaptedLoss):
         """Make the adapters that the shapes need."""
         if self.adapter is not None:
             return
-        shapes = [_each(teacher_outputs_shape), _each(student_outputs_shape)]
+        shapes = [each_shape(teacher_outputs_shape), each_shape(student_outputs_shape)]
         for place, pair in enumerate(zip(*shapes, strict=True)):
             teacher, student = (self._channels_last(each) for each in pair)
             if len(teacher) != len(student) or len(teacher) > 4:
@@ -173,11 +174,6 @@ class Hint(AdaptedLoss):
             "metric": self.metric,
             "data_format": self.data_format,
         }
-
-
-def _each(shape: Any) -> list[Any]:
-    """Return the shapes of one layer or several as a list."""
-    return list(shape) if isinstance(shape[0], (list, tuple)) else [shape]
 
 
 def _by_example(values: Any) -> Any:
