@@ -75,9 +75,9 @@ _ONCE = {"convs_per_stage": 1}
 _CIFAR = Task(
     "cifar10_jpeg",
     4000,
-    _scaled(_CONVNET),
-    8,
-    _scaled(_CONVNET, width=0.25, **_ONCE),
+    _scaled(_CONVNET, **_ONCE),
+    6,
+    _scaled(_CONVNET, width=0.125, **_ONCE),
     12,
 )
 TASKS = {
