@@ -67,6 +67,42 @@ def write(name: str, results: dict[str, Any]) -> Path:
     return path
 
 
+def resumed(
+    name: str,
+    settings: dict[str, Any],
+    jobs: dict[str, Callable[[], Any]],
+    *,
+    keep: bool = True,
+) -> dict[str, Any]:
+    """Run each job once, and write its result at once.
+
+    A later call with the same settings runs only the jobs that are missing,
+    so that a long benchmark may be stopped.
+
+    Args:
+        name: Name of the file of results.
+        settings: What the results depend on, as JSON values; results of
+            other settings are dropped.
+        jobs: A function by the name of its cell.
+        keep: Whether to read and write the file at all.
+
+    Returns:
+        The result of each job.
+    """
+    before = read(name) if keep else {}
+    cells = before.get("cells", {}) if before.get("of") == settings else {}
+    for cell, job in jobs.items():
+        if cell in cells:
+            continue
+        start = time.perf_counter()
+        cells[cell] = job()
+        seconds = time.perf_counter() - start
+        print(f"{cell}: {cells[cell]} ({seconds:.1f} s)", flush=True)
+        if keep:
+            write(name, {"of": settings, "cells": cells})
+    return {cell: cells[cell] for cell in jobs}
+
+
 def _cores() -> int:
     import os
 

@@ -27,6 +27,7 @@ _EXPORTS = {
     "export": None,
     "losses": None,
     "quantization": None,
+    "regimes": None,
     "search": None,
     "strategies": None,
     "students": None,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from keras_kd import export as export
     from keras_kd import losses as losses
     from keras_kd import quantization as quantization
+    from keras_kd import regimes as regimes
     from keras_kd import search as search
     from keras_kd import strategies as strategies
     from keras_kd import students as students

@@ -103,6 +103,24 @@ def test_quantize_aware_distillation():
     assert min(results["agreement"]) > 0.99
 
 
+@pytest.mark.slow
+def test_fitnets_hints():
+    results = run("fitnets_hints")
+    assert results["teacher"] > mean(results["hint"])
+    # One seed in its short form: only the lead over the labels is large.
+    assert mean(results["hint"]) > mean(results["scratch"])
+
+
+@pytest.mark.slow
+def test_write_your_own_loss():
+    results = run("write_your_own_loss")
+    assert results["at_the_teacher"] < 1e-6
+    assert results["difference"] < 1e-6
+    assert results["after"] < results["saved"]
+    assert results["in_distiller"] == results["in_student"] + 2
+    assert mean(results["own_loss"]) > 0.6
+
+
 def test_every_example_has_a_test():
     tests = {name.removeprefix("test_") for name in globals()}
     assert {path.stem for path in EXAMPLES} <= tests
@@ -119,7 +137,8 @@ def test_an_example_has_the_form_of_keras_io(path):
     assert titles[-1] == "What to take away"
     assert "validation_data=" in text
     nodes = ast.walk(ast.parse(text))
-    assert not any(isinstance(node, ast.ClassDef) for node in nodes)
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    assert len(classes) == (path.stem == "write_your_own_loss")
 
 
 @pytest.mark.slow

@@ -468,9 +468,15 @@ class Distiller(keras.Model):
     @_signature_of(keras.Model.evaluate)
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the student; the arguments are `keras.Model.evaluate`'s."""
+        with self.evaluating():
+            return super().evaluate(*args, **kwargs)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Log the metrics of the student alone, as `evaluate` does."""
         self._evaluating = True
         try:
-            return super().evaluate(*args, **kwargs)
+            yield
         finally:
             self._evaluating = False
 
