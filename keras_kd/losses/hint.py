@@ -99,7 +99,10 @@ class Hint(AdaptedLoss):
         """Make the adapters that the shapes need."""
         if self.adapter is not None:
             return
-        shapes = [each_shape(teacher_outputs_shape), each_shape(student_outputs_shape)]
+        shapes = [
+            each_shape(teacher_outputs_shape),
+            each_shape(student_outputs_shape),
+        ]
         for place, pair in enumerate(zip(*shapes, strict=True)):
             teacher, student = (self._channels_last(each) for each in pair)
             if len(teacher) != len(student) or len(teacher) > 4:
