@@ -137,7 +137,7 @@ def _kilobytes(status: Path, name: str) -> int:
 def losses_alone(classes: int, batch: int, rounds: int) -> dict[str, Any]:
     """Measure each loss alone, ours and PyTorch's."""
     jobs: Jobs = {}
-    for name in METHODS:
+    for name in loss_rows.COMPARED:
         if loss_rows.peer(name) is None:
             continue
         run, weights = ours(name, classes, batch)
@@ -148,7 +148,7 @@ def losses_alone(classes: int, batch: int, rounds: int) -> dict[str, Any]:
     best = record.minima(jobs, rounds)
     memory = {name: peak_bytes(job) for name, job in jobs.items()}
     table = {}
-    for name in METHODS:
+    for name in loss_rows.COMPARED:
         if name not in jobs:
             continue
         peer = f"{name}, PyTorch"
@@ -207,7 +207,7 @@ def main() -> None:
     options = parser.parse_args()
     start = time.perf_counter()
     batch, rounds, sizes = 256, options.rounds, [10, 100, 1000]
-    names = list(METHODS)
+    names = loss_rows.COMPARED
     if options.quick:
         batch, rounds, sizes = 16, 1, [10]
         names = ["soft_targets", "attention_transfer", "relational_kd"]

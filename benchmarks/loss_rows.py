@@ -38,7 +38,14 @@ ROWS = {
     "similarity_preserving": Row(3000.0),
     "probabilistic_knowledge_transfer": Row(30000.0),
     "correlation_congruence": Row(0.02, {"embedding": 32}),
+    "contrastive_representation": Row(0.8),
 }
+# SimKD takes another student, one with the teacher's head; TargetRegression
+# is for numbers.
+COMPARED = [
+    name for name in METHODS if name not in ("sim_kd", "target_regression")
+]
+_NUM_EXAMPLES = 4096  # More than any benchmark has.
 _LAYERS = {"logit": None, "feature": "maps", "relation": "vector"}
 
 
@@ -74,8 +81,11 @@ def narrower(name: str, channels: int) -> list[DistillationLoss]:
     return [*beside, METHODS[name](**arguments)]
 
 
-def _layers(name: str) -> dict[str, str]:
+def _layers(name: str) -> dict[str, Any]:
     read = layer(name)
     if read is None:
         return {}
-    return {"teacher_layer": read, "student_layer": read}
+    named = {"teacher_layer": read, "student_layer": read}
+    if METHODS[name].needs_example_ids:
+        return {**named, "num_examples": _NUM_EXAMPLES}
+    return named

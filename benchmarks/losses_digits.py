@@ -118,7 +118,7 @@ def run(
 
 def summarize(cells: dict[str, float], settings: list[str], seeds: int) -> None:
     """Print the mean and spread of each method, and who is below alone."""
-    rows = [ALONE, *METHODS]
+    rows = [ALONE, *loss_rows.COMPARED]
     for setting in settings:
         print(f"{setting}:")
         table = {
@@ -146,7 +146,10 @@ def main() -> None:
         "--quick", action="store_true", help="a few steps; writes nothing"
     )
     options = parser.parse_args()
-    methods, settings = [ALONE, *METHODS], ["40 % wrong labels", "100 labels"]
+    methods, settings = (
+        [ALONE, *loss_rows.COMPARED],
+        ["40 % wrong labels", "100 labels"],
+    )
     seeds, steps, epochs = options.seeds, options.steps, 30
     if options.quick:
         methods, settings = [ALONE, "soft_targets", "hint"], settings[1:]

@@ -27,7 +27,7 @@ def test_loss_cost():
     """It also compares each loss's value with PyTorch's."""
     printed = quick("loss_cost")
     with imported("loss_rows") as rows:
-        named = [name for name in METHODS if rows.peer(name)]
+        named = [name for name in rows.COMPARED if rows.peer(name)]
     assert len(named) >= 17
     for name in named:
         assert re.search(rf"^  {name} .* ms", printed, re.MULTILINE)
@@ -84,7 +84,7 @@ def test_a_stopped_benchmark_goes_on(record, tmp_path):
 def test_every_method_has_a_row_or_needs_none():
     with imported("loss_rows") as rows:
         assert set(rows.ROWS) <= set(METHODS)
-        for name in METHODS:
+        for name in rows.COMPARED:
             names = [loss.name for loss in rows.narrower(name, 64)]
             assert names[-1] == rows.equal_widths(name).name == name
             assert (len(names) == 2) == (rows.layer(name) is not None)
