@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import loss_rows
+import method_rows
 import numpy as np
 import record
 import tensorflow as tf
@@ -59,7 +59,7 @@ def step(name: str, classes: int, batch: int) -> Callable[[], object]:
     distiller = keras_kd.Distiller(
         convnet(classes, 4, "teacher"),
         convnet(classes, 2, "student"),
-        loss_rows.equal_widths(name),
+        method_rows.equal_widths(name),
         alpha=0.5,
     )
     distiller.compile("adam", loss=LOSS)
@@ -74,7 +74,7 @@ def arrays(name: str, classes: int, batch: int) -> tuple[np.ndarray, ...]:
         "maps": (batch, SIDE, SIDE, CHANNELS),
         "vector": (batch, WIDTH),
     }
-    shape = shapes[loss_rows.layer(name)]
+    shape = shapes[method_rows.layer(name)]
     outputs = rng.normal(size=(2, *shape)).astype("float32")
     return (*outputs, rng.integers(0, classes, batch))
 
@@ -83,7 +83,7 @@ def ours(name: str, classes: int, batch: int) -> tuple[Any, list[np.ndarray]]:
     """Return a function of value and gradients, and the loss's weights."""
     loss = METHODS[name]()
     teacher, student, y = map(tf.constant, arrays(name, classes, batch))
-    y = None if loss_rows.layer(name) else y
+    y = None if method_rows.layer(name) else y
     loss(teacher, student, y)
     weights = loss.trainable_weights
 
@@ -102,13 +102,13 @@ def pytorch(
 ) -> Any:
     """Return the same in PyTorch, maps with channels first."""
     teacher, student, y = arrays(name, classes, batch)
-    if loss_rows.layer(name) == "maps":
+    if method_rows.layer(name) == "maps":
         teacher, student = (np.moveaxis(x, -1, 1) for x in (teacher, student))
     t, s = (torch.tensor(np.ascontiguousarray(x)) for x in (teacher, student))
     labels = torch.tensor(y)
     own = [torch.tensor(weight, requires_grad=True) for weight in weights]
     s.requires_grad_()
-    peer = loss_rows.peer(name)
+    peer = method_rows.peer(name)
 
     def run() -> Any:
         value = peer(t, s, labels, own)
@@ -137,8 +137,8 @@ def _kilobytes(status: Path, name: str) -> int:
 def losses_alone(classes: int, batch: int, rounds: int) -> dict[str, Any]:
     """Measure each loss alone, ours and PyTorch's."""
     jobs: Jobs = {}
-    for name in loss_rows.COMPARED:
-        if loss_rows.peer(name) is None:
+    for name in method_rows.COMPARED:
+        if method_rows.peer(name) is None:
             continue
         run, weights = ours(name, classes, batch)
         other = pytorch(name, classes, batch, weights)
@@ -148,7 +148,7 @@ def losses_alone(classes: int, batch: int, rounds: int) -> dict[str, Any]:
     best = record.minima(jobs, rounds)
     memory = {name: peak_bytes(job) for name, job in jobs.items()}
     table = {}
-    for name in loss_rows.COMPARED:
+    for name in method_rows.COMPARED:
         if name not in jobs:
             continue
         peer = f"{name}, PyTorch"
@@ -207,7 +207,7 @@ def main() -> None:
     options = parser.parse_args()
     start = time.perf_counter()
     batch, rounds, sizes = 256, options.rounds, [10, 100, 1000]
-    names = loss_rows.COMPARED
+    names = method_rows.COMPARED
     if options.quick:
         batch, rounds, sizes = 16, 1, [10]
         names = ["soft_targets", "attention_transfer", "relational_kd"]

@@ -17,7 +17,7 @@ from statistics import stdev
 from typing import Any
 
 import keras
-import loss_rows
+import method_rows
 import numpy as np
 import record
 import tensorflow as tf
@@ -102,7 +102,7 @@ def run(
         data = data.shuffle(len(x), seed=seed).repeat().batch(BATCH)
     else:
         data = stream(x, y, seed)
-        losses = loss_rows.narrower(method, CHANNELS)
+        losses = method_rows.narrower(method, CHANNELS)
         model = keras_kd.Distiller(teacher, student, losses, alpha=ALPHA)
     rate = keras.optimizers.schedules.CosineDecay(RATE, steps)
     model.compile(
@@ -118,7 +118,7 @@ def run(
 
 def summarize(cells: dict[str, float], settings: list[str], seeds: int) -> None:
     """Print the mean and spread of each method, and who is below alone."""
-    rows = [ALONE, *loss_rows.COMPARED]
+    rows = [ALONE, *method_rows.COMPARED]
     for setting in settings:
         print(f"{setting}:")
         table = {
@@ -129,7 +129,7 @@ def summarize(cells: dict[str, float], settings: list[str], seeds: int) -> None:
         for row, values in table.items():
             spread = stdev(values) if len(values) > 1 else 0.0
             below = mean(table[ALONE]) - mean(values) > spread
-            beside = row in METHODS and loss_rows.layer(row)
+            beside = row in METHODS and method_rows.layer(row)
             name = f"{row} + soft_targets" if beside else row
             print(
                 f"  {name:48} {mean(values):6.2f} ± {spread:.2f}"
@@ -147,7 +147,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     methods, settings = (
-        [ALONE, *loss_rows.COMPARED],
+        [ALONE, *method_rows.COMPARED],
         ["40 % wrong labels", "100 labels"],
     )
     seeds, steps, epochs = options.seeds, options.steps, 30

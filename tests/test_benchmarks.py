@@ -26,7 +26,7 @@ def quick(name, *arguments):
 def test_loss_cost():
     """It also compares each loss's value with PyTorch's."""
     printed = quick("loss_cost")
-    with imported("loss_rows") as rows:
+    with imported("method_rows") as rows:
         named = [name for name in rows.COMPARED if rows.peer(name)]
     assert len(named) >= 17
     for name in named:
@@ -82,7 +82,7 @@ def test_a_stopped_benchmark_goes_on(record, tmp_path):
 
 
 def test_every_method_has_a_row_or_needs_none():
-    with imported("loss_rows") as rows:
+    with imported("method_rows") as rows:
         assert set(rows.ROWS) <= set(METHODS)
         for name in rows.COMPARED:
             names = [loss.name for loss in rows.narrower(name, 64)]
