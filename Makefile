@@ -39,7 +39,7 @@ test-slow: $(VENV)/.installed-$(EXTRAS)
 	KERAS_KD_TRACED=1 $(PYTEST) -m "slow or eager" $(ARGS)
 
 test-all: $(VENV)/.installed-$(EXTRAS)
-	$(PYTEST) $(ARGS)
+	KERAS_KD_TRACED=1 $(PYTEST) $(ARGS)
 
 test-beam: $(BEAM)/.installed-beam
 	$(BEAM)/bin/python -m pytest $(ARGS) tests/teachers/cache/test_beam.py

@@ -23,14 +23,17 @@ TRACED = "KERAS_KD_TRACED" in os.environ
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    """Run tests marked `eager`, and their fixtures, without tracing.
+    """Run doctests, tests marked `eager` and their fixtures without tracing.
 
-    Tracing is most of a small test's time. `make test-slow` runs them once
-    more, traced.
+    Tracing is most of a small test's time. `make test-slow` runs the marked
+    ones once more, traced.
     """
     marked = item.get_closest_marker("eager")
-    traced = marked is None or marked.args == (False,)
-    if traced or TRACED:
+    if marked is None:
+        eager = isinstance(item, pytest.DoctestItem)
+    else:
+        eager = marked.args != (False,)
+    if TRACED or not eager:
         return (yield)
     import tensorflow as tf
 

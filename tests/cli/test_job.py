@@ -11,6 +11,8 @@ from keras_kd.cli import job
 from keras_kd.cli.outcome import Setting
 from keras_kd.core.progress import Progress
 
+pytestmark = pytest.mark.eager
+
 
 @pytest.fixture
 def setting():

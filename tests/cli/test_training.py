@@ -14,6 +14,8 @@ from keras_kd.cli.training import save_keras
 from keras_kd.cli.training import task_of
 from keras_kd.core.progress import Progress
 
+pytestmark = pytest.mark.eager
+
 
 @pytest.fixture
 def recipe():

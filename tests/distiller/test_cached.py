@@ -155,8 +155,15 @@ def heads(form):
     return keras.Model([left, right], outputs)
 
 
-@pytest.mark.parametrize("top_k", [None, 2], ids=["dense", "top_k"])
-@pytest.mark.parametrize("form", ["list", "dict"])
+@pytest.mark.parametrize(
+    ("form", "top_k"),
+    [
+        ("list", None),
+        ("dict", 2),
+        pytest.param("list", 2, marks=pytest.mark.slow),
+        pytest.param("dict", None, marks=pytest.mark.slow),
+    ],
+)
 def test_several_inputs_and_outputs(tmp_path, form, top_k):
     teacher, student = heads(form), heads(form)
     x = (X, -X) if form == "list" else {"a left": X, "b": -X}

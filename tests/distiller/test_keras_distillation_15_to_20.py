@@ -134,12 +134,13 @@ def test_19_a_confidently_wrong_student_recovers():
 @pytest.mark.parametrize(
     "mode",
     [
-        pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
+        {"jit_compile": True},
         {"run_eagerly": True},
         {"steps_per_execution": 2},
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_20_xla_eager_and_steps_per_execution_agree(rows, classes, mode):
     results = []
     for settings in ({}, mode):

@@ -7,6 +7,8 @@ import pytest
 import keras_kd
 from keras_kd.distiller import metrics as module
 
+pytestmark = pytest.mark.eager
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 5)).astype("float32")
 TRUE = RNG.integers(0, 2, (40, 3)).astype("float32")

@@ -11,6 +11,8 @@ from loss_rows import Row
 import keras_kd
 from keras_kd.losses import Hint
 
+pytestmark = pytest.mark.eager
+
 RNG = np.random.default_rng(1)
 TEACHER = RNG.normal(size=(6, 4, 5))
 STUDENT = RNG.normal(size=(6, 4, 5))

@@ -11,6 +11,8 @@ from keras_kd import losses
 from keras_kd.losses import LearnableTemperature
 from keras_kd.losses import SoftTargets
 
+pytestmark = pytest.mark.eager
+
 RNG = np.random.default_rng(5)
 TEACHER = 4 * RNG.normal(size=(6, 5))
 STUDENT = 3 * RNG.normal(size=(6, 5))

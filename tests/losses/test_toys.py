@@ -7,6 +7,8 @@ from loss_rows import Row
 
 import keras_kd
 
+pytestmark = pytest.mark.eager
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(8, 4)).astype("float32")
 LAYERS = {"teacher_layer": "hidden", "student_layer": "hidden"}

@@ -17,6 +17,8 @@ from keras_kd.losses import LogitsMSE
 from keras_kd.losses import SoftTargets
 from keras_kd.losses import weighting
 
+pytestmark = pytest.mark.eager
+
 RNG = np.random.default_rng(7)
 LOGITS = 3 * RNG.normal(size=(6, 5))
 LABELS = np.array([0, 4, -1, 2, 1, 3], "int32")

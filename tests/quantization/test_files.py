@@ -31,6 +31,7 @@ def made(tmp_path_factory, aware, convnet, digits):
     return path, result
 
 
+@pytest.mark.slow
 def test_the_file_is_the_simulation(made, aware, digits):
     path, result = made
     gap, _ = steps_apart(aware, path, digits[1][0])

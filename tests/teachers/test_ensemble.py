@@ -9,6 +9,8 @@ from restated import soft_targets
 
 import keras_kd
 
+pytestmark = pytest.mark.eager
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(16, 6)).astype("float32")
 

@@ -38,14 +38,8 @@ def test_what_fits_is_tried_first(tmp_path):
     assert not any(fits[6 + left :])
 
 
-@pytest.mark.parametrize(
-    "seed",
-    [
-        3,
-        pytest.param(1003, marks=pytest.mark.slow),
-        pytest.param(2003, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [3, 1003, 2003])
 def test_the_best_student_that_fits_is_found(seed, tmp_path):
     oracle = cheap_search.oracle("bayesian", 25, seed=seed)
     cheap_search.search(oracle, tmp_path)

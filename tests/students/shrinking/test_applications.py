@@ -119,10 +119,8 @@ def test_a_step_of_distillation(name):
     assert np.abs(head.get_weights()[0] - kernel).max() > 0
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["MobileNet", pytest.param("MobileNetV2", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["MobileNet", "MobileNetV2"])
 def test_small_ones(name):
     teacher = application(name, pixels=32, alpha=0.35 if "2" in name else 0.25)
     check(teacher, shrink(teacher, width=0.25, initialize="teacher"))

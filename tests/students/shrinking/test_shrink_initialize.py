@@ -194,7 +194,14 @@ def test_recurrent_layers(kind):
     same(student, teacher)
 
 
-@pytest.mark.parametrize("merge_mode", ["concat", "sum", None])
+@pytest.mark.parametrize(
+    "merge_mode",
+    [
+        "concat",
+        pytest.param("sum", marks=pytest.mark.slow),
+        pytest.param(None, marks=pytest.mark.slow),
+    ],
+)
 def test_both_directions_keep_what_counts(merge_mode):
     lower = layers.Bidirectional(layers.LSTM(8, return_sequences=True))
     upper = layers.Bidirectional(layers.GRU(8), merge_mode, name="upper")
