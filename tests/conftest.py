@@ -23,17 +23,16 @@ TRACED = "KERAS_KD_TRACED" in os.environ
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    """Run doctests, tests marked `eager` and their fixtures without tracing.
+    """Run some tests and their fixtures without tracing, which takes longest.
 
-    Tracing is most of a small test's time. `make test-slow` runs the marked
-    ones once more, traced.
+    These are doctests, tests marked `untraced`, and those marked `eager`,
+    which `make test-slow` runs once more, traced.
     """
     marked = item.get_closest_marker("eager")
-    if marked is None:
-        eager = isinstance(item, pytest.DoctestItem)
-    else:
-        eager = marked.args != (False,)
-    if TRACED or not eager:
+    eager = marked is not None and marked.args != (False,) and not TRACED
+    if item.get_closest_marker("untraced") is not None:
+        eager = True
+    if not eager and not isinstance(item, pytest.DoctestItem):
         return (yield)
     import tensorflow as tf
 

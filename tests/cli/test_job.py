@@ -11,7 +11,7 @@ from keras_kd.cli import job
 from keras_kd.cli.outcome import Setting
 from keras_kd.core.progress import Progress
 
-pytestmark = pytest.mark.eager
+pytestmark = pytest.mark.untraced
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from keras_kd.cli.training import save_keras
 from keras_kd.cli.training import task_of
 from keras_kd.core.progress import Progress
 
-pytestmark = pytest.mark.eager
+pytestmark = pytest.mark.untraced
 
 
 @pytest.fixture

@@ -112,7 +112,6 @@ def test_an_epoch_is_a_mean_over_all_that_is_labelled():
     [
         {},
         pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
-        pytest.param({"run_eagerly": True}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

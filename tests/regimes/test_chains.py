@@ -16,7 +16,7 @@ X = RNG.normal(size=(16, 6)).astype("float32")
 Y = RNG.integers(0, 3, 16)
 FIT = {"x": X, "y": Y, "verbose": 0}
 
-pytestmark = pytest.mark.eager
+pytestmark = pytest.mark.untraced
 
 
 class Making:

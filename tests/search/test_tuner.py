@@ -18,7 +18,7 @@ from small_searches import weights_of
 import keras_kd
 from keras_kd.search.trials.running import trial_seed
 
-pytestmark = pytest.mark.eager
+pytestmark = pytest.mark.untraced
 
 X, Y = data()
 TEST = data(30)[0][::-1].copy(), data(30)[1][::-1].copy()

@@ -16,7 +16,7 @@ import keras_kd
 from keras_kd.search.oracles import state
 from keras_kd.search.trials import running
 
-pytestmark = pytest.mark.eager
+pytestmark = pytest.mark.untraced
 
 X, Y = data()
 

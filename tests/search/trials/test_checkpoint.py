@@ -12,7 +12,7 @@ from keras_kd.search.trials import snapshots
 from keras_kd.search.trials.checkpoint import TrialCheckpoint
 from keras_kd.search.trials.snapshots import Snapshot
 
-pytestmark = pytest.mark.eager
+pytestmark = pytest.mark.untraced
 
 X, Y = data()
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

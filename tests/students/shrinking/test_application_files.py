@@ -11,6 +11,7 @@ from applications import NAMES
 from benchmark_scripts import imported
 from benchmark_scripts import results
 from exhaustive import rest_when_asked
+from exhaustive import when_asked
 
 ROWS = results("export_matrix")["applications"]
 DATA = Path(os.environ.get("TFDS_DATA_DIR", ""), "cifar10_jpeg")
@@ -52,6 +53,7 @@ def test_a_step_and_its_files(name, benchmark):
         assert "quantize_aware" in files["int8"]["reason"]
 
 
+@when_asked
 def test_a_quantize_aware_one_computes_what_its_file_does(benchmark):
     """Its images are from -1 to 1, where each byte is half a step."""
     files = benchmark.application("MobileNetV2")["files"]

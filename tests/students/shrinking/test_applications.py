@@ -81,7 +81,7 @@ def test_it_shrinks(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", rest_when_asked(SMALLEST, QUICK))
+@pytest.mark.parametrize("name", rest_when_asked(SMALLEST, QUICK[1:3]))
 def test_it_loses_blocks(name):
     teacher = application(name)
     student = shrink(teacher, width=0.25, depth=0.5)
@@ -106,7 +106,7 @@ def test_a_student_at_full_width_is_the_teacher(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", rest_when_asked(QUICK[:3], QUICK[1:]))
+@pytest.mark.parametrize("name", rest_when_asked(QUICK[:3], QUICK[2:]))
 def test_a_step_of_distillation(name):
     teacher = application(name, pixels=32)
     student = shrink(teacher, width=0.25, depth=0.5)
