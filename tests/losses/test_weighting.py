@@ -225,7 +225,9 @@ def test_factors_that_are_not_allowed_stop_the_step(factor, eagerly):
 @pytest.mark.eager
 def test_factors_of_a_wrong_shape_are_refused():
     loss = SoftTargets(weighting=lambda logits, labels: logits)
-    with pytest.raises(ValueError, match=r"`\(batch,\)`.*shape \((12|None), 3\)"):
+    with pytest.raises(
+        ValueError, match=r"`\(batch,\)`.*shape \((12|None), 3\)"
+    ):
         distil(model(5, 1), loss).fit(X, Y, verbose=0)
 
 
