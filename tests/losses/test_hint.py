@@ -106,7 +106,6 @@ def test_a_given_list_of_adapters_is_used_in_order():
         loss(TEACHER, STUDENT)
 
 
-@pytest.mark.eager
 @pytest.mark.parametrize("pooled", [1, 2])
 def test_masked_sequences_of_equal_and_of_other_lengths(pooled):
     tokens = np.array([[1, 2, 3, 0], [4, 0, 0, 0]])
@@ -147,7 +146,6 @@ def cnn(filters, stride, name):
     )
 
 
-@pytest.mark.eager
 def test_hints_bring_the_layer_closer_and_are_no_part_of_the_student(tmp_path):
     x = RNG.normal(size=(16, 8, 8, 1)).astype("float32")
     teacher, student = cnn(6, 2, "teacher"), cnn(3, 1, "student")
@@ -171,7 +169,6 @@ def test_hints_bring_the_layer_closer_and_are_no_part_of_the_student(tmp_path):
     assert np.abs(again.adapters[0].get_weights()[0] - kernel[0]).max() > 0
 
 
-@pytest.mark.eager
 def test_the_hinted_layer_tells_more_of_the_teachers_on_new_data():
     def model(units):
         return keras.Sequential(
@@ -201,7 +198,6 @@ def test_the_hinted_layer_tells_more_of_the_teachers_on_new_data():
     assert unexplained() < 0.3 * before
 
 
-@pytest.mark.eager
 def test_embeddings_of_two_widths_are_joined_by_a_dense_layer():
     teacher, student = (
         keras.Sequential([keras.Input((5,)), layers.Dense(units)])
@@ -224,7 +220,6 @@ def test_embeddings_of_two_widths_are_joined_by_a_dense_layer():
     assert logs[-1] < 0.5 * logs[0]
 
 
-@pytest.mark.eager
 def test_layers_are_compared_through_a_given_adapter(tmp_path):
     def model(units, name):
         return keras.Sequential(

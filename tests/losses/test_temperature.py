@@ -96,7 +96,6 @@ def model():
     return keras_kd.students.mlp((4,), 3, width=0.1)
 
 
-@pytest.mark.eager
 @pytest.mark.parametrize(
     "cached", [False, pytest.param(True, marks=pytest.mark.slow)]
 )
@@ -146,7 +145,6 @@ def test_the_default_loss_takes_it():
     )
 
 
-@pytest.mark.eager
 def test_without_a_teacher_it_asks_for_one(tmp_path):
     cache = keras_kd.TeacherCache.build(tmp_path, model(), X, verbose=0)
     distiller = distil(None, model(), SoftTargets(LearnableTemperature(5)))

@@ -111,7 +111,6 @@ def hidden(network):
     return keras.Model(network.inputs[0], layer.output)(X).numpy()
 
 
-@pytest.mark.eager
 @pytest.mark.parametrize("source", ["live", "cached", "joined"])
 def test_fit_logs_the_weighted_means(source, tmp_path):
     teacher, student = model(5, 1), model(5, 2)
@@ -153,7 +152,6 @@ def test_fit_logs_the_weighted_means(source, tmp_path):
         assert logs[name][0] == pytest.approx(values.mean(), rel=1e-4), name
 
 
-@pytest.mark.eager
 def test_padded_positions_count_neither_in_the_sum_nor_in_the_count():
     def tagger(seed):
         keras.utils.set_random_seed(seed)
@@ -179,7 +177,6 @@ def test_padded_positions_count_neither_in_the_sum_nor_in_the_count():
         assert logs[f"soft_{n}"][0] == pytest.approx(mean, rel=1e-4)
 
 
-@pytest.mark.eager
 def test_it_is_saved_and_loaded(tmp_path):
     balance = ClassBalance(COUNTS, 0.9)
     loss = SoftTargets(weighting=margin, class_balance=balance)
@@ -222,7 +219,6 @@ def test_factors_that_are_not_allowed_stop_the_step(factor, eagerly):
         assert np.array_equal(one, other)
 
 
-@pytest.mark.eager
 def test_factors_of_a_wrong_shape_are_refused():
     loss = SoftTargets(weighting=lambda logits, labels: logits)
     with pytest.raises(
@@ -231,7 +227,6 @@ def test_factors_of_a_wrong_shape_are_refused():
         distil(model(5, 1), loss).fit(X, Y, verbose=0)
 
 
-@pytest.mark.eager
 @pytest.mark.parametrize(
     "arguments", [{"weighting": "teacher_correct"}, {"class_balance": COUNTS}]
 )
