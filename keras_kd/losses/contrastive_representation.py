@@ -14,6 +14,7 @@ from keras_kd.core.checks import requirement
 from keras_kd.core.graph_checks import checked
 from keras_kd.losses.base import DistillationLoss
 from keras_kd.losses.functional import unit
+from keras_kd.losses.maps import each_shape
 from keras_kd.losses.memory_bank import MemoryBank
 from keras_kd.losses.negatives import alone
 from keras_kd.losses.negatives import class_numbers
@@ -178,8 +179,8 @@ class ContrastiveRepresentation(DistillationLoss):
                 )
             )
         shapes = {
-            "student": _one(student_outputs_shape),
-            "teacher": _one(teacher_outputs_shape),
+            "student": each_shape(student_outputs_shape)[0],
+            "teacher": each_shape(teacher_outputs_shape)[0],
         }
         self._layers_of = {
             role: self._embedding(role, shape) for role, shape in shapes.items()
@@ -329,8 +330,3 @@ class ContrastiveRepresentation(DistillationLoss):
             "momentum": self.momentum,
             "other_classes": self.other_classes,
         }
-
-
-def _one(shape: Any) -> Any:
-    """Return the shape of the only layer, which may be in a list."""
-    return shape[0] if isinstance(shape[0], (list, tuple)) else shape

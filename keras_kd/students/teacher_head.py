@@ -195,7 +195,10 @@ def _classified(
     copies: dict[int, Any] = {}
     for call in head:
         args, kwargs = replaced((call.arguments.args, call.arguments.kwargs))
-        copy = copies.setdefault(id(call.operation), _copied(call.operation))
+        key = id(call.operation)
+        if key not in copies:
+            copies[key] = _copied(call.operation)
+        copy = copies[key]
         made = keras.tree.flatten(copy(*args, **kwargs))
         known.update(zip(map(id, call.output_tensors), made, strict=True))
         if isinstance(copy, keras.Layer):
