@@ -147,7 +147,7 @@ def train(case, strategy):
     return {"weights": flat.tolist(), "history": history.history}
 
 
-def main(num_replicas, path):
+def main(num_replicas, path, cases):
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(
         cpu, [tf.config.LogicalDeviceConfiguration()] * num_replicas
@@ -157,15 +157,6 @@ def main(num_replicas, path):
         tf.distribute.get_strategy()
         if num_replicas == 1
         else tf.distribute.MirroredStrategy(devices)
-    )
-    cases = (
-        "uneven",
-        "single",
-        "masked",
-        "unlabelled",
-        "outputs",
-        "gathered",
-        "factors",
     )
     results = {case: train(case, strategy) for case in cases}
     if num_replicas > 1:
@@ -180,4 +171,4 @@ def main(num_replicas, path):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])

@@ -12,6 +12,8 @@ from processes import run_python
 pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).with_name("replica_run.py")
+CASES = ("uneven", "single", "masked", "unlabelled", "outputs")
+CASES += ("gathered", "factors")
 
 
 @pytest.fixture(scope="module")
@@ -21,29 +23,20 @@ def runs(tmp_path_factory):
     @functools.cache
     def run(count):
         path = folder / f"{count}.json"
-        run_python(SCRIPT, count, path)
+        run_python(SCRIPT, count, path, *CASES)
         return json.loads(path.read_text())
 
     return run
 
 
 @pytest.mark.parametrize("count", rest_when_asked([2, 4], [2]))
-@pytest.mark.parametrize(
-    "case",
-    [
-        "uneven",
-        "single",
-        "masked",
-        "unlabelled",
-        "outputs",
-        "gathered",
-        "factors",
-    ],
-)
+@pytest.mark.parametrize("case", CASES)
 def test_07_replicas_give_the_same_student(runs, case, count):
     one, many = runs(1)[case], runs(count)[case]
+    # A normalizer of the contrastive loss is about 1e5.
+    relative = 1e-6 if case == "gathered" else 0
     np.testing.assert_allclose(
-        one["weights"], many["weights"], rtol=1e-6, atol=1e-6
+        one["weights"], many["weights"], rtol=relative, atol=1e-6
     )
     if case == "masked":
         # Keras' own `evaluate` averages the replicas' means by their number
