@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.config import Config
+from keras_kd.cli.config import write_config
 from keras_kd.cli.models import Imports
 from keras_kd.cli.models import Scale
 from keras_kd.cli.models import StudentOutput
@@ -27,6 +29,7 @@ from keras_kd.jobs.students import check_student
 
 
 def distill(  # noqa: PLR0913 (one option a line)
+    context: typer.Context,
     teacher: Annotated[Path, typer.Argument(help="A .keras file.")],
     dataset: Annotated[
         str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
@@ -83,6 +86,7 @@ def distill(  # noqa: PLR0913 (one option a line)
             "--overwrite", help="Replace the files of an earlier run."
         ),
     ] = False,
+    config: Config = None,
     as_json: printing.Json = False,
 ) -> None:
     """Distil a teacher into a small student, and export the student."""
@@ -143,6 +147,7 @@ def distill(  # noqa: PLR0913 (one option a line)
     )
     with Progress() as progress:
         result = run(setting, large, output, progress, strategy=chosen)
+    write_config(context, output)
     if as_json:
         printing.print_json([asdict(row) for row in result.rows])
     else:

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.config import Config
+from keras_kd.cli.config import write_config
 from keras_kd.cli.printing import print_rows
 from keras_kd.cli.quiet import load_tensorflow
 from keras_kd.core.checks import requirement
@@ -28,6 +30,7 @@ PRESETS = {
 
 
 def quickstart(  # noqa: PLR0913 (one option a line)
+    context: typer.Context,
     dataset: Annotated[
         str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
     ] = "digits",
@@ -52,6 +55,7 @@ def quickstart(  # noqa: PLR0913 (one option a line)
         float, typer.Option(help="Width of the student; the teacher's is 1.")
     ] = Setting.width,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the run.")] = 0,
+    config: Config = None,
     as_json: printing.Json = False,
 ) -> None:
     """Train a teacher, distil a student, export it, measure every file."""
@@ -70,6 +74,7 @@ def quickstart(  # noqa: PLR0913 (one option a line)
     with Progress() as progress:
         outcome = run(setting, output, progress)
     write_text(output / "results.json", outcome.to_json() + "\n")
+    write_config(context, output)
     if as_json:
         typer.echo(outcome.to_json())
     else:

@@ -9,6 +9,8 @@ from typing import Any
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.config import Config
+from keras_kd.cli.config import write_config
 from keras_kd.cli.found import print_found
 from keras_kd.cli.models import Imports
 from keras_kd.cli.models import Scale
@@ -34,6 +36,7 @@ _DEFAULT_QUANTIZATION = "int8"
 
 
 def search(  # noqa: PLR0913 (one option a line)
+    context: typer.Context,
     teacher: Annotated[Path, typer.Option(help="A .keras file.")],
     dataset: Annotated[
         str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
@@ -105,6 +108,7 @@ def search(  # noqa: PLR0913 (one option a line)
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier search.")
     ] = False,
+    config: Config = None,
     as_json: printing.Json = False,
 ) -> None:
     """Search alpha, temperature and width for the best student of a budget.
@@ -157,6 +161,7 @@ def search(  # noqa: PLR0913 (one option a line)
         teacher_output=teacher_output,
     )
     found = run(setting, model, output, overwrite=overwrite)
+    write_config(context, output)
     _report(found, output, as_json)
 
 
