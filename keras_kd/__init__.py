@@ -21,7 +21,7 @@ _EXPORTS = {
     "OverBudgetError": "keras_kd.core.errors",
     "StaleCacheError": "keras_kd.core.errors",
     "TeacherCache": "keras_kd.teachers",
-    "compress": "keras_kd.jobs.compress",
+    "compress": "keras_kd.jobs.compressing",
     "evaluate": "keras_kd.evaluation",
     "data": None,
     "evaluation": None,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from keras_kd.distiller import Distiller as Distiller
     from keras_kd.evaluation import Evaluation as Evaluation
     from keras_kd.evaluation import evaluate as evaluate
-    from keras_kd.jobs.compress import compress as compress
+    from keras_kd.jobs.compressing import compress as compress
     from keras_kd.search.cost.budget import Budget as Budget
     from keras_kd.teachers import TeacherCache as TeacherCache
 

@@ -131,8 +131,8 @@ def compress(  # noqa: PLR0913 (one option a line)
     with problems:
         check_writable(output / "student.keras")
     load_tensorflow()
-    from keras_kd.jobs.compress import Job
     from keras_kd.jobs.compressed import make_setting
+    from keras_kd.jobs.compressing import Job
     from keras_kd.search.cost import units
 
     with problems:

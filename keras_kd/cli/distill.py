@@ -126,8 +126,8 @@ def distill(  # noqa: PLR0913 (one option a line)
     with problems:
         check_output("distill", "student_output", student_output)
     problems.check()
-    from keras_kd.jobs.distill import DistillSetting
-    from keras_kd.jobs.distill import run
+    from keras_kd.jobs.distilling import DistillSetting
+    from keras_kd.jobs.distilling import distill as run
 
     setting = DistillSetting(
         teacher=str(teacher),

@@ -29,7 +29,7 @@ from keras_kd.jobs.outputs import check_unused
 from keras_kd.jobs.students import STUDENTS
 
 if TYPE_CHECKING:
-    from keras_kd.jobs.search import Found
+    from keras_kd.jobs.searching import Found
     from keras_kd.search import Budget
 
 _DEFAULT_QUANTIZATION = "int8"
@@ -126,8 +126,8 @@ def search(  # noqa: PLR0913 (one option a line)
     with problems:
         check_writable(output / "results.json")
     load_tensorflow()
-    from keras_kd.jobs.search import SearchSetting
-    from keras_kd.jobs.search import run
+    from keras_kd.jobs.searching import SearchSetting
+    from keras_kd.jobs.searching import search as run
     from keras_kd.search.oracles.making import ORACLES
 
     with problems:

@@ -118,7 +118,7 @@ def make_plan(
     >>> from keras_kd.jobs.plan import Pace, make_plan
     >>> plan = make_plan(Pace(teacher=20, epoch=2, start=5), seconds=600)
     >>> plan.trials, plan.trial_epochs, plan.full_epochs
-    (10, 13, 40)
+    (9, 13, 40)
     """
     if seconds is None:
         full = full_epochs or FULL_EPOCHS

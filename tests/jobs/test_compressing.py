@@ -10,7 +10,7 @@ import pytest
 import keras_kd
 from keras_kd.core.errors import ExportMismatchError
 from keras_kd.core.progress import Progress
-from keras_kd.jobs import compress as module
+from keras_kd.jobs import compressing as module
 from keras_kd.jobs import int8_file
 from keras_kd.jobs.compressed import make_setting
 from keras_kd.search import StudentTuner

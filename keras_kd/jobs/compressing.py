@@ -102,6 +102,14 @@ def compress(  # noqa: PLR0913 (the public contract)
         ValueError: If no limit is given, the data does not fit the teacher,
             or `output` was begun with other settings.
         OSError: If the folder cannot be written to.
+
+    Example:
+    >>> import keras_kd
+    >>> try:
+    ...     keras_kd.compress("teacher.keras", "digits")
+    ... except ValueError as error:
+    ...     print(str(error)[-38:])
+    Give for example `size_bytes='100kB'`.
     """
     setting = make_setting(
         data,
