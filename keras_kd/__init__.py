@@ -22,6 +22,7 @@ _EXPORTS = {
     "StaleCacheError": "keras_kd.core.errors",
     "TeacherCache": "keras_kd.teachers",
     "evaluate": "keras_kd.evaluation",
+    "report": "keras_kd.reporting",
     "data": None,
     "evaluation": None,
     "export": None,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from keras_kd.distiller import Distiller as Distiller
     from keras_kd.evaluation import Evaluation as Evaluation
     from keras_kd.evaluation import evaluate as evaluate
+    from keras_kd.reporting import report as report
     from keras_kd.search.cost.budget import Budget as Budget
     from keras_kd.teachers import TeacherCache as TeacherCache
 

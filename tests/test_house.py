@@ -54,6 +54,7 @@ LONG_FILES: dict[str, str] = {
 EXTRAS = {
     "data": ["datasets"],
     "export": ["onnx", "quantizer"],
+    "reporting": ["report"],
     "search": ["tuner"],
     "teachers": ["beam"],
 }
