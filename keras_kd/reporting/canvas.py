@@ -24,7 +24,7 @@ _THEMED = {
     },
 }
 # Told apart without colour.
-MARKERS = ("o", "s", "^", "D", "v", "P")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _STYLE = {
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
@@ -36,7 +36,7 @@ _STYLE = {
     "grid.linewidth": 0.4,
     "legend.edgecolor": FAINT,
     "legend.facecolor": PAPER,
-    "legend.fontsize": 8,
+    "legend.fontsize": 9,
     "savefig.transparent": True,
     "svg.fonttype": "none",
     "svg.hashsalt": "keras_kd",
@@ -48,7 +48,7 @@ _STYLE = {
     "ytick.labelcolor": INK,
 }
 # Points: a phone shows it at its own size.
-_WIDTH, _HEIGHT = 4.8, 3.2
+_WIDTH, _HEIGHT = 4.2, 3.0
 
 
 class Chart:
@@ -71,6 +71,7 @@ class Chart:
         *,
         series: int = 0,
         hollow: bool = False,
+        name: str | None = None,
     ) -> None:
         """Draw a point that shows a title when a pointer is over it."""
         colour = SERIES[series % len(SERIES)]
@@ -81,15 +82,22 @@ class Chart:
             color=colour,
             markerfacecolor=PAPER if hollow else colour,
             markersize=6,
+            linestyle="none",
+            label=name,
             zorder=3,
         )
-        artist.set_gid(f"titled-{len(self._titles)}")
-        self._titles.append(title)
+        self.titled(artist, title)
 
     def titled(self, artist: Any, title: str) -> None:
         """Show a title when a pointer is over an artist."""
         artist.set_gid(f"titled-{len(self._titles)}")
         self._titles.append(title)
+
+    def legend(self) -> None:
+        """Name what is drawn, above the axes, where it hides nothing."""
+        self.axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 1.01), ncols=2, frameon=False
+        )
 
     def finish(self, figure: Any, label: str) -> None:
         """Turn the figure into SVG with a label for screen readers."""
@@ -114,7 +122,7 @@ def chart(
         label: What the chart shows, for screen readers.
         x_label: What is on the horizontal axis.
         y_label: What is on the vertical axis.
-        height: Inches; the width is 4.8.
+        height: Inches; the width is 4.2.
         grid: Whether to draw lines behind it.
     """
     matplotlib = optional("matplotlib", "report", "`keras_kd.report`")
@@ -123,6 +131,7 @@ def chart(
         matplotlib.rcParams.update({**matplotlib.rcParamsDefault, **_STYLE})
         figure = figures.Figure(figsize=(_WIDTH, height))
         axes = figure.subplots()
+        axes.locator_params(axis="x", nbins=6)
         axes.set(xlabel=x_label, ylabel=y_label)
         axes.grid(grid)
         axes.set_axisbelow(True)

@@ -1,16 +1,39 @@
 """The charts of a report; each returns inline SVG."""
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from keras_kd.core.imports import optional
+from keras_kd.reporting import words
 from keras_kd.reporting.canvas import FAINT
 from keras_kd.reporting.canvas import INK
 from keras_kd.reporting.canvas import MARKERS
 from keras_kd.reporting.canvas import SERIES
 from keras_kd.reporting.canvas import chart
+
+# An axis whose largest value is more than this many times its smallest has
+# powers of ten at equal distances.
+_LOG_FROM = 20
+
+
+class Point(NamedTuple):
+    """A point of a chart.
+
+    Attributes:
+        x: Its place on the horizontal axis.
+        y: Its place on the vertical axis.
+        title: What a pointer over it shows.
+        name: Its name in the legend, or `None`.
+    """
+
+    x: float
+    y: float
+    title: str
+    name: str | None = None
 
 
 def lines(
@@ -25,19 +48,21 @@ def lines(
     with chart(label, x_label, y_label) as drawn:
         for group, style in ((curves, "-"), (dashed or {}, "--")):
             for name, values in group.items():
-                series = names.index(name) % len(SERIES)
+                series = names.index(name)
                 drawn.axes.plot(
                     range(1, len(values) + 1),
                     values,
                     style,
-                    color=SERIES[series],
-                    label=name if style == "-" else f"{name}, validation",
-                    marker=MARKERS[series],
+                    color=SERIES[series % len(SERIES)],
+                    label=name if group is curves or name not in curves else "",
+                    marker=MARKERS[series % len(MARKERS)],
                     markersize=3.5,
                     markevery=max(1, len(values) // 10),
                 )
+        if dashed:
+            drawn.axes.plot([], [], "--", color=INK, label="validation data")
         drawn.axes.xaxis.get_major_locator().set_params(integer=True)
-        drawn.axes.legend()
+        drawn.legend()
     return drawn.svg
 
 
@@ -45,9 +70,10 @@ def scatter(
     label: str,
     x_label: str,
     y_label: str,
-    marks: Sequence[tuple[float, float, str, int]],
+    points: Sequence[Point],
+    *,
     front: Sequence[int] = (),
-    names: Sequence[str] = (),
+    word: Callable[[float], str] = words.number,
 ) -> str:
     """Draw points that have titles, and a line through some of them.
 
@@ -55,45 +81,41 @@ def scatter(
         label: What the chart shows.
         x_label: What is on the horizontal axis.
         y_label: What is on the vertical axis.
-        marks: x, y, title and number of the series of each point.
+        points: The points; those that have names get a legend.
         front: Places of the points that the line joins.
-        names: What to write beside each point.
+        word: Formats the numbers on the horizontal axis.
     """
+    ticker = optional("matplotlib.ticker", "report", "`keras_kd.report`")
     with chart(label, x_label, y_label) as drawn:
-        values = [mark[0] for mark in marks]
-        if min(values) > 0 and max(values) > 5 * min(values):
-            drawn.axes.set_xscale("log")
-        drawn.axes.margins(0.12 if not names else 0.2)
-        if len(front) > 1:
-            drawn.axes.step(
-                [marks[i][0] for i in front],
-                [marks[i][1] for i in front],
-                where="post",
-                color=INK,
-                linewidth=1,
-                zorder=2,
+        axes = drawn.axes
+        values = [point.x for point in points]
+        if min(values) > 0 and max(values) > _LOG_FROM * min(values):
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+        axes.xaxis.set_major_formatter(
+            ticker.FuncFormatter(lambda value, _: word(float(value)))
+        )
+        axes.margins(0.1)
+        axes.step(
+            [points[place].x for place in front],
+            [points[place].y for place in front],
+            where="post",
+            color=FAINT,
+            linewidth=1.2,
+            zorder=2,
+        )
+        for place, point in enumerate(points):
+            drawn.mark(
+                point.x,
+                point.y,
+                point.title,
+                series=place if point.name else 0,
+                hollow=bool(front) and place not in front,
+                name=point.name,
             )
-        for place, (x, y, title, series) in enumerate(marks):
-            hollow = bool(front) and place not in front
-            drawn.mark(x, y, title, series=series, hollow=hollow)
-        for (x, y, *_), name in zip(marks, names, strict=False):
-            right = _is_right(x, values)
-            drawn.axes.annotate(
-                name,
-                (x, y),
-                xytext=(-7 if right else 7, 3),
-                textcoords="offset points",
-                ha="right" if right else "left",
-                fontsize=8,
-            )
+        if any(point.name for point in points):
+            drawn.legend()
     return drawn.svg
-
-
-def _is_right(x: float, values: Sequence[float]) -> bool:
-    low, high = min(values), max(values)
-    if low > 0 and high > 5 * low:
-        x, low, high = (float(np.log(v)) for v in (x, low, high))
-    return high > low and (x - low) / (high - low) > 0.5
 
 
 def reliability(
@@ -115,7 +137,7 @@ def reliability(
                 label=name,
             )
         drawn.axes.set(xlim=(0, 1.02), ylim=(0, 1.05))
-        drawn.axes.legend(loc="upper left")
+        drawn.legend()
     return drawn.svg
 
 
@@ -127,7 +149,7 @@ def matrix(
     names: Sequence[str],
 ) -> str:
     """Draw a square for each pair of classes, stronger for more examples."""
-    side = max(2.6, min(4.8, 1.2 + 0.32 * len(names)))
+    side = max(2.6, min(4.2, 1.2 + 0.32 * len(names)))
     with chart(label, x_label, y_label, height=side, grid=False) as drawn:
         patches = optional("matplotlib.patches", "report", "`keras_kd.report`")
         most = max(1, int(counts.max()))
@@ -147,7 +169,8 @@ def matrix(
             )
         places = range(len(names))
         short = [name if len(name) < 13 else f"{name[:11]}…" for name in names]
-        drawn.axes.set_xticks(places, short, rotation=90, fontsize=8)
+        turned = 90 if max(map(len, short)) > 2 else 0
+        drawn.axes.set_xticks(places, short, rotation=turned, fontsize=8)
         drawn.axes.set_yticks(places, short, fontsize=8)
         drawn.axes.set(
             xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5)
@@ -183,9 +206,7 @@ def pairs(
         short = [name if len(name) < 19 else f"{name[:17]}…" for name in names]
         drawn.axes.set_yticks(places, short)
         drawn.axes.set_ylim(len(names) - 0.4, -0.6)
-        drawn.axes.legend(
-            loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2
-        )
+        drawn.legend()
     return drawn.svg
 
 

@@ -1,5 +1,6 @@
 """The numbers behind a report, computed from plain arrays."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -124,6 +125,26 @@ class Errors(NamedTuple):
     num_new: int
     num_mended: int
     num_both: int
+
+    @property
+    def chance(self) -> float:
+        """How probable so unequal counts are if both models are as good.
+
+        The exact McNemar test, two-sided: of the examples that only one model
+        gets right, each is equally likely to be the teacher's.
+        """
+        count = self.num_new + self.num_mended
+        fewer = min(self.num_new, self.num_mended)
+        tail = sum(
+            math.exp(
+                math.lgamma(count + 1)
+                - math.lgamma(number + 1)
+                - math.lgamma(count - number + 1)
+                - count * math.log(2)
+            )
+            for number in range(fewer + 1)
+        )
+        return min(1.0, 2 * tail)
 
 
 def errors(

@@ -1,5 +1,7 @@
 """What teacher and student say about each example."""
 
+import numpy as np
+
 from keras_kd.reporting import charts
 from keras_kd.reporting import counting
 from keras_kd.reporting import words
@@ -53,14 +55,16 @@ def confidence(contents: Contents) -> Section | None:
 
 
 def _sure(name: str, bins: counting.Reliability) -> str:
+    total = bins.counts.sum()
+    sure, right = (
+        words.percent(float(np.nansum(bins.counts * means) / total))
+        for means in (bins.confidence, bins.accuracy)
+    )
+    said = f"{name} is right about {right} and {sure} sure on average"
     if abs(bins.bias) < _SMALL_GAP:
-        said = f"{name} is about as often right as it is sure"
-    else:
-        way = (
-            "more sure than right" if bins.bias > 0 else "more right than sure"
-        )
-        said = f"{name} is {way}, by {words.points(bins.bias)} on average"
-    return f"{said} (mean gap {words.points(bins.error)})."
+        return f"{said}."
+    way = "over" if bins.bias > 0 else "under"
+    return f"{said}: {way}confident by {words.points(bins.bias)}."
 
 
 def errors(contents: Contents) -> Section | None:
@@ -141,8 +145,8 @@ def disagreements(contents: Contents) -> Section | None:
     ]
     if seen.explained:
         said.append(
-            "Coloured: what speaks for the class that the model chose "
-            "(gradient times input)."
+            "Orange is what speaks for the class that the model chose, blue "
+            "what speaks against it (gradient times input)."
         )
     cards = [
         Card(_title(contents, one), _words(contents, one), drawn)

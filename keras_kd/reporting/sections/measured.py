@@ -7,8 +7,8 @@ from keras_kd.reporting.contents import Contents
 from keras_kd.reporting.contents import Figure
 from keras_kd.reporting.contents import Section
 from keras_kd.reporting.contents import Table
+from keras_kd.reporting.counting import errors
 from keras_kd.reporting.counting import front
-from keras_kd.reporting.counting import wilson
 from keras_kd.reporting.measures import COLUMNS
 from keras_kd.reporting.measures import COSTS
 from keras_kd.reporting.measures import SMALLER_IS_BETTER
@@ -19,6 +19,8 @@ from keras_kd.reporting.measures import value_of
 
 # Classes that one chart has room for.
 _MOST_CLASSES = 30
+# Less probable differences are said not to be chance.
+_CHANCE = 0.05
 
 
 def answer(contents: Contents) -> Section | None:
@@ -41,6 +43,10 @@ def answer(contents: Contents) -> Section | None:
                 else _remark(teacher, quality, contents.teacher),
             )
         )
+    asked = quality is None or quality.attribute != "agreement"
+    if chosen.agreement is not None and asked and not is_teacher:
+        share = words.percent(chosen.agreement)
+        tiles.append((f"same choice as {contents.teacher}", share, ""))
     costs = []
     for cost in COSTS:
         value = value_of(chosen, cost)
@@ -99,14 +105,25 @@ def _kept(
         f"{said}, {words.points(gap)} {side} than {name} "
         f"({words.percent(before)})."
     )
-    low, high = wilson(value, chosen.num_examples)
-    other = wilson(before, teacher.num_examples)
-    if max(low, other[0]) <= min(high, other[1]):
-        sentence += (
-            " The 95% intervals of the two overlap: on so few examples the "
-            "difference may be chance."
-        )
-    return sentence
+    chance = _chance(contents)
+    if chance is None:
+        return sentence
+    if chance > _CHANCE:
+        return f"{sentence} So small a difference may be chance."
+    return f"{sentence} The difference is more than chance."
+
+
+def _chance(contents: Contents) -> float | None:
+    """Return how probable the difference is if both are equally good."""
+    found = contents.predictions
+    if found is None or found.labels is None:
+        return None
+    return errors(
+        found.labels,
+        found.choices[contents.teacher],
+        found.choices[contents.student],
+        found.num_classes,
+    ).chance
 
 
 def rows(contents: Contents) -> Section:
@@ -169,11 +186,14 @@ def _against(contents: Contents, cost: Measure) -> Figure | None:
     best = front([(x, sign * y) for x, y in known.values()])
     names = list(known)
     listed = words.listed([names[place] for place in best])
-    sentence = f"{quality.heading.capitalize()} against {cost.heading}: " + (
-        f"{listed} beats every other in both."
-        if len(best) == 1
-        else f"no other beats {listed} in both."
-    )
+    sentence = f"{quality.heading.capitalize()} against {cost.heading}."
+    if len(best) == 1:
+        sentence += f" {listed} matches or beats every other in both."
+    else:
+        sentence += (
+            f" The line joins the best choices, {listed}: one of them matches "
+            "or beats each other row in both."
+        )
     worded = {
         name: (cost.word(x), quality.word(y)) for name, (x, y) in known.items()
     }
@@ -181,14 +201,14 @@ def _against(contents: Contents, cost: Measure) -> Figure | None:
         sentence=sentence,
         svg=charts.scatter(
             sentence,
-            _axis(cost),
+            cost.heading,
             quality.heading,
             [
-                (x, y, f"{name}: {', '.join(worded[name])}", place)
-                for place, (name, (x, y)) in enumerate(known.items())
+                charts.Point(x, y, f"{name}: {', '.join(worded[name])}", name)
+                for name, (x, y) in known.items()
             ],
             front=best,
-            names=names,
+            word=cost.word,
         ),
         table=Table(
             caption=f"{quality.heading} against {cost.heading}",
@@ -196,10 +216,6 @@ def _against(contents: Contents, cost: Measure) -> Figure | None:
             rows=[(name, *cells) for name, cells in worded.items()],
         ),
     )
-
-
-def _axis(cost: Measure) -> str:
-    return f"{cost.heading}, {'bytes' if cost.word is words.size else 'ms'}"
 
 
 def classes(contents: Contents) -> Section | None:

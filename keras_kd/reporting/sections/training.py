@@ -21,7 +21,11 @@ def curves(contents: Contents) -> Section | None:
         for history in contents.histories.values()
         for name in history
     )
-    figures = [_figure(contents, name) for name in logged]
+    # The whole first, its parts and the metrics as they were logged.
+    figures = [
+        _figure(contents, name)
+        for name in sorted(logged, key=lambda name: name != "loss")
+    ]
     if not figures:
         return None
     return Section(title="Training", figures=figures)

@@ -15,13 +15,13 @@ from keras_kd.reporting.contents import Table
 from keras_kd.reporting.counting import front as front_of
 
 Trial = Mapping[str, Any]
-_COSTS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
-    "size_bytes": ("size", "size, bytes", words.size),
-    "latency_ms": ("time", "time for one example, ms", words.milliseconds),
-    "arena_bytes": ("working memory", "working memory, bytes", words.size),
-    "num_params": ("parameters", "parameters", words.number),
-    "flops": ("operations", "operations", words.number),
-    "peak_memory_bytes": ("memory", "memory, bytes", words.size),
+_COSTS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "size_bytes": ("size", words.size),
+    "latency_ms": ("time for one example", words.milliseconds),
+    "arena_bytes": ("working memory", words.size),
+    "num_params": ("parameters", words.number),
+    "flops": ("operations", words.number),
+    "peak_memory_bytes": ("memory of activations", words.size),
 }
 # Those that are drawn; the others are in the table.
 _DRAWN = ("size_bytes", "latency_ms", "arena_bytes")
@@ -85,7 +85,7 @@ def _against(
     known = [trial for trial in trained if trial.get(cost) is not None]
     if len(known) < 2:
         return None
-    name, axis, word = _COSTS[cost]
+    name, word = _COSTS[cost]
     objective, direction = contents.objective
     sign = 1 if direction == "max" else -1
     best = front_of([(t[cost], sign * t["objective"]) for t in known])
@@ -110,13 +110,14 @@ def _against(
     ]
     drawn = charts.scatter(
         sentence,
-        axis,
+        name,
         objective,
         [
-            (t[cost], t["objective"], title, 0)
+            charts.Point(t[cost], t["objective"], title)
             for t, title in zip(known, titles, strict=True)
         ],
         front=best,
+        word=word,
     )
     table = Table(
         caption=f"Trials on the front of {objective} and {name}",
@@ -167,12 +168,12 @@ def _over(
             f"{i} = {kind}" for i, kind in enumerate(kinds)
         )
     marks = [
-        (
+        charts.Point(
             float(place),
             trial["objective"],
-            f"trial {trial['trial_id']}: {name} {trial['values'][name]}, "
-            f"{objective} {_score(contents, trial)}",
-            0,
+            f"trial {trial['trial_id']}: {name} "
+            f"{_shown(trial['values'][name])}, {objective} "
+            f"{_score(contents, trial)}",
         )
         for place, trial in zip(places, known, strict=True)
     ]
@@ -220,7 +221,7 @@ def _table(contents: Contents) -> Table:
                 *(
                     "–"
                     if trial.get(cost) is None
-                    else _COSTS[cost][2](trial[cost])
+                    else _COSTS[cost][1](trial[cost])
                     for cost in costs
                 ),
                 *(_shown(trial["values"].get(name, "–")) for name in names),
