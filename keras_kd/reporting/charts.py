@@ -41,12 +41,21 @@ def lines(
     x_label: str,
     y_label: str,
     curves: Mapping[str, Sequence[float]],
-    dashed: Mapping[str, Sequence[float]] | None = None,
+    dashed: Mapping[str, Sequence[float]],
+    names: Sequence[str],
 ) -> str:
-    """Draw curves over 1, 2, 3, …; those in `dashed` in the same colours."""
-    names = list(dict.fromkeys([*curves, *(dashed or {})]))
+    """Draw the values of runs after each epoch.
+
+    Args:
+        label: What the chart shows.
+        x_label: What is on the horizontal axis.
+        y_label: What is on the vertical axis.
+        curves: Values by name.
+        dashed: Values on validation data by name.
+        names: All names; each has the colour of its place.
+    """
     with chart(label, x_label, y_label) as drawn:
-        for group, style in ((curves, "-"), (dashed or {}, "--")):
+        for group, style in ((curves, "-"), (dashed, "--")):
             for name, values in group.items():
                 series = names.index(name)
                 drawn.axes.plot(
@@ -73,7 +82,8 @@ def scatter(
     points: Sequence[Point],
     *,
     front: Sequence[int] = (),
-    word: Callable[[float], str] = words.number,
+    x_word: Callable[[float], str] = words.number,
+    y_word: Callable[[float], str] = words.number,
 ) -> str:
     """Draw points that have titles, and a line through some of them.
 
@@ -83,7 +93,8 @@ def scatter(
         y_label: What is on the vertical axis.
         points: The points; those that have names get a legend.
         front: Places of the points that the line joins.
-        word: Formats the numbers on the horizontal axis.
+        x_word: Formats the numbers on the horizontal axis.
+        y_word: Formats the numbers on the vertical axis.
     """
     ticker = optional("matplotlib.ticker", "report", "`keras_kd.report`")
     with chart(label, x_label, y_label) as drawn:
@@ -92,9 +103,10 @@ def scatter(
         if min(values) > 0 and max(values) > _LOG_FROM * min(values):
             axes.set_xscale("log")
             axes.xaxis.set_minor_formatter(ticker.NullFormatter())
-        axes.xaxis.set_major_formatter(
-            ticker.FuncFormatter(lambda value, _: word(float(value)))
-        )
+        for axis, word in ((axes.xaxis, x_word), (axes.yaxis, y_word)):
+            axis.set_major_formatter(
+                ticker.FuncFormatter(lambda at, _, word=word: word(float(at)))
+            )
         axes.margins(0.1)
         axes.step(
             [points[place].x for place in front],

@@ -60,7 +60,7 @@ def _sure(name: str, bins: counting.Reliability) -> str:
         words.percent(float(np.nansum(bins.counts * means) / total))
         for means in (bins.confidence, bins.accuracy)
     )
-    said = f"{name} is right about {right} and {sure} sure on average"
+    said = f"{name} is right in {right} and on average {sure} sure"
     if abs(bins.bias) < _SMALL_GAP:
         return f"{said}."
     way = "over" if bins.bias > 0 else "under"

@@ -208,7 +208,8 @@ def _against(contents: Contents, cost: Measure) -> Figure | None:
                 for name, (x, y) in known.items()
             ],
             front=best,
-            word=cost.word,
+            x_word=cost.word,
+            y_word=quality.word,
         ),
         table=Table(
             caption=f"{quality.heading} against {cost.heading}",

@@ -65,7 +65,9 @@ def _figure(contents: Contents, name: str) -> Figure:
             for epoch in range(longest)
         ],
     )
-    drawn = charts.lines(sentence, "epoch", name, trained, validated)
+    drawn = charts.lines(
+        sentence, "epoch", name, trained, validated, list(contents.histories)
+    )
     return Figure(sentence, drawn, table)
 
 

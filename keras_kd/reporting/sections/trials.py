@@ -117,7 +117,8 @@ def _against(
             for t, title in zip(known, titles, strict=True)
         ],
         front=best,
-        word=word,
+        x_word=word,
+        y_word=_word(contents),
     )
     table = Table(
         caption=f"Trials on the front of {objective} and {name}",
@@ -177,7 +178,9 @@ def _over(
         )
         for place, trial in zip(places, known, strict=True)
     ]
-    drawn = charts.scatter(sentence, axis, objective, marks)
+    drawn = charts.scatter(
+        sentence, axis, objective, marks, y_word=_word(contents)
+    )
     table = Table(
         caption=f"{objective} by {name}, the best first",
         columns=("trial", name, objective),
@@ -243,8 +246,11 @@ def _shown(value: Any) -> str:
 
 
 def _score(contents: Contents, trial: Trial) -> str:
-    """Return the objective; shares as percentages."""
-    value = float(trial["objective"])
+    return _word(contents)(float(trial["objective"]))
+
+
+def _word(contents: Contents) -> Callable[[float], str]:
+    """Return what formats the objective; shares are percentages."""
     if contents.objective[0].endswith(("accuracy", "agreement")):
-        return words.percent(value)
-    return words.number(value)
+        return words.percent
+    return words.number
