@@ -33,9 +33,9 @@ def as_json(contents: Contents, parts: Sequence[Section]) -> str:
         "verifications": {
             name: plain(one) for name, one in contents.verifications.items()
         },
-        "layer_errors": {
+        "rounding": {
             name: [plain(one) for one in losses]
-            for name, losses in contents.layer_errors.items()
+            for name, losses in contents.rounding.items()
         },
         "made": contents.made,
     }

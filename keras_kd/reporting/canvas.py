@@ -83,7 +83,7 @@ class Chart:
             markerfacecolor=PAPER if hollow else colour,
             markersize=6,
             linestyle="none",
-            label=name,
+            label=name and short(name, 22),
             zorder=3,
         )
         self.titled(artist, title)
@@ -132,12 +132,17 @@ def chart(
         figure = figures.Figure(figsize=(_WIDTH, height))
         axes = figure.subplots()
         axes.locator_params(axis="x", nbins=6)
-        axes.set(xlabel=x_label, ylabel=y_label)
+        axes.set(xlabel=short(x_label, 40), ylabel=short(y_label, 30))
         axes.grid(grid)
         axes.set_axisbelow(True)
         drawn = Chart(axes)
         yield drawn
         drawn.finish(figure, label)
+
+
+def short(text: str, most: int) -> str:
+    """Cut a text that a chart has no room for; tables have all of it."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _inline(svg: str, label: str, titles: Sequence[str]) -> str:

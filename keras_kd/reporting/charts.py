@@ -14,6 +14,7 @@ from keras_kd.reporting.canvas import INK
 from keras_kd.reporting.canvas import MARKERS
 from keras_kd.reporting.canvas import SERIES
 from keras_kd.reporting.canvas import chart
+from keras_kd.reporting.canvas import short
 
 # An axis whose largest value is more than this many times its smallest has
 # powers of ten at equal distances.
@@ -63,7 +64,9 @@ def lines(
                     values,
                     style,
                     color=SERIES[series % len(SERIES)],
-                    label=name if group is curves or name not in curves else "",
+                    label=short(name, 22)
+                    if group is curves or name not in curves
+                    else "",
                     marker=MARKERS[series % len(MARKERS)],
                     markersize=3.5,
                     markevery=max(1, len(values) // 10),
@@ -146,7 +149,7 @@ def reliability(
                 color=SERIES[place % len(SERIES)],
                 marker=MARKERS[place % len(MARKERS)],
                 markersize=4,
-                label=name,
+                label=short(name, 22),
             )
         drawn.axes.set(xlim=(0, 1.02), ylim=(0, 1.05))
         drawn.legend()
@@ -180,10 +183,10 @@ def matrix(
                 column, row, str(count), ha="center", va="center", fontsize=8
             )
         places = range(len(names))
-        short = [name if len(name) < 13 else f"{name[:11]}…" for name in names]
-        turned = 90 if max(map(len, short)) > 2 else 0
-        drawn.axes.set_xticks(places, short, rotation=turned, fontsize=8)
-        drawn.axes.set_yticks(places, short, fontsize=8)
+        cut = [short(name, 12) for name in names]
+        turned = 90 if max(map(len, cut)) > 2 else 0
+        drawn.axes.set_xticks(places, cut, rotation=turned, fontsize=8)
+        drawn.axes.set_yticks(places, cut, fontsize=8)
         drawn.axes.set(
             xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5)
         )
@@ -213,10 +216,10 @@ def pairs(
                 MARKERS[series],
                 color=SERIES[series],
                 markersize=5,
-                label=name,
+                label=short(name, 22),
             )
-        short = [name if len(name) < 19 else f"{name[:17]}…" for name in names]
-        drawn.axes.set_yticks(places, short)
+        cut = [short(name, 18) for name in names]
+        drawn.axes.set_yticks(places, cut)
         drawn.axes.set_ylim(len(names) - 0.4, -0.6)
         drawn.legend()
     return drawn.svg
@@ -229,8 +232,8 @@ def bars(
     height = 0.8 + 0.3 * len(names)
     with chart(label, x_label, "", height=height) as drawn:
         drawn.axes.barh(range(len(names)), values, color=SERIES[1], height=0.6)
-        short = [name if len(name) < 25 else f"{name[:23]}…" for name in names]
-        drawn.axes.set_yticks(range(len(names)), short)
+        cut = [short(name, 24) for name in names]
+        drawn.axes.set_yticks(range(len(names)), cut)
         drawn.axes.invert_yaxis()
     return drawn.svg
 

@@ -31,7 +31,7 @@ class Contents:
         predictions: What the models say about the data, or `None`.
         class_names: Names of the classes, or empty.
         verifications: Checks of exported files by row.
-        layer_errors: Layers that lose most, by row.
+        rounding: Layers that lose most, by row.
         made: How everything was made.
         model_output: Kind of the models' outputs, if they do not tell.
     """
@@ -49,7 +49,7 @@ class Contents:
     predictions: Predictions | None = None
     class_names: Sequence[str] = ()
     verifications: Mapping[str, Any] = field(default_factory=dict)
-    layer_errors: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    rounding: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     made: Mapping[str, Any] = field(default_factory=dict)
     model_output: str | None = None
 

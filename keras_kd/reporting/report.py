@@ -38,7 +38,7 @@ def report(  # noqa: PLR0913 (a page's parts, each optional)
     model_output: str | None = None,
     class_names: Sequence[str] | None = None,
     verifications: Mapping[str, Any] | None = None,
-    layer_errors: Mapping[str, Sequence[Any]] | None = None,
+    rounding: Mapping[str, Sequence[Any]] | None = None,
     made: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a page that shows what a student costs and what it keeps.
@@ -68,7 +68,7 @@ def report(  # noqa: PLR0913 (a page's parts, each optional)
             in `keras_kd.evaluate`.
         class_names: Names of the classes, in the order of the outputs.
         verifications: What `keras_kd.export` returned for the files, by row.
-        layer_errors: What `keras_kd.export.layer_errors` finds, by row.
+        rounding: What `keras_kd.export.rounding` finds, by row.
         made: How everything was made: versions, seeds, the command, hashes,
             the split of the data; values, lists or mappings of these.
 
@@ -98,7 +98,7 @@ def report(  # noqa: PLR0913 (a page's parts, each optional)
     jinja2 = optional("jinja2", "report", "`keras_kd.report`")
     optional("matplotlib", "report", "`keras_kd.report`")
     problems = [
-        *_rows(evaluations, ship, verifications, layer_errors),
+        *_rows(evaluations, ship, verifications, rounding),
         *_compared(evaluations, ship, dataset, models),
     ]
     if objective[1] not in ("max", "min"):
@@ -122,7 +122,7 @@ def report(  # noqa: PLR0913 (a page's parts, each optional)
         else None,
         class_names=class_names or (),
         verifications=verifications or {},
-        layer_errors=layer_errors or {},
+        rounding=rounding or {},
         made=made or {},
         model_output=model_output,
     )
@@ -149,7 +149,7 @@ def _rows(
     evaluations: Mapping[str, Evaluation],
     ship: str | None,
     verifications: Mapping[str, Any] | None,
-    layer_errors: Mapping[str, Any] | None,
+    rounding: Mapping[str, Any] | None,
 ) -> list[str]:
     """Return what is wrong with the rows and the names of rows."""
     if not evaluations or not all(
@@ -169,7 +169,7 @@ def _rows(
     named = {
         "ship": [] if ship is None else [ship],
         "verifications": list(verifications or ()),
-        "layer_errors": list(layer_errors or ()),
+        "rounding": list(rounding or ()),
     }
     return [
         requirement(

@@ -53,7 +53,7 @@ def checks(contents: Contents) -> Section | None:
 def layers(contents: Contents) -> Section | None:
     """Draw the layers of each file that lose most by rounding."""
     figures = []
-    for name, losses in contents.layer_errors.items():
+    for name, losses in contents.rounding.items():
         if not losses:
             continue
         worst = losses[0]
