@@ -148,7 +148,11 @@ def short(text: str, most: int) -> str:
 def _inline(svg: str, label: str, titles: Sequence[str]) -> str:
     """Make a file's SVG a part of a page."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    # A style in a drawing would hold for the whole page, which has its own.
+    for left_out in ("metadata", "style"):
+        svg = re.sub(
+            rf"<{left_out}\b.*?</{left_out}>\s*", "", svg, flags=re.DOTALL
+        )
     svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
     for colour, themed in _THEMED.items():
         svg = svg.replace(colour, themed)

@@ -5,74 +5,11 @@ import json
 import re
 from html.parser import HTMLParser
 
-import keras
 import numpy as np
 import pytest
 
 import keras_kd
-from keras_kd.export import Verification
-from keras_kd.export.layer_errors import LayerError
 
-EVALUATIONS = {
-    "teacher": keras_kd.Evaluation(
-        "teacher.keras",
-        500,
-        accuracy=0.98,
-        agreement=1.0,
-        per_class_recall=[1.0, 0.96, None],
-        size_bytes=90_000,
-        latency_ms_p50=1.5,
-        latency_source="tf.function, 2 threads",
-    ),
-    "student": keras_kd.Evaluation(
-        "student.tflite",
-        500,
-        accuracy=0.97,
-        agreement=0.95,
-        per_class_recall=[0.98, 0.96, None],
-        size_bytes=9_000,
-        latency_ms_p50=0.25,
-        latency_source="LiteRT interpreter, 1 thread",
-    ),
-}
-HISTORIES = {
-    "teacher": {"loss": [2.0, 0.5], "val_loss": [2.1, 0.7]},
-    "student": {"loss": [3.0, 1.0], "soft_targets": [4.0, 1.5]},
-}
-TRIALS = [
-    {
-        "trial_id": f"{place}",
-        "values": {"width": width, "block": block},
-        "status": "feasible" if accuracy else "infeasible",
-        "reason": "" if accuracy else "too many bytes",
-        "objective": accuracy,
-        "size_bytes": size,
-    }
-    for place, (width, block, accuracy, size) in enumerate(
-        [
-            (0.25, "plain", 0.9, 10_000),
-            (0.5, "plain", 0.95, 30_000),
-            (0.4, "residual", 0.89, 20_000),
-            (0.9, "plain", None, 80_000),
-        ]
-    )
-]
-VERIFICATION = Verification(
-    "out/student.tflite",
-    "int8",
-    num_examples=256,
-    max_abs_difference=0.3,
-    mean_abs_difference=0.1,
-    output_range=20.0,
-    tolerance=0.2,
-    agreement=0.99,
-    size_bytes=9_000,
-    input_dtype="int8",
-    output_dtype="int8",
-    passed=True,
-)
-WORST = LayerError("dense", "FULLY_CONNECTED", 0.2, 0.1)
-LABELS = np.array([0, 1, 2, 0])
 NASTY = "<script>alert('&\"')</script> $x$"
 
 
@@ -117,47 +54,6 @@ class Page(HTMLParser):
 
     def all(self, tag):
         return [attrs for name, attrs in self.tags if name == tag]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("report")
-
-
-@pytest.fixture(scope="module")
-def small_models():
-    """A teacher of 3 classes, and a student that is wrong about class 0."""
-    built = {}
-    for name, bias in (("teacher", 0.0), ("student", -9.0)):
-        model = keras.Sequential(
-            [keras.Input((3,)), keras.layers.Dense(3)], name=name
-        )
-        model.set_weights([5 * np.eye(3), np.array([bias, 0, 0])])
-        built[name] = model
-    return built
-
-
-@pytest.fixture(scope="module")
-def path(folder, small_models):
-    return keras_kd.report(
-        folder / "report.html",
-        EVALUATIONS,
-        title="Title",
-        ship="student",
-        histories=HISTORIES,
-        trials=TRIALS,
-        dataset=(
-            np.eye(3, dtype="float32")[[0, 1, 2, 0]],
-            np.array([0, 1, 2, 0]),
-        ),
-        models=small_models,
-        class_names=["ape", "bee", "cat"],
-        verifications={"student": VERIFICATION},
-        rounding={
-            "student": [LayerError("dense", "FULLY_CONNECTED", 0.2, 0.1)]
-        },
-        made={"seed": 0, "data": {"num_train": 10}},
-    )
 
 
 @pytest.fixture(scope="module")
@@ -292,12 +188,12 @@ def test_it_is_small(path):
     assert path.stat().st_size < 500_000
 
 
-def test_json_beside_it_has_the_numbers(path):
+def test_json_beside_it_has_the_numbers(path, evaluations, histories, trials):
     found = json.loads(path.with_suffix(".json").read_text())
-    for name, evaluation in EVALUATIONS.items():
+    for name, evaluation in evaluations.items():
         assert found["evaluations"][name] == evaluation.to_dict()
-    assert found["histories"] == HISTORIES
-    assert found["trials"] == TRIALS
+    assert found["histories"] == histories
+    assert found["trials"] == trials
     assert found["predictions"]["errors"] == {
         "new": [[0, 1, 2]],
         "num_new": 2,
@@ -307,20 +203,20 @@ def test_json_beside_it_has_the_numbers(path):
     assert found["made"] == {"seed": 0, "data": {"num_train": 10}}
 
 
-def test_what_users_name_is_text_and_not_markup(tmp_path):
-    evaluations = {
-        NASTY: EVALUATIONS["teacher"],
-        f"{NASTY}2": EVALUATIONS["student"],
+def test_what_users_name_is_text_and_not_markup(tmp_path, evaluations, trials):
+    named = {
+        NASTY: evaluations["teacher"],
+        f"{NASTY}2": evaluations["student"],
     }
     path = keras_kd.report(
         tmp_path / "nasty.html",
-        evaluations,
+        named,
         title=NASTY,
         ship=f"{NASTY}2",
         histories={NASTY: {NASTY: [1.0, 2.0]}},
         trials=[
             {**trial, "trial_id": NASTY, "values": {NASTY: place}}
-            for place, trial in enumerate(TRIALS)
+            for place, trial in enumerate(trials)
         ],
         class_names=[NASTY] * 3,
         made={NASTY: NASTY},
@@ -342,25 +238,25 @@ def test_a_regression_is_told_by_its_error(tmp_path):
     ) in path.read_text()
 
 
-def test_a_smaller_objective_can_be_the_better(tmp_path):
+def test_a_smaller_objective_can_be_the_better(tmp_path, evaluations, trials):
     path = keras_kd.report(
         tmp_path / "a.html",
-        EVALUATIONS,
-        trials=TRIALS,
+        evaluations,
+        trials=trials,
         objective=("val_loss", "min"),
     )
     assert "The best is trial 2 with" in path.read_text()
 
 
-def test_trials_may_be_what_a_tuner_returns(tmp_path):
+def test_trials_may_be_what_a_tuner_returns(tmp_path, evaluations, trials):
     from keras_kd.search.candidate import Candidate
 
     names = {field.name for field in dataclasses.fields(Candidate)}
     trials = [
         Candidate(**{k: v for k, v in trial.items() if k in names})
-        for trial in TRIALS
+        for trial in trials
     ]
-    path = keras_kd.report(tmp_path / "a.html", EVALUATIONS, trials=trials)
+    path = keras_kd.report(tmp_path / "a.html", evaluations, trials=trials)
     assert "The search made 4 trials" in path.read_text()
 
 
@@ -378,20 +274,20 @@ def test_trials_may_be_what_a_tuner_returns(tmp_path):
         ({"objective": ("val_loss", "low")}, "a name and 'max' or 'min'"),
     ],
 )
-def test_what_does_not_fit_is_refused(tmp_path, changes, message):
+def test_what_does_not_fit_is_refused(tmp_path, evaluations, changes, message):
     with pytest.raises(ValueError, match=message):
-        keras_kd.report(tmp_path / "a.html", EVALUATIONS, **changes)
+        keras_kd.report(tmp_path / "a.html", evaluations, **changes)
     assert not list(tmp_path.iterdir())
 
 
-def test_all_problems_are_named_at_once(tmp_path):
+def test_all_problems_are_named_at_once(tmp_path, evaluations):
     with pytest.raises(ValueError, match="(?s)ship='a'.*'max' or 'min'"):
         keras_kd.report(
-            tmp_path / "a.html", EVALUATIONS, ship="a", objective=("a", "b")
+            tmp_path / "a.html", evaluations, ship="a", objective=("a", "b")
         )
 
 
-@pytest.mark.parametrize("evaluations", [{}, {"teacher": 0.9}])
-def test_other_things_than_evaluations_are_refused(tmp_path, evaluations):
+@pytest.mark.parametrize("given", [{}, {"teacher": 0.9}])
+def test_other_things_than_evaluations_are_refused(tmp_path, given):
     with pytest.raises(ValueError, match="`keras_kd.evaluate` returns one"):
-        keras_kd.report(tmp_path / "a.html", evaluations)
+        keras_kd.report(tmp_path / "a.html", given)
