@@ -25,6 +25,7 @@ COMMANDS = (
     "export",
     "verify",
     "evaluate",
+    "report",
     "losses",
 )
 # A file of more than 300 lines holds one thing that reads best whole: path and

@@ -31,7 +31,7 @@ def print_found(found: "Found", output: Path) -> None:
     typer.echo("\n" + best_sentence(found) + "\n")
     print_rows(found.rows)
     taken = duration(found.seconds)
-    typer.echo(f"\nFiles and results.json: {output}/ ({taken})")
+    typer.echo(f"\nFiles, results.json and report.html: {output}/ ({taken})")
 
 
 def sentences(found: "Found") -> tuple[str, ...]:

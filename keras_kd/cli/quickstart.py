@@ -16,6 +16,7 @@ from keras_kd.core.progress import duration
 from keras_kd.jobs.quickstart import Outcome
 from keras_kd.jobs.quickstart import Setting
 from keras_kd.jobs.quickstart import run
+from keras_kd.jobs.report import report_on_run
 
 # Settings that take a few minutes on two cores.
 PRESETS = {
@@ -70,6 +71,7 @@ def quickstart(  # noqa: PLR0913 (one option a line)
     with Progress() as progress:
         outcome = run(setting, output, progress)
     write_text(output / "results.json", outcome.to_json() + "\n")
+    report_on_run(output)
     if as_json:
         typer.echo(outcome.to_json())
     else:
@@ -92,4 +94,4 @@ def print_outcome(outcome: Outcome, output: Path) -> None:
     typer.echo("\n".join(outcome.sentences) + "\n")
     print_rows(outcome.rows)
     taken = duration(outcome.seconds)
-    typer.echo(f"\nFiles and results.json: {output}/ ({taken})")
+    typer.echo(f"\nFiles, results.json and report.html: {output}/ ({taken})")
