@@ -210,6 +210,10 @@ def _made(
     results: Mapping[str, Any], paths: Mapping[str, Path]
 ) -> dict[str, Any]:
     made = {key: value for key, value in results.items() if key not in _SHOWN}
+    made["sentences"] = " ".join(results.get("sentences", ())) or None
+    made["choice of the file"] = (
+        f"the smallest within {100 * _CLOSE:.0f} point of the most accurate"
+    )
     files = {path for path in paths.values() if path.is_file()}
     made["sha256"] = {path.name: _sha256(path) for path in sorted(files)}
     return made

@@ -83,7 +83,7 @@ class Chart:
             markerfacecolor=PAPER if hollow else colour,
             markersize=6,
             linestyle="none",
-            label=name and short(name, 22),
+            label=name and short(name, 20),
             zorder=3,
         )
         self.titled(artist, title)
@@ -95,8 +95,8 @@ class Chart:
 
     def legend(self) -> None:
         """Name what is drawn, above the axes, where it hides nothing."""
-        self.axes.legend(
-            loc="lower left", bbox_to_anchor=(0, 1.01), ncols=2, frameon=False
+        self.axes.figure.legend(
+            loc="outside upper left", ncols=2, frameon=False
         )
 
     def finish(self, figure: Any, label: str) -> None:

@@ -64,7 +64,7 @@ def lines(
                     values,
                     style,
                     color=SERIES[series % len(SERIES)],
-                    label=short(name, 22)
+                    label=short(name, 20)
                     if group is curves or name not in curves
                     else "",
                     marker=MARKERS[series % len(MARKERS)],
@@ -149,7 +149,7 @@ def reliability(
                 color=SERIES[place % len(SERIES)],
                 marker=MARKERS[place % len(MARKERS)],
                 markersize=4,
-                label=short(name, 22),
+                label=short(name, 20),
             )
         drawn.axes.set(xlim=(0, 1.02), ylim=(0, 1.05))
         drawn.legend()
@@ -216,7 +216,7 @@ def pairs(
                 MARKERS[series],
                 color=SERIES[series],
                 markersize=5,
-                label=short(name, 22),
+                label=short(name, 20),
             )
         cut = [short(name, 18) for name in names]
         drawn.axes.set_yticks(places, cut)
