@@ -30,12 +30,12 @@ def number(value: float) -> str:
 
     Example:
     >>> from keras_kd.reporting.words import number
-    >>> number(0.12345), number(1234567), number(1234.5)
-    ('0.123', '1,234,567', '1,234')
+    >>> number(0.12345), number(1234567), number(1234.5), number(-0.0)
+    ('0.123', '1,234,567', '1,234', '0')
     """
     if isinstance(value, int) or abs(value) >= 99.95:
         return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return f"{value + 0.0:.3g}"  # no -0
 
 
 def size(value: float) -> str:

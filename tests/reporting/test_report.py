@@ -108,8 +108,8 @@ def test_what_is_not_given_has_no_section(tmp_path):
         "block: tried plain and residual; the best 2 trials have plain.",
         "Of 4 examples, student gets 2 wrong that teacher gets right, and 0 "
         "right that teacher gets wrong. Both are wrong about 0.",
-        "Most often it takes ape for bee: 2 times.",
-        "student loses most on class ape: 100.0% of its examples right "
+        'Most often it takes "ape" for "bee": 2 times.',
+        'student loses most on class "ape": 100.0% of its examples right '
         "before, 98.0% after.",
         "student: layer dense (FULLY_CONNECTED) adds most rounding error, "
         "10.0% of the spread of its values.",

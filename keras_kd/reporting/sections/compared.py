@@ -98,7 +98,7 @@ def errors(contents: Contents) -> Section | None:
     name = contents.class_name
     count, row, column = pairs[0]
     sentence = (
-        f"Most often it takes {name(row)} for {name(column)}: "
+        f'Most often it takes "{name(row)}" for "{name(column)}": '
         f"{words.counted(count, 'time')}."
     )
     shown: list[int] = []

@@ -236,7 +236,7 @@ def classes(contents: Contents) -> Section | None:
     name, old, new = pairs[0]
     if new < old:
         sentence = (
-            f"{contents.student} loses most on class {name}: "
+            f'{contents.student} loses most on class "{name}": '
             f"{words.percent(old)} of its examples right before, "
             f"{words.percent(new)} after."
         )
