@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.config import Config
+from keras_kd.cli.config import write_config
 from keras_kd.cli.models import Imports
 from keras_kd.cli.models import Scale
 from keras_kd.cli.models import StudentOutput
@@ -23,11 +25,12 @@ from keras_kd.jobs.images import check_scale
 from keras_kd.jobs.models import check_output
 from keras_kd.jobs.models import load_teacher
 from keras_kd.jobs.outputs import check_unused
-from keras_kd.jobs.report import report_on_run
+from keras_kd.jobs.reporting import report_on_run
 from keras_kd.jobs.students import check_student
 
 
 def distill(  # noqa: PLR0913 (one option a line)
+    context: typer.Context,
     teacher: Annotated[Path, typer.Argument(help="A .keras file.")],
     dataset: Annotated[
         str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
@@ -84,6 +87,7 @@ def distill(  # noqa: PLR0913 (one option a line)
             "--overwrite", help="Replace the files of an earlier run."
         ),
     ] = False,
+    config: Config = None,
     as_json: printing.Json = False,
 ) -> None:
     """Distil a teacher into a small student, and export the student."""
@@ -123,8 +127,8 @@ def distill(  # noqa: PLR0913 (one option a line)
     with problems:
         check_output("distill", "student_output", student_output)
     problems.check()
-    from keras_kd.jobs.distill import DistillSetting
-    from keras_kd.jobs.distill import run
+    from keras_kd.jobs.distilling import DistillSetting
+    from keras_kd.jobs.distilling import distill as run
 
     setting = DistillSetting(
         teacher=str(teacher),
@@ -144,9 +148,11 @@ def distill(  # noqa: PLR0913 (one option a line)
     )
     with Progress() as progress:
         result = run(setting, large, output, progress, strategy=chosen)
-    report_on_run(output)
+    page = report_on_run(output)
+    write_config(context, output)
     if as_json:
         printing.print_json([asdict(row) for row in result.rows])
     else:
         printing.print_rows(result.rows)
-        typer.echo(f"\nFiles, results.json and report.html: {output}/")
+        typer.echo(f"\nFiles and results.json: {output}/")
+        printing.print_report(page)

@@ -12,7 +12,7 @@ from keras_kd.cli.printing import print_rows
 from keras_kd.core.progress import duration
 
 if TYPE_CHECKING:
-    from keras_kd.jobs.search import Found
+    from keras_kd.jobs.searching import Found
 
 # Column headings of the costs, in the order of the columns.
 _COSTS = {
@@ -31,7 +31,7 @@ def print_found(found: "Found", output: Path) -> None:
     typer.echo("\n" + best_sentence(found) + "\n")
     print_rows(found.rows)
     taken = duration(found.seconds)
-    typer.echo(f"\nFiles, results.json and report.html: {output}/ ({taken})")
+    typer.echo(f"\nFiles and results.json: {output}/ ({taken})")
 
 
 def sentences(found: "Found") -> tuple[str, ...]:

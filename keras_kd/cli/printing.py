@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Annotated
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import typer
 
 if TYPE_CHECKING:
+    from keras_kd.evaluation import Evaluation
     from keras_kd.jobs.measuring import Row
 
 _COLUMNS = (
@@ -76,6 +78,24 @@ def print_rows(rows: "tuple[Row, ...]") -> None:
     )
 
 
+def print_evaluations(evaluations: "Mapping[str, Evaluation]") -> None:
+    """Print measurements, one model a row."""
+    print_table(
+        _COLUMNS[:-1],
+        [
+            (
+                name,
+                percent(found.accuracy),
+                percent(found.agreement),
+                number(found.size_bytes),
+                number(found.latency_ms_p50),
+                number(found.latency_ms_p95),
+            )
+            for name, found in evaluations.items()
+        ],
+    )
+
+
 def print_check(check: Mapping[str, Any], as_json: bool) -> None:
     """Print the result of a verification as a table or as JSON."""
     if as_json:
@@ -89,6 +109,12 @@ def print_check(check: Mapping[str, Any], as_json: bool) -> None:
             if value not in (None, {})
         ],
     )
+
+
+def print_report(page: Path | None) -> None:
+    """Print where the report is, if there is one."""
+    if page is not None:
+        typer.echo(f"Report: {page}")
 
 
 def percent(value: float | None) -> str:

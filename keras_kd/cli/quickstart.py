@@ -7,28 +7,31 @@ from typing import Annotated
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.config import Config
+from keras_kd.cli.config import write_config
 from keras_kd.cli.printing import print_rows
 from keras_kd.cli.quiet import load_tensorflow
 from keras_kd.core.checks import requirement
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
 from keras_kd.core.progress import duration
-from keras_kd.jobs.quickstart import Outcome
-from keras_kd.jobs.quickstart import Setting
-from keras_kd.jobs.quickstart import run
-from keras_kd.jobs.report import report_on_run
+from keras_kd.jobs.reporting import report_on_run
+from keras_kd.jobs.starting import Outcome
+from keras_kd.jobs.starting import QuickstartSetting
+from keras_kd.jobs.starting import quickstart as run_quickstart
 
 # Settings that take a few minutes on two cores.
 PRESETS = {
-    "digits": Setting("digits", labels=100, epochs=20),
-    "mnist": Setting("mnist", labels=100, epochs=6, max_train=10_000),
-    "cifar10_jpeg": Setting(
+    "digits": QuickstartSetting("digits", labels=100, epochs=20),
+    "mnist": QuickstartSetting("mnist", labels=100, epochs=6, max_train=10_000),
+    "cifar10_jpeg": QuickstartSetting(
         "cifar10_jpeg", labels=1_000, epochs=8, max_train=10_000
     ),
 }
 
 
 def quickstart(  # noqa: PLR0913 (one option a line)
+    context: typer.Context,
     dataset: Annotated[
         str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
     ] = "digits",
@@ -51,8 +54,9 @@ def quickstart(  # noqa: PLR0913 (one option a line)
     ] = None,
     width: Annotated[
         float, typer.Option(help="Width of the student; the teacher's is 1.")
-    ] = Setting.width,
+    ] = QuickstartSetting.width,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the run.")] = 0,
+    config: Config = None,
     as_json: printing.Json = False,
 ) -> None:
     """Train a teacher, distil a student, export it, measure every file."""
@@ -69,13 +73,15 @@ def quickstart(  # noqa: PLR0913 (one option a line)
     )
     load_tensorflow()
     with Progress() as progress:
-        outcome = run(setting, output, progress)
+        outcome = run_quickstart(setting, output, progress)
     write_text(output / "results.json", outcome.to_json() + "\n")
-    report_on_run(output)
+    page = report_on_run(output)
+    write_config(context, output)
     if as_json:
         typer.echo(outcome.to_json())
     else:
         print_outcome(outcome, output)
+        printing.print_report(page)
 
 
 def parse_labels(text: str) -> int | None:
@@ -94,4 +100,4 @@ def print_outcome(outcome: Outcome, output: Path) -> None:
     typer.echo("\n".join(outcome.sentences) + "\n")
     print_rows(outcome.rows)
     taken = duration(outcome.seconds)
-    typer.echo(f"\nFiles, results.json and report.html: {output}/ ({taken})")
+    typer.echo(f"\nFiles and results.json: {output}/ ({taken})")

@@ -7,6 +7,7 @@ import typer
 
 from keras_kd.cli.models import Imports
 from keras_kd.cli.models import import_classes
+from keras_kd.cli.printing import print_report
 from keras_kd.cli.quiet import load_tensorflow
 
 
@@ -33,7 +34,7 @@ def report(
     the one to ship.
     """
     load_tensorflow()
-    from keras_kd.jobs.report import write_report
+    from keras_kd import jobs
 
     import_classes(imports)
-    typer.echo(f"Report: {write_report(folder, without_data=without_data)}")
+    print_report(jobs.report(folder, without_data=without_data))

@@ -9,6 +9,8 @@ from typing import Any
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.config import Config
+from keras_kd.cli.config import write_config
 from keras_kd.cli.found import print_found
 from keras_kd.cli.models import Imports
 from keras_kd.cli.models import Scale
@@ -24,17 +26,18 @@ from keras_kd.jobs.images import check_scale
 from keras_kd.jobs.models import check_output
 from keras_kd.jobs.models import load_teacher
 from keras_kd.jobs.outputs import check_unused
-from keras_kd.jobs.report import report_on_run
+from keras_kd.jobs.reporting import report_on_run
 from keras_kd.jobs.students import STUDENTS
 
 if TYPE_CHECKING:
-    from keras_kd.jobs.search import Found
+    from keras_kd.jobs.searching import Found
     from keras_kd.search import Budget
 
 _DEFAULT_QUANTIZATION = "int8"
 
 
 def search(  # noqa: PLR0913 (one option a line)
+    context: typer.Context,
     teacher: Annotated[Path, typer.Option(help="A .keras file.")],
     dataset: Annotated[
         str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
@@ -106,6 +109,7 @@ def search(  # noqa: PLR0913 (one option a line)
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier search.")
     ] = False,
+    config: Config = None,
     as_json: printing.Json = False,
 ) -> None:
     """Search alpha, temperature and width for the best student of a budget.
@@ -123,8 +127,8 @@ def search(  # noqa: PLR0913 (one option a line)
     with problems:
         check_writable(output / "results.json")
     load_tensorflow()
-    from keras_kd.jobs.search import SearchSetting
-    from keras_kd.jobs.search import run
+    from keras_kd.jobs.searching import SearchSetting
+    from keras_kd.jobs.searching import search as run
     from keras_kd.search.oracles.making import ORACLES
 
     with problems:
@@ -158,6 +162,7 @@ def search(  # noqa: PLR0913 (one option a line)
         teacher_output=teacher_output,
     )
     found = run(setting, model, output, overwrite=overwrite)
+    write_config(context, output)
     _report(found, output, as_json)
 
 
@@ -220,8 +225,9 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _report(found: "Found", output: Path, as_json: bool) -> None:
     write_text(output / "results.json", found.to_json() + "\n")
-    report_on_run(output)
+    page = report_on_run(output)
     if as_json:
         typer.echo(found.to_json())
     else:
         print_found(found, output)
+        printing.print_report(page)

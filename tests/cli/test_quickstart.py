@@ -14,7 +14,7 @@ import keras_kd
 from keras_kd.cli import app
 from keras_kd.cli import quickstart as module
 from keras_kd.core.files import size_bytes
-from keras_kd.jobs import quickstart as job
+from keras_kd.jobs import starting as job
 from keras_kd.jobs.measuring import Row
 
 
@@ -52,7 +52,7 @@ def test_options_replace_the_preset(monkeypatch, tmp_path):
         asked.append(setting)
         raise OSError("stop here")
 
-    monkeypatch.setattr(module, "run", note)
+    monkeypatch.setattr(module, "run_quickstart", note)
     run("--labels", "all", "--epochs", "3", "--seed", "7", "--width", "0.5")
     run("--dataset", "fashion_mnist")
     first, second = asked
@@ -192,8 +192,7 @@ def test_the_table_has_a_line_for_each_row(capsys, tmp_path):
     assert lines[0] == "What was done."
     cells = "TFLite int8 50.0% 25.0% 1,234 0.1 0.2 0.3"
     assert lines[4].split() == cells.split()
-    files = "Files, results.json and report.html"
-    assert lines[-1] == f"{files}: {tmp_path}/ (9.0 s)"
+    assert lines[-1] == f"Files and results.json: {tmp_path}/ (9.0 s)"
 
 
 def test_the_table_fits_80_columns(capsys):

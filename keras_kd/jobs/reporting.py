@@ -1,8 +1,11 @@
 """The job of `keras-kd report`: the page of a run, from what the run left."""
 
+import dataclasses
 import hashlib
 import json
+import os
 import sys
+from collections.abc import Callable
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +13,7 @@ from typing import Any
 
 from keras_kd.core.checks import requirement
 from keras_kd.jobs.images import fitted
+from keras_kd.jobs.machine import machine
 from keras_kd.jobs.models import load_student
 from keras_kd.jobs.models import load_teacher
 
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 
     from keras_kd.data import Splits
     from keras_kd.export import Verification
+    from keras_kd.jobs.compressed import Compressed
+    from keras_kd.jobs.compressed import CompressSetting
 
 PAGE = "report.html"
 # A smaller file that loses no more than this is preferred.
@@ -26,7 +32,9 @@ _CLOSE = 0.01
 _SHOWN = ("rows", "trials", "histories", "history", "test", "front")
 
 
-def write_report(folder: Path, *, without_data: bool = False) -> Path:
+def report(
+    folder: str | os.PathLike[str], *, without_data: bool = False
+) -> Path:
     """Write `report.html` into the folder of a run.
 
     The file to ship is the smallest of those whose accuracy is within one
@@ -44,12 +52,23 @@ def write_report(folder: Path, *, without_data: bool = False) -> Path:
     Raises:
         FileNotFoundError: If there is no `results.json`, or a model that it
             names is gone.
-        ValueError: If it is from an earlier version.
+        ValueError: If it is from an earlier version, or of `compress`, which
+            writes the page itself.
         ImportError: If the extra `report` is not installed.
+
+    Example:
+    >>> import keras_kd
+    >>> try:
+    ...     keras_kd.jobs.report("gone")
+    ... except FileNotFoundError as error:
+    ...     print(error)
+    No `results.json` in `gone`. Give the folder that `quickstart`, `distill`
+    or `search` wrote to.
     """
     import keras_kd
     from keras_kd.export import Verification
 
+    folder = Path(folder)
     results = _read(folder)
     paths = {row["model"]: _found(folder, row) for row in results["rows"]}
     checks = {
@@ -81,18 +100,75 @@ def write_report(folder: Path, *, without_data: bool = False) -> Path:
     )
 
 
-def report_on_run(folder: Path) -> None:
+def report_on_run(folder: Path) -> Path | None:
     """Write the page at the end of a run, whose files are there already.
 
-    What prevents the page is said, and the run is no failure.
+    Returns:
+        The page; `None` if something prevents it, which is said.
     """
+    return _attempt(lambda: report(folder), f"`keras-kd report {folder}`")
+
+
+def report_on_compressed(
+    result: "Compressed",
+    setting: "CompressSetting",
+    teacher: "keras.Model",
+    splits: "Splits",
+) -> Path | None:
+    """Write the page of a result of `compress` beside its file.
+
+    Args:
+        result: The result.
+        setting: What was asked for.
+        teacher: The teacher.
+        splits: The data.
+
+    Returns:
+        The page; `None` if something prevents it, which is said.
+    """
+    import keras_kd
+
+    rows = list(result.evaluations)
+    ship = rows[-1]
+
+    def write() -> Path:
+        return keras_kd.report(
+            result.path.parent / PAGE,
+            result.evaluations,
+            title=f"Distillation report: {setting.data}",
+            ship=ship,
+            trials=result.trials,
+            dataset=splits.test,
+            models=dict(
+                zip(rows, (teacher, result.student, result.path), strict=True)
+            ),
+            class_names=splits.class_names,
+            verifications={ship: result.verification},
+            rounding=_rounding(
+                result.verification, result.student, splits, ship
+            ),
+            made={
+                "setting": dataclasses.asdict(setting),
+                "student": result.values,
+                "plan": dataclasses.asdict(result.plan),
+                "data": result.data,
+                "machine": machine(),
+                "sha256": {result.path.name: _sha256(result.path)},
+            },
+        )
+
+    return _attempt(write, "the same `compress`")
+
+
+def _attempt(write: Callable[[], Path], again: str) -> Path | None:
     try:
-        write_report(folder)
+        return write()
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         sys.stderr.write(
             f"warning: {PAGE} was not written: {error} Then make it with "
-            f"`keras-kd report {folder}`.\n"
+            f"{again}.\n"
         )
+        return None
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -103,6 +179,17 @@ def _read(folder: Path) -> dict[str, Any]:
             "`quickstart`, `distill` or `search` wrote to."
         )
     results = json.loads(path.read_text("utf-8"))
+    if "rows" not in results:
+        raise ValueError(
+            requirement(
+                "report",
+                "folder",
+                "of a run of `quickstart`, `distill` or `search`",
+                str(folder),
+                "`compress` writes the page itself: call it again with the "
+                "same arguments, and it resumes at the end.",
+            )
+        )
     if any("evaluation" not in row for row in results["rows"]):
         raise ValueError(
             requirement(
