@@ -26,6 +26,7 @@ COMMANDS = (
     "export",
     "verify",
     "evaluate",
+    "report",
     "losses",
 )
 # A file of more than 300 lines holds one thing that reads best whole: path and
@@ -57,6 +58,7 @@ EXTRAS = {
     "data": ["datasets"],
     "export": ["onnx", "quantizer"],
     "jobs": ["tuner"],
+    "reporting": ["report"],
     "search": ["tuner"],
     "teachers": ["beam"],
 }

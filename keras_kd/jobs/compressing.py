@@ -32,6 +32,7 @@ from keras_kd.jobs.models import load_teacher
 from keras_kd.jobs.plan import Plan
 from keras_kd.jobs.plan import make_plan
 from keras_kd.jobs.plan import measure_pace
+from keras_kd.jobs.reporting import report_on_compressed
 from keras_kd.jobs.students import MakeStudent
 from keras_kd.jobs.students import student_builder
 from keras_kd.jobs.training import save_keras
@@ -222,6 +223,11 @@ class Job:
             shortfall=self._shortfall(evaluations),
             seconds=round(self._clock.seconds(), 1),
         )
+        with self._progress.stage("report"):
+            page = report_on_compressed(
+                result, self.setting, self.teacher, self.splits
+            )
+        result = dataclasses.replace(result, report_path=page)
         write_text(self.output / "results.json", result.to_json() + "\n")
         return result
 
