@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import keras
 
 _SECONDS_BETWEEN_LINES = 10.0
+# Earlier, most of the time went into the first step, which traces.
+_TELLING_SHARE = 0.1
 
 
 class Stage:
@@ -49,8 +51,11 @@ class Stage:
         now = time.perf_counter()
         done = step / self.total
         if 0 < done < 1 and now - self._printed > _SECONDS_BETWEEN_LINES:
-            left = (now - self._started) * (1 - done) / done
-            self._print(f"{done:.0%}, {duration(left)} left", self.note)
+            left = ""
+            if done > _TELLING_SHARE:
+                rest = (now - self._started) * (1 - done) / done
+                left = f"{duration(rest)} left"
+            self._print(f"{done:.0%}", left, self.note)
             self._printed = now
 
     def finish(self) -> None:
