@@ -59,7 +59,7 @@ def check_data(name: str) -> None:
         ImportError: If TensorFlow Datasets is needed and not installed.
         ValueError: If there is none.
     """
-    from keras_kd.data.images import check_name
+    from keras_kd.data.sources.named import check_name
 
     if name != "digits":
         check_name(name)

@@ -6,5 +6,13 @@ from keras_kd.data.bundled import digits
 from keras_kd.data.example_ids import number_examples
 from keras_kd.data.splits import Splits
 from keras_kd.data.splits import load
+from keras_kd.data.taker import Taker
 
-__all__ = ["Splits", "digits", "from_arrays", "load", "number_examples"]
+__all__ = [
+    "Splits",
+    "Taker",
+    "digits",
+    "from_arrays",
+    "load",
+    "number_examples",
+]
