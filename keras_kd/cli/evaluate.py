@@ -7,18 +7,18 @@ from typing import Annotated
 import typer
 
 from keras_kd.cli import printing
-from keras_kd.cli.images import Scale
-from keras_kd.cli.images import check_data
-from keras_kd.cli.images import check_scale
-from keras_kd.cli.images import find_scale
-from keras_kd.cli.images import scaled
 from keras_kd.cli.models import Imports
+from keras_kd.cli.models import Scale
 from keras_kd.cli.models import StudentOutput
 from keras_kd.cli.models import TeacherOutput
-from keras_kd.cli.models import check_output
 from keras_kd.cli.models import import_classes
 from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
+from keras_kd.jobs.images import check_data
+from keras_kd.jobs.images import check_scale
+from keras_kd.jobs.images import find_scale
+from keras_kd.jobs.images import scaled
+from keras_kd.jobs.models import check_output
 
 
 def evaluate(  # noqa: PLR0913 (one option a line)

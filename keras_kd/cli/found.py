@@ -1,17 +1,18 @@
-"""The settings and results of `keras-kd search`, and how they are printed."""
+"""Prints what `keras-kd search` found."""
 
-import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Any
 
 import typer
 
 from keras_kd.cli import printing
-from keras_kd.cli.measuring import Row
-from keras_kd.cli.measuring import print_rows
+from keras_kd.cli.printing import print_rows
 from keras_kd.core.progress import duration
+
+if TYPE_CHECKING:
+    from keras_kd.jobs.search import Found
 
 # Column headings of the costs, in the order of the columns.
 _COSTS = {
@@ -23,78 +24,7 @@ _COSTS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class SearchSetting:
-    """The settings of a search.
-
-    Attributes:
-        teacher: The teacher's file.
-        dataset: Name for `keras_kd.data.load`.
-        budget: The arguments of the `keras_kd.Budget`.
-        student: `"shrink"`, or a family of `keras_kd.students`.
-        tuner: Name of the oracle that proposes trials.
-        max_trials: Maximum number of trials.
-        epochs: Epochs per trial.
-        executions_per_trial: Training runs per trial.
-        batch_size: Examples per step.
-        learning_rate: Adam's first learning rate; it decays along a cosine.
-        max_train: Training images to keep; `None` keeps all.
-        seed: Seed of the proposals, the weights and the order.
-        scale: Range of the pixels; `None` finds the teacher's.
-        teacher_output: What the teacher returns; `None` if its file tells.
-    """
-
-    teacher: str
-    dataset: str
-    budget: Mapping[str, Any]
-    student: str = "shrink"
-    tuner: str = "bayesian"
-    max_trials: int = 30
-    epochs: int = 20
-    executions_per_trial: int = 1
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    max_train: int | None = None
-    seed: int = 0
-    scale: str | None = None
-    teacher_output: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Found:
-    """The results of a search.
-
-    Attributes:
-        setting: The settings.
-        data: Description of the data set.
-        trials: All trials: values, status, reason, accuracy, costs.
-        front: IDs of the trials on the Pareto front.
-        best: ID of the trial whose student was exported.
-        test: The best trial's metrics on the test images: mean, spread over
-            the executions, and each execution.
-        rows: Measurements of the teacher, the student and the exported file.
-        seconds: Duration of this run.
-        machine: The machine and versions.
-    """
-
-    setting: SearchSetting
-    data: dict[str, Any]
-    trials: tuple[dict[str, Any], ...]
-    front: tuple[str, ...]
-    best: str
-    test: dict[str, Any]
-    rows: tuple[Row, ...]
-    seconds: float
-    machine: dict[str, str]
-
-    def to_json(self) -> str:
-        """Return everything as JSON text."""
-        return json.dumps(
-            dataclasses.asdict(self), indent=2, ensure_ascii=False
-        )
-
-
-def print_found(found: Found, output: Path) -> None:
+def print_found(found: "Found", output: Path) -> None:
     """Print the summary, the Pareto front, the files and their folder."""
     typer.echo("\n".join(sentences(found)) + "\n")
     print_front(found)
@@ -104,7 +34,7 @@ def print_found(found: Found, output: Path) -> None:
     typer.echo(f"\nFiles and results.json: {output}/ ({taken})")
 
 
-def sentences(found: Found) -> tuple[str, ...]:
+def sentences(found: "Found") -> tuple[str, ...]:
     """Return sentences that explain the tables: data, budget, trials."""
     data, setting = found.data, found.setting
     statuses = [trial["status"] for trial in found.trials]
@@ -141,7 +71,7 @@ def budget_words(budget: Mapping[str, Any]) -> str:
     return f"{', '.join(limits)}, as a TFLite {kind} file"
 
 
-def print_front(found: Found) -> None:
+def print_front(found: "Found") -> None:
     """Print the trials of the Pareto front as a table."""
     trials = {trial["trial_id"]: trial for trial in found.trials}
     shown = [trials[trial_id] for trial_id in found.front]
@@ -168,7 +98,7 @@ def print_front(found: Found) -> None:
     )
 
 
-def best_sentence(found: Found) -> str:
+def best_sentence(found: "Found") -> str:
     """Return a sentence with the best trial and its test accuracy."""
     test = found.test
     accuracy = _accuracy(

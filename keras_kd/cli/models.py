@@ -1,4 +1,4 @@
-"""Models for the commands: the user's files and the user's classes."""
+"""Options about models, and the classes of the user's own modules."""
 
 import importlib
 import importlib.util
@@ -7,15 +7,9 @@ import os
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 from typing import Annotated
 
 import typer
-
-from keras_kd.core.checks import check_choice
-
-if TYPE_CHECKING:
-    import keras
 
 Imports = Annotated[
     list[str] | None,
@@ -37,6 +31,15 @@ TeacherOutput = Annotated[
 ]
 StudentOutput = Annotated[
     str | None, typer.Option(help=f"The student's output: {_KINDS_HELP}")
+]
+
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RANGE",
+        help="Range of the pixels that the model takes: 0..1, 0..255 or -1..1.",
+        show_default="the range in which it is right most often",
+    ),
 ]
 
 
@@ -66,57 +69,6 @@ def import_classes(modules: list[str] | None) -> None:
             own = getattr(value, "__module__", None) == module.__name__
             if own and (inspect.isclass(value) or inspect.isfunction(value)):
                 keras.saving.get_custom_objects().setdefault(key, value)
-
-
-def check_output(command: str, argument: str, kind: str | None) -> None:
-    """Check `--teacher-output` or `--student-output`.
-
-    Raises:
-        ValueError: If it is not a kind of output.
-    """
-    from keras_kd.core.output_kinds import KINDS
-
-    if kind is not None:
-        check_choice(command, argument, kind, KINDS)
-
-
-def load_teacher(path: Path, output: str | None) -> "keras.Model":
-    """Load a teacher, and note what it returns on it and what is made of it.
-
-    Args:
-        path: A `.keras` file.
-        output: What `--teacher-output` says.
-    """
-    from keras_kd import teachers
-    from keras_kd.core.output_kinds import remember
-
-    teacher = teachers.load(path)
-    if output is not None:
-        remember(teacher, [output])
-    return teacher
-
-
-def kind_of(model: "keras.Model") -> str | None:
-    """Return what a model of one output was found to return, if anything."""
-    from keras_kd.core.output_kinds import remembered
-
-    return next(iter(remembered(model)), None)
-
-
-def load_student(path: Path) -> "keras.Model":
-    """Load a student from a `.keras` file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or needs a user's code to load.
-    """
-    from keras_kd import teachers
-
-    if not path.exists():
-        raise FileNotFoundError(
-            f"No student at `{path}`. Give the path of a `.keras` file."
-        )
-    return teachers.load(path)
 
 
 def _import(name: str) -> ModuleType:

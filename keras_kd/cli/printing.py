@@ -4,10 +4,24 @@ import json
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Annotated
 from typing import Any
 
 import typer
+
+if TYPE_CHECKING:
+    from keras_kd.jobs.measuring import Row
+
+_COLUMNS = (
+    "\nmodel",
+    "\naccuracy",
+    "same as\nteacher",
+    "\nbytes",
+    "latency\np50 ms",
+    "\np95 ms",
+    "largest\nerror",
+)
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON instead of a table.")
@@ -41,6 +55,25 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     console.print(table, highlight=False)
+
+
+def print_rows(rows: "tuple[Row, ...]") -> None:
+    """Print the rows as a table."""
+    print_table(
+        _COLUMNS,
+        [
+            (
+                row.model,
+                percent(row.accuracy),
+                percent(row.agreement),
+                number(row.size_bytes),
+                number(row.latency_ms_p50),
+                number(row.latency_ms_p95),
+                number(row.largest_difference),
+            )
+            for row in rows
+        ],
+    )
 
 
 def print_check(check: Mapping[str, Any], as_json: bool) -> None:

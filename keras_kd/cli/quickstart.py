@@ -7,15 +7,15 @@ from typing import Annotated
 import typer
 
 from keras_kd.cli import printing
-from keras_kd.cli.job import run
-from keras_kd.cli.measuring import print_rows
-from keras_kd.cli.outcome import Outcome
-from keras_kd.cli.outcome import Setting
+from keras_kd.cli.printing import print_rows
 from keras_kd.cli.quiet import load_tensorflow
 from keras_kd.core.checks import requirement
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
 from keras_kd.core.progress import duration
+from keras_kd.jobs.quickstart import Outcome
+from keras_kd.jobs.quickstart import Setting
+from keras_kd.jobs.quickstart import run
 
 # Settings that take a few minutes on two cores.
 PRESETS = {

@@ -9,26 +9,25 @@ from typing import Any
 import typer
 
 from keras_kd.cli import printing
-from keras_kd.cli.found import Found
-from keras_kd.cli.found import SearchSetting
 from keras_kd.cli.found import print_found
-from keras_kd.cli.images import Scale
-from keras_kd.cli.images import check_data
-from keras_kd.cli.images import check_scale
 from keras_kd.cli.models import Imports
+from keras_kd.cli.models import Scale
 from keras_kd.cli.models import TeacherOutput
-from keras_kd.cli.models import check_output
 from keras_kd.cli.models import import_classes
-from keras_kd.cli.models import load_teacher
-from keras_kd.cli.outputs import check_unused
 from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
-from keras_kd.cli.students import STUDENTS
 from keras_kd.core.checks import check_choice
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import write_text
+from keras_kd.jobs.images import check_data
+from keras_kd.jobs.images import check_scale
+from keras_kd.jobs.models import check_output
+from keras_kd.jobs.models import load_teacher
+from keras_kd.jobs.outputs import check_unused
+from keras_kd.jobs.students import STUDENTS
 
 if TYPE_CHECKING:
+    from keras_kd.jobs.search import Found
     from keras_kd.search import Budget
 
 _DEFAULT_QUANTIZATION = "int8"
@@ -123,7 +122,8 @@ def search(  # noqa: PLR0913 (one option a line)
     with problems:
         check_writable(output / "results.json")
     load_tensorflow()
-    from keras_kd.cli import searching
+    from keras_kd.jobs.search import SearchSetting
+    from keras_kd.jobs.search import run
     from keras_kd.search.oracles.making import ORACLES
 
     with problems:
@@ -156,7 +156,7 @@ def search(  # noqa: PLR0913 (one option a line)
         scale=scale,
         teacher_output=teacher_output,
     )
-    found = searching.run(setting, model, output, overwrite=overwrite)
+    found = run(setting, model, output, overwrite=overwrite)
     _report(found, output, as_json)
 
 
@@ -217,7 +217,7 @@ def _read(file: Path) -> dict[str, Any]:
     return content
 
 
-def _report(found: Found, output: Path, as_json: bool) -> None:
+def _report(found: "Found", output: Path, as_json: bool) -> None:
     write_text(output / "results.json", found.to_json() + "\n")
     if as_json:
         typer.echo(found.to_json())

@@ -7,17 +7,17 @@ from typing import Annotated
 import typer
 
 from keras_kd.cli import printing
-from keras_kd.cli.images import Scale
-from keras_kd.cli.images import as_bytes
-from keras_kd.cli.images import check_data
-from keras_kd.cli.images import check_scale
-from keras_kd.cli.images import fitted
-from keras_kd.cli.images import from_bytes
 from keras_kd.cli.models import Imports
+from keras_kd.cli.models import Scale
 from keras_kd.cli.models import import_classes
-from keras_kd.cli.models import load_student
 from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
+from keras_kd.jobs.images import as_bytes
+from keras_kd.jobs.images import check_data
+from keras_kd.jobs.images import check_scale
+from keras_kd.jobs.images import fitted
+from keras_kd.jobs.images import from_bytes
+from keras_kd.jobs.models import load_student
 
 
 def verify(  # noqa: PLR0913 (one option a line)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import keras_kd
 from keras_kd.cli import app
-from keras_kd.cli import outputs
+from keras_kd.jobs import outputs
 
 
 def run(*arguments):

@@ -7,8 +7,8 @@ import pytest
 
 from keras_kd import teachers
 from keras_kd.cli.models import import_classes
-from keras_kd.cli.models import load_student
 from keras_kd.core.keras_internals import registry_module
+from keras_kd.jobs.models import load_student
 
 MODULE = """
 import keras

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 import keras_kd
 from keras_kd.cli import app
-from keras_kd.cli import job
 from keras_kd.cli import quickstart as module
-from keras_kd.cli.measuring import Row
 from keras_kd.core.files import size_bytes
+from keras_kd.jobs import quickstart as job
+from keras_kd.jobs.measuring import Row
 
 
 def run(*arguments):
@@ -161,7 +161,7 @@ def test_the_table_has_a_line_for_each_row(capsys, tmp_path):
 
 
 def test_the_table_fits_80_columns(capsys):
-    from keras_kd.cli.measuring import print_rows
+    from keras_kd.cli.printing import print_rows
 
     names = [
         "teacher",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_kd
-from keras_kd.cli import images
+from keras_kd.jobs import images
 
 
 class Splits:

@@ -6,31 +6,101 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
 import keras_kd
-from keras_kd.cli.found import Found
-from keras_kd.cli.found import SearchSetting
-from keras_kd.cli.images import fitted
-from keras_kd.cli.job import machine
-from keras_kd.cli.measuring import Row
-from keras_kd.cli.measuring import measure
-from keras_kd.cli.models import kind_of
-from keras_kd.cli.outputs import remove_earlier
-from keras_kd.cli.students import MakeStudent
-from keras_kd.cli.students import student_builder
-from keras_kd.cli.training import save_keras
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
-from keras_kd.core.progress import Stage
+from keras_kd.jobs.images import fitted
+from keras_kd.jobs.machine import machine
+from keras_kd.jobs.measuring import Row
+from keras_kd.jobs.measuring import measure
+from keras_kd.jobs.models import kind_of
+from keras_kd.jobs.outputs import remove_earlier
+from keras_kd.jobs.students import MakeStudent
+from keras_kd.jobs.students import student_builder
+from keras_kd.jobs.training import save_keras
+from keras_kd.jobs.watched_tuner import WatchedTuner
 from keras_kd.search import StudentTuner
 
 # Settings that may change when a search is resumed.
 _MAY_DIFFER = ("max_trials",)
 _OBJECTIVE = "val_accuracy"
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchSetting:
+    """The settings of a search.
+
+    Attributes:
+        teacher: The teacher's file.
+        dataset: Name for `keras_kd.data.load`.
+        budget: The arguments of the `keras_kd.Budget`.
+        student: `"shrink"`, or a family of `keras_kd.students`.
+        tuner: Name of the oracle that proposes trials.
+        max_trials: Maximum number of trials.
+        epochs: Epochs per trial.
+        executions_per_trial: Training runs per trial.
+        batch_size: Examples per step.
+        learning_rate: Adam's first learning rate; it decays along a cosine.
+        max_train: Training images to keep; `None` keeps all.
+        seed: Seed of the proposals, the weights and the order.
+        scale: Range of the pixels; `None` finds the teacher's.
+        teacher_output: What the teacher returns; `None` if its file tells.
+    """
+
+    teacher: str
+    dataset: str
+    budget: Mapping[str, Any]
+    student: str = "shrink"
+    tuner: str = "bayesian"
+    max_trials: int = 30
+    epochs: int = 20
+    executions_per_trial: int = 1
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    max_train: int | None = None
+    seed: int = 0
+    scale: str | None = None
+    teacher_output: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """The results of a search.
+
+    Attributes:
+        setting: The settings.
+        data: Description of the data set.
+        trials: All trials: values, status, reason, accuracy, costs.
+        front: IDs of the trials on the Pareto front.
+        best: ID of the trial whose student was exported.
+        test: The best trial's metrics on the test images: mean, spread over
+            the executions, and each execution.
+        rows: Measurements of the teacher, the student and the exported file.
+        seconds: Duration of this run.
+        machine: The machine and versions.
+    """
+
+    setting: SearchSetting
+    data: dict[str, Any]
+    trials: tuple[dict[str, Any], ...]
+    front: tuple[str, ...]
+    best: str
+    test: dict[str, Any]
+    rows: tuple[Row, ...]
+    seconds: float
+    machine: dict[str, str]
+
+    def to_json(self) -> str:
+        """Return everything as JSON text."""
+        return json.dumps(
+            dataclasses.asdict(self), indent=2, ensure_ascii=False
+        )
 
 
 def run(
@@ -107,57 +177,16 @@ def run(
     )
 
 
-class _Watched(StudentTuner):
-    """A `StudentTuner` that shows its epochs as the steps of a stage."""
-
-    _stage: Stage | None = None
-    _per_trial = 1
-    _epochs = 0
-
-    def steps(self, epochs: int) -> int:
-        """Return the epochs of the whole search, if it trains every trial."""
-        self._per_trial = epochs * self.executions_per_trial
-        return self.oracle.max_trials * self._per_trial
-
-    def watch(self, stage: Stage) -> None:
-        """Show the progress of the search on a stage."""
-        self._stage = stage
-        self._show()
-
-    def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
-        super().on_epoch_end(*args, **kwargs)
-        self._epochs += 1
-        self._show()
-
-    def on_trial_end(self, trial: Any) -> None:
-        super().on_trial_end(trial)
-        self._epochs = 0
-        self._show()
-
-    def _show(self) -> None:
-        if self._stage is None:
-            return
-        results = [c for c in self.results if c.status != "running"]
-        over = sum(c.status == "infeasible" for c in results)
-        reached = [c.objective for c in results if c.objective is not None]
-        note = f"{len(results)} trials, {over} over budget"
-        if reached:
-            note += f", best {max(reached):.1%}"
-        # A Hyperband trial may have fewer epochs.
-        within = min(self._epochs, self._per_trial - 1)
-        self._stage.reach(len(results) * self._per_trial + within, note)
-
-
 def _tuner(
     setting: SearchSetting,
     output: Path,
     cache: keras_kd.TeacherCache,
     build: MakeStudent,
     steps_per_epoch: int,
-) -> _Watched:
+) -> WatchedTuner:
     steps = setting.epochs * steps_per_epoch
     rate = keras.optimizers.schedules.CosineDecay(setting.learning_rate, steps)
-    return _Watched(
+    return WatchedTuner(
         cache,
         build,
         budget=keras_kd.Budget.from_dict(setting.budget),

@@ -7,13 +7,12 @@ often than chance. So the range is the one under which the model is right.
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from typing import Annotated
 from typing import Any
 
 import numpy as np
-import typer
 
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import show
@@ -31,15 +30,6 @@ _NUM_IMAGES = 256
 _CLOSE = 0.05
 # ... and one that is ahead by more than this decides.
 _AHEAD = 0.2
-
-Scale = Annotated[
-    str | None,
-    typer.Option(
-        metavar="RANGE",
-        help="Range of the pixels that the model takes: 0..1, 0..255 or -1..1.",
-        show_default="the range in which it is right most often",
-    ),
-]
 
 
 def check_scale(command: str, scale: str | None) -> None:
@@ -128,10 +118,9 @@ def find_scale(
     shown = ", ".join(f"{share:.1%} as {n}" for n, share in reached.items())
     name = getattr(model, "name", model)
     if reached[best] < 1 / splits.num_classes + 2 * _CLOSE:
-        typer.echo(
+        sys.stderr.write(
             f"warning: `{name}` is hardly better than chance on the images of "
-            f"{splits.name!r} (right on {shown}).",
-            err=True,
+            f"{splits.name!r} (right on {shown}).\n"
         )
         return _USUAL
     if ahead < _CLOSE:
@@ -143,10 +132,9 @@ def find_scale(
             f"{splits.name!r}. Say it with `--scale {_USUAL}` or "
             f"`--scale {best}`."
         )
-    typer.echo(
+    sys.stderr.write(
         f"`{name}` takes pixels of {best} (right on {shown}); all models and "
-        "files get these. Use --scale for another range.",
-        err=True,
+        "files get these. Use --scale for another range.\n"
     )
     return best
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import keras_kd
-from keras_kd.cli import job
-from keras_kd.cli.outcome import Setting
 from keras_kd.core.progress import Progress
+from keras_kd.jobs import quickstart as job
+from keras_kd.jobs.quickstart import Setting
 
 pytestmark = pytest.mark.untraced
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import keras_kd
-from keras_kd.cli.students import check_student
-from keras_kd.cli.students import make_student
-from keras_kd.cli.students import student_builder
+from keras_kd.jobs.students import check_student
+from keras_kd.jobs.students import make_student
+from keras_kd.jobs.students import student_builder
 
 
 @pytest.fixture

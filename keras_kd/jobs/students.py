@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_kd.cli.images import RANGES
-from keras_kd.cli.models import load_student
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
+from keras_kd.jobs.images import RANGES
+from keras_kd.jobs.models import load_student
 
 if TYPE_CHECKING:
     import keras

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import keras_kd
-from keras_kd.cli.training import Recipe
-from keras_kd.cli.training import save_keras
-from keras_kd.cli.training import task_of
 from keras_kd.core.progress import Progress
+from keras_kd.jobs.training import Recipe
+from keras_kd.jobs.training import save_keras
+from keras_kd.jobs.training import task_of
 
 pytestmark = pytest.mark.untraced
 

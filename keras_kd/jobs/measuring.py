@@ -1,4 +1,4 @@
-"""Measures files, all with the same code, and prints them as a table."""
+"""Measures files, all with the same code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,21 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
-from keras_kd.cli import printing
 from keras_kd.core.progress import Progress
 
 if TYPE_CHECKING:
     from keras_kd.export import Verification
-
-COLUMNS = (
-    "\nmodel",
-    "\naccuracy",
-    "same as\nteacher",
-    "\nbytes",
-    "latency\np50 ms",
-    "\np95 ms",
-    "largest\nerror",
-)
 
 
 @dataclass(frozen=True)
@@ -104,22 +93,3 @@ def measure(
             )
             stage.reach(len(rows))
     return tuple(rows)
-
-
-def print_rows(rows: tuple[Row, ...]) -> None:
-    """Print the rows as a table."""
-    printing.print_table(
-        COLUMNS,
-        [
-            (
-                row.model,
-                printing.percent(row.accuracy),
-                printing.percent(row.agreement),
-                printing.number(row.size_bytes),
-                printing.number(row.latency_ms_p50),
-                printing.number(row.latency_ms_p95),
-                printing.number(row.largest_difference),
-            )
-            for row in rows
-        ],
-    )
