@@ -42,8 +42,8 @@ def fit(source: Source, taker: Taker | None) -> Fit:
             return _other_shape(source, source.closed_shape(), wanted, name)
         make = _images if source.kind == "images" else _sounds
         return make(source, wanted, name)
-    shape = source.shape
-    if None in shape:
+    shape = source.closed_shape()
+    if None in source.shape:
         return Fit((), problems=("examples of several shapes",))
     if wanted is not None and not _takes(wanted, shape):
         return _other_shape(source, shape, wanted, name)

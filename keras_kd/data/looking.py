@@ -31,16 +31,15 @@ def problems_of(
             "pixels that are neither from 0 to 1, nor 0 to 255, nor -1 to 1, "
             "so that `scale` cannot convert them"
         )
-    have = len(source.class_names)
-    want = taker.num_classes if taker is not None else None
-    if want is not None and not have:
+    if taker is None or taker.num_classes is None:
+        return problems
+    have, want = len(source.class_names), taker.num_classes
+    if not have:
         problems.append(
             f"labels that are no classes, and `{taker.name}` tells "
             f"{want} classes apart"
         )
-    elif want is not None and (
-        have > want or (have < want and not source.numbered)
-    ):
+    elif have > want or (have < want and not source.numbered):
         problems.append(
             f"the {have} classes {listed(source.class_names)}, and "
             f"`{taker.name}` has {want} outputs"

@@ -74,22 +74,20 @@ def _plausible(low: float, high: float) -> bool:
 def _front(model: Any, value: np.ndarray) -> np.ndarray:
     """Run a model up to its first weights."""
     model = graphs.view(model)
-    tensor = model.inputs[0]
-    nodes = graphs.calls(model)
-    while True:
-        users = [n for n in nodes if any(t is tensor for t in n.input_tensors)]
-        if len(users) != 1 or len(users[0].output_tensors) != 1:
-            break
-        operation = users[0].operation
-        inner = graphs.is_graph(operation)
-        if inner or not _passes(operation):
-            break
-        tensor = users[0].output_tensors[0]
-    if tensor is not model.inputs[0]:
-        value = np.asarray(
-            keras.Model(model.inputs, tensor)(value, training=False)
-        )
-    return _front(operation, value) if users and inner else value
+    before = {id(model.inputs[0])}
+    for node in graphs.calls(model):
+        taken = node.input_tensors
+        if not all(id(tensor) in before for tensor in taken):
+            continue
+        inner = graphs.is_graph(node.operation)
+        if not inner and _passes(node.operation):
+            before |= {id(tensor) for tensor in node.output_tensors}
+            continue
+        if taken[0] is not model.inputs[0]:
+            run = keras.Model(model.inputs[0], taken[0])
+            value = np.asarray(run(value, training=False))
+        return _front(node.operation, value) if inner else value
+    return value
 
 
 def _passes(operation: Any) -> bool:

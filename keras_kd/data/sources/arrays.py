@@ -104,7 +104,7 @@ def looked_at(
     range_ = scale = None
     if kind == "images":
         range_ = range_of(train)
-        scale = "0..1" if train.dtype == np.uint8 else _NAMES.get(range_)
+        scale = "0..1" if train.dtype == np.uint8 else _name(range_)
     return Source(
         name=name,
         kind=kind,
@@ -229,6 +229,10 @@ def inputs_of(x: Any) -> Any:
     return keras.tree.map_structure(_input, x) if several else _input(x)
 
 
+def _name(range_: Range | None) -> str | None:
+    return None if range_ is None else _NAMES[range_]
+
+
 def _missing(labels: np.ndarray, class_names: tuple[str, ...]) -> list[str]:
     present = set(labels.tolist())
     missing = [n for i, n in enumerate(class_names) if i not in present]
@@ -248,7 +252,7 @@ def _hashes(x: Any) -> np.ndarray:
     for leaf in leaves:
         digests = (
             xxhash.xxh3_64_intdigest(
-                str(row) if leaf.dtype == object else row.tobytes()
+                str(row).encode() if leaf.dtype == object else row.tobytes()
             )
             for row in leaf
         )

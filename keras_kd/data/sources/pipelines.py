@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from keras_kd.data.sources.source import Source
 from keras_kd.data.sources.streams import chosen
 from keras_kd.data.sources.streams import shuffled
 
-Pipeline = tf.data.Dataset | keras.utils.PyDataset
+Pipeline: TypeAlias = tf.data.Dataset | keras.utils.PyDataset
 
 
 def read_pipelines(
