@@ -203,7 +203,8 @@ def _range(
     if taker is not None and taker.range and scale is None and found:
         found = taker.range
         notes.append(
-            f"`{taker.name}` prepares pixels of {found} itself and gets these."
+            f"`{taker.name}` takes pixels of {found}, which its first layers "
+            "prepare; all models and files get these."
         )
     if taker is None or taker.logits is None or not source.class_names:
         return found, notes
@@ -213,12 +214,17 @@ def _range(
     if source.range is not None and found is not None:
         if scale is None and not taker.range:
             reached = ranges.accuracies(taker.logits, x, y, source.range)
+            if not reached:  # the model tells more when it is used
+                return found, notes
             found, note = ranges.settle_range(
                 taker.name, reached, len(source.class_names), source.name
             )
             notes += [note] if note else []
         x = np.asarray(ranges.convert(x, source.range, ranges.RANGES[found]))
-    guesses = taker.logits(x).argmax(-1)
+    try:
+        guesses = taker.logits(x).argmax(-1)
+    except ValueError:  # the model tells more when it is used
+        return found, notes
     for warning in order_of_classes(taker, guesses, y, source):
         warnings.warn(warning, stacklevel=3)
     return found, notes

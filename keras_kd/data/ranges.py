@@ -85,8 +85,6 @@ def settle_range(
     Raises:
         ValueError: If two ranges are possible.
     """
-    if not reached:  # the model tells more when it is used
-        return USUAL, ""
     best = max(reached, key=lambda range_: reached[range_])
     ahead = reached[best] - reached.get(USUAL, 0.0)
     chance = reached[best] < 1 / num_classes + 2 * _CLOSE
@@ -97,7 +95,7 @@ def settle_range(
         raise ValueError(
             f"`load` cannot tell the range of the pixels that `{name}` "
             f"takes. It is right on {shown} of the images of {data!r}. Say "
-            f"it with scale={USUAL!r} or scale={best!r}."
+            f"it: `scale={USUAL}` or `scale={best}`."
         )
     return best, (
         f"`{name}` takes pixels of {best} (right on {shown}); all models and "

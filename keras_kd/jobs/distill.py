@@ -11,7 +11,7 @@ import keras
 import keras_kd
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
-from keras_kd.jobs.images import fitted
+from keras_kd.jobs.data import load_data
 from keras_kd.jobs.machine import machine
 from keras_kd.jobs.measuring import Row
 from keras_kd.jobs.measuring import measure
@@ -28,7 +28,7 @@ class DistillSetting:
 
     Attributes:
         teacher: The teacher's file.
-        dataset: Name for `keras_kd.data.load`.
+        dataset: Name or path for `keras_kd.data.load`.
         student: `"shrink:WIDTH"`, a family of `keras_kd.students` such as
             `"mobilenet_v2:WIDTH"`, or a `.keras` file.
         alpha: Weight of the distillation part.
@@ -42,6 +42,8 @@ class DistillSetting:
         teacher_output: What the teacher returns; `None` if its file tells.
         student_output: The same for the student.
         scale: Range of the pixels; `None` finds the teacher's.
+        kind: Kind of the data; `None` finds it.
+        label: Column of the labels of a table; `None` finds it.
     """
 
     teacher: str
@@ -58,6 +60,8 @@ class DistillSetting:
     teacher_output: str | None = None
     student_output: str | None = None
     scale: str | None = None
+    kind: str | None = None
+    label: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,22 +118,25 @@ def run(
     """
     started = time.perf_counter()
     keras.utils.set_random_seed(setting.seed)
-    splits = keras_kd.data.load(
+    splits = load_data(
         setting.dataset,
+        teacher,
+        scale=setting.scale,
+        kind=setting.kind,
+        label=setting.label,
         batch_size=setting.batch_size,
         seed=setting.seed,
         max_train=setting.max_train,
     )
-    splits, scale = fitted("distill", "teacher", teacher, splits, setting.scale)
     chosen = strategy or keras_kd.strategies.strategy("none")
     with chosen.scope():
-        student = make_student(setting.student, teacher, splits, scale)
+        student = make_student(setting.student, teacher, splits)
         history = _train(setting, teacher, student, splits, progress)
     remove_earlier(output)
     save_keras(student, output / "student.keras")
     write_text(output / "history.json", json.dumps(history, indent=2) + "\n")
     result = Distilled(
-        setting=dataclasses.replace(setting, scale=scale),
+        setting=dataclasses.replace(setting, scale=splits.scale),
         data=splits.describe(),
         num_params={
             "teacher": teacher.count_params(),

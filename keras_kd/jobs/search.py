@@ -15,7 +15,7 @@ import keras
 import keras_kd
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
-from keras_kd.jobs.images import fitted
+from keras_kd.jobs.data import load_data
 from keras_kd.jobs.machine import machine
 from keras_kd.jobs.measuring import Row
 from keras_kd.jobs.measuring import measure
@@ -38,7 +38,7 @@ class SearchSetting:
 
     Attributes:
         teacher: The teacher's file.
-        dataset: Name for `keras_kd.data.load`.
+        dataset: Name or path for `keras_kd.data.load`.
         budget: The arguments of the `keras_kd.Budget`.
         student: `"shrink"`, or a family of `keras_kd.students`.
         tuner: Name of the oracle that proposes trials.
@@ -50,6 +50,8 @@ class SearchSetting:
         max_train: Training images to keep; `None` keeps all.
         seed: Seed of the proposals, the weights and the order.
         scale: Range of the pixels; `None` finds the teacher's.
+        kind: Kind of the data; `None` finds it.
+        label: Column of the labels of a table; `None` finds it.
         teacher_output: What the teacher returns; `None` if its file tells.
     """
 
@@ -66,6 +68,8 @@ class SearchSetting:
     max_train: int | None = None
     seed: int = 0
     scale: str | None = None
+    kind: str | None = None
+    label: str | None = None
     teacher_output: str | None = None
 
 
@@ -128,13 +132,16 @@ def run(
     """
     started = time.perf_counter()
     keras.utils.set_random_seed(setting.seed)
-    splits = keras_kd.data.load(
+    splits = load_data(
         setting.dataset,
+        teacher,
+        scale=setting.scale,
+        kind=setting.kind,
+        label=setting.label,
         batch_size=setting.batch_size,
         seed=setting.seed,
         max_train=setting.max_train,
     )
-    splits, scale = fitted("search", "teacher", teacher, splits, setting.scale)
     if overwrite:
         remove_earlier(output)
         for folder in ("trials", "teacher_cache"):
@@ -148,7 +155,7 @@ def run(
     )
     # KerasTuner prints to standard output when it resumes a search.
     with contextlib.redirect_stdout(sys.stderr):
-        build = student_builder(setting.student, teacher, splits, scale)
+        build = student_builder(setting.student, teacher, splits)
         tuner = _tuner(setting, output, cache, build, len(splits.train))
     write_text(output / "setting.json", _json(setting))
     with Progress() as progress:

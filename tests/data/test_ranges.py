@@ -64,7 +64,7 @@ def test_the_accuracies_are_those_of_the_scaled_images():
 def test_what_cannot_be_told_is_asked():
     # Of the pixels from 0 to 1 a quarter is judged wrongly, of those from -1
     # to 1 an eighth.
-    message = r"75\.0% as 0\.\.1.* 87\.5% as -1\.\.1.*scale='-1\.\.1'"
+    message = r"75\.0% as 0\.\.1.* 87\.5% as -1\.\.1.*scale=-1\.\.1"
     with pytest.raises(ValueError, match=message):
         fitted(0.25)
 

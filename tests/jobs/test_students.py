@@ -17,7 +17,7 @@ def splits():
 
 def test_a_student_may_be_a_share_of_the_teacher(teacher, splits):
     # 8 filters become 2: 3 * 3 * 2 + 2 weights, then 2 * 3 + 3.
-    student = make_student("shrink:0.25", teacher, splits, "0..1")
+    student = make_student("shrink:0.25", teacher, splits)
     assert student.count_params() == 29
 
 
@@ -25,7 +25,7 @@ def test_a_student_may_be_a_file(teacher, student, splits, tmp_path):
     student.save(tmp_path / "student.keras")
     path = str(tmp_path / "student.keras")
     check_student("distill", path)
-    loaded = make_student(path, teacher, splits, "0..1")
+    loaded = make_student(path, teacher, splits)
     for mine, theirs in zip(
         loaded.get_weights(), student.get_weights(), strict=True
     ):
@@ -35,13 +35,13 @@ def test_a_student_may_be_a_file(teacher, student, splits, tmp_path):
 def test_a_student_may_be_of_a_family(teacher, splits):
     # Two layers of 1,200 units at width 1.
     expected = 64 * 150 + 150 * 150 + 150 * 10 + 310
-    built = student_builder("mlp", teacher, splits, "0..1")(0.125)
-    named = make_student("mlp:0.125", teacher, splits, "0..1")
+    built = student_builder("mlp", teacher, splits)(0.125)
+    named = make_student("mlp:0.125", teacher, splits)
     assert built.count_params() == named.count_params() == expected
 
 
 def test_a_family_learns_from_pixels_between_0_and_1(teacher, splits):
-    student = make_student("mlp:0.01", teacher, splits, "-1..1")
+    student = make_student("mlp:0.01", teacher, splits.rescaled("-1..1"))
     plain = next(x for x in student.layers if isinstance(x, keras.Model))
     x = np.random.default_rng(0).uniform(size=(4, 8, 8, 1)).astype("float32")
     np.testing.assert_allclose(student(2 * x - 1), plain(x), atol=1e-5)

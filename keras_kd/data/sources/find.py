@@ -16,6 +16,7 @@ from keras_kd.data.sources.arrays import read_arrays
 from keras_kd.data.sources.arrays import read_npz
 from keras_kd.data.sources.folders import read_folder
 from keras_kd.data.sources.formats import FORMATS
+from keras_kd.data.sources.named import check_name
 from keras_kd.data.sources.named import prepared_folder
 from keras_kd.data.sources.named import read_named
 from keras_kd.data.sources.pipelines import Pipeline
@@ -49,6 +50,24 @@ def find(
             requirement("load", "kind", f"{found.kind!r} for this data", kind)
         )
     return found
+
+
+def check_source(source: str) -> None:
+    """Check that there is data at a path or of a name, before it is read.
+
+    Args:
+        source: A path or a name.
+
+    Raises:
+        FileNotFoundError: If there is nothing at a path.
+        ImportError: If TensorFlow Datasets is needed and not installed.
+        ValueError: If no set has that name.
+    """
+    path = Path(source).expanduser()
+    if source == "digits" or path.exists():
+        return
+    _check_path(source)
+    check_name(source.rstrip(os.sep))
 
 
 def _found(
@@ -102,9 +121,15 @@ def _of_path(name: str, kind: str | None, label: str | None) -> Source:
                 name,
             )
         )
-    if path.suffix in (*SUFFIXES, ".npz") or os.sep in name.strip(os.sep):
-        raise FileNotFoundError(f"No data at `{name}`.")
+    _check_path(name)
     return read_named(name.rstrip(os.sep), label)
+
+
+def _check_path(name: str) -> None:
+    """Refuse what can only be a path, and is not there."""
+    is_file = Path(name).suffix in (*SUFFIXES, ".npz")
+    if is_file or os.sep in name.rstrip(os.sep):
+        raise FileNotFoundError(f"No data at `{name}`.")
 
 
 def _check_no_label(label: str | None) -> None:
