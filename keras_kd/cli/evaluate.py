@@ -70,6 +70,7 @@ def evaluate(  # noqa: PLR0913 (one option a line)
     splits = load_data(
         data,
         taker_of_file(path, student_output),
+        file=path,
         scale=scale,
         kind=kind,
         label=label,

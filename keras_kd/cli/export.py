@@ -143,7 +143,9 @@ def export(  # noqa: PLR0913 (one option a line)
     problems.check()
     images = test = None
     if data is not None:
-        splits = load_data(data, model, scale=scale, kind=kind, label=label)
+        splits = load_data(
+            data, model, file=student, scale=scale, kind=kind, label=label
+        )
         scale = splits.scale
         if input_dtype is not None:
             splits = as_bytes(splits)

@@ -72,7 +72,9 @@ def verify(  # noqa: PLR0913 (one option a line)
     with problems:
         check_data(data)
     problems.check()
-    splits = load_data(data, model, scale=scale, kind=kind, label=label)
+    splits = load_data(
+        data, model, file=student, scale=scale, kind=kind, label=label
+    )
     takes_bytes = _takes_bytes(path)
     check = keras_kd.export.verify(
         path,

@@ -33,7 +33,7 @@ def fit(source: Source, taker: Taker | None) -> Fit:
     """Return how the examples of a source are made to fit a model."""
     wanted = None if taker is None else taker.shape
     name = "" if taker is None else taker.name
-    if source.kind == "text":
+    if source.kind == "text" and not source.shape:
         return _texts(wanted, taker)
     rank = {"images": 3, "audio": 2}.get(source.kind)
     if rank is not None and rank == len(source.shape):

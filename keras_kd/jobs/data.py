@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 from keras_kd.core.checks import check_choice
+from keras_kd.jobs.outputs import TEXTS
 
 if TYPE_CHECKING:
     import keras
 
     from keras_kd.data import Splits
     from keras_kd.data import Taker
+
+
+_, LOOK_UP, _ = TEXTS
 
 
 def check_scale(command: str, scale: str | None) -> None:
@@ -53,16 +57,35 @@ def check_data(source: str) -> None:
     check_source(source)
 
 
-def load_data(source: str, taker: Any = None, **arguments: Any) -> "Splits":
+def load_data(
+    source: str,
+    taker: Any = None,
+    *,
+    file: Path | None = None,
+    **arguments: Any,
+) -> "Splits":
     """Load data, and say on standard error what was done to it.
 
     Args:
         source: A name or path.
         taker: The model that is to take the data, as `load` takes a teacher.
+        file: Its file. If it takes the numbers of words, `words.keras`
+            beside it makes these of texts.
         **arguments: Of `keras_kd.data.load`.
     """
-    import keras_kd
+    import keras
 
+    import keras_kd
+    from keras_kd.data.taker import taker_of
+
+    words = file and file.with_name(LOOK_UP)
+    taker = taker_of(taker)
+    if words and words.exists() and taker and taker.dtype != "string":
+        splits = load_data(source, **arguments)
+        if splits.kind == "text" and not splits.input_shape:
+            look_up = keras.models.load_model(words)
+            shape = tuple(look_up.output_shape[1:])
+            return splits.map(look_up, input_shape=shape)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         splits = keras_kd.data.load(source, teacher=taker, **arguments)

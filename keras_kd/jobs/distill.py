@@ -18,6 +18,7 @@ from keras_kd.jobs.measuring import measure
 from keras_kd.jobs.models import kind_of
 from keras_kd.jobs.outputs import remove_earlier
 from keras_kd.jobs.students import make_student
+from keras_kd.jobs.texts import behind_vocabulary
 from keras_kd.jobs.training import Recipe
 from keras_kd.jobs.training import save_keras
 
@@ -128,11 +129,14 @@ def run(
         seed=setting.seed,
         max_train=setting.max_train,
     )
+    remove_earlier(output)
+    teacher, path, splits = behind_vocabulary(
+        teacher, Path(setting.teacher), splits, output
+    )
     chosen = strategy or keras_kd.strategies.strategy("none")
     with chosen.scope():
         student = make_student(setting.student, teacher, splits)
         history = _train(setting, teacher, student, splits, progress)
-    remove_earlier(output)
     save_keras(student, output / "student.keras")
     write_text(output / "history.json", json.dumps(history, indent=2) + "\n")
     result = Distilled(
@@ -143,7 +147,7 @@ def run(
             "student": student.count_params(),
         },
         history=history,
-        rows=_files(setting, student, splits, output, progress),
+        rows=_files(setting, path, student, splits, output, progress),
         seconds=round(time.perf_counter() - started, 1),
         machine=machine(),
     )
@@ -180,6 +184,7 @@ def _train(
 
 def _files(
     setting: DistillSetting,
+    teacher: Path,
     student: keras.Model,
     splits: keras_kd.data.Splits,
     output: Path,
@@ -196,7 +201,6 @@ def _files(
             calibration=splits.train.map(lambda x, y: x),
             verify=splits.test,
         )
-    teacher = Path(setting.teacher)
     files = {"teacher": teacher, "student": output / "student.keras"}
     files |= {kind: Path(check.path) for kind, check in checks.items()}
     return measure(

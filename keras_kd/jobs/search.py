@@ -23,6 +23,7 @@ from keras_kd.jobs.models import kind_of
 from keras_kd.jobs.outputs import remove_earlier
 from keras_kd.jobs.students import MakeStudent
 from keras_kd.jobs.students import student_builder
+from keras_kd.jobs.texts import behind_vocabulary
 from keras_kd.jobs.training import save_keras
 from keras_kd.jobs.watched_tuner import WatchedTuner
 from keras_kd.search import StudentTuner
@@ -147,6 +148,9 @@ def run(
         for folder in ("trials", "teacher_cache"):
             shutil.rmtree(output / folder, ignore_errors=True)
     _check_begun(setting, output)
+    teacher, path, splits = behind_vocabulary(
+        teacher, Path(setting.teacher), splits, output
+    )
     cache = keras_kd.TeacherCache.build(
         output / "teacher_cache",
         teacher,
@@ -169,7 +173,7 @@ def run(
                 verbose=0,
             )
             test = tuner.evaluate_best(splits.test)
-        rows = _files(tuner, setting, splits, output, progress)
+        rows = _files(tuner, setting, path, splits, output, progress)
     best = tuner.best_candidate()
     return Found(
         setting=setting,
@@ -241,6 +245,7 @@ def _json(setting: SearchSetting) -> str:
 def _files(
     tuner: StudentTuner,
     setting: SearchSetting,
+    teacher: Path,
     splits: keras_kd.data.Splits,
     output: Path,
     progress: Progress,
@@ -257,7 +262,6 @@ def _files(
             calibration=splits.train.map(lambda x, y: x),
             verify=splits.test,
         )
-    teacher = Path(setting.teacher)
     names = {
         "teacher": teacher,
         "student": output / "student.keras",

@@ -1,5 +1,6 @@
 """Students for the commands: the teacher made smaller, a family, a file."""
 
+import functools
 import math
 import re
 from collections.abc import Callable
@@ -113,18 +114,45 @@ def student_builder(
         )
     family = getattr(students, name)
     front = _front(splits)
+    if splits.kind == "text":
+        family = functools.partial(
+            family, vocabulary_size=_vocabulary_size(teacher)
+        )
 
     def build(width: float) -> keras.Model:
-        inputs = keras.Input(splits.input_shape)
-        outputs = inputs
+        if not front:
+            return family(splits.input_shape, splits.num_classes, width=width)
+        outputs = inputs = keras.Input(splits.input_shape)
         for layer in front:
             outputs = layer(outputs)
         model = family(outputs.shape[1:], splits.num_classes, width=width)
-        if not front:
-            return model
         return keras.Model(inputs, model(outputs), name=model.name)
 
     return build
+
+
+def _vocabulary_size(teacher: "keras.Model") -> int:
+    """Return the number of words that a teacher knows."""
+    import keras
+
+    from keras_kd.core.keras_internals import flatten_layers
+
+    sizes = [
+        layer.input_dim
+        for layer in flatten_layers(teacher)
+        if isinstance(layer, keras.layers.Embedding)
+    ]
+    if not sizes:
+        raise ValueError(
+            requirement(
+                "students",
+                "student",
+                "shrink, or a .keras file, for a teacher without a "
+                "`keras.layers.Embedding`, which tells its vocabulary",
+                teacher,
+            )
+        )
+    return max(sizes)
 
 
 def _front(splits: "Splits") -> list["keras.Layer"]:
