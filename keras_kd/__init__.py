@@ -21,10 +21,12 @@ _EXPORTS = {
     "OverBudgetError": "keras_kd.core.errors",
     "StaleCacheError": "keras_kd.core.errors",
     "TeacherCache": "keras_kd.teachers",
+    "compress": "keras_kd.jobs.compressing",
     "evaluate": "keras_kd.evaluation",
     "data": None,
     "evaluation": None,
     "export": None,
+    "jobs": None,
     "losses": None,
     "quantization": None,
     "regimes": None,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from keras_kd import data as data
     from keras_kd import evaluation as evaluation
     from keras_kd import export as export
+    from keras_kd import jobs as jobs
     from keras_kd import losses as losses
     from keras_kd import quantization as quantization
     from keras_kd import regimes as regimes
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from keras_kd.distiller import Distiller as Distiller
     from keras_kd.evaluation import Evaluation as Evaluation
     from keras_kd.evaluation import evaluate as evaluate
+    from keras_kd.jobs.compressing import compress as compress
     from keras_kd.search.cost.budget import Budget as Budget
     from keras_kd.teachers import TeacherCache as TeacherCache
 

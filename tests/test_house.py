@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 COMMANDS = (
     "quickstart",
+    "compress",
     "distill",
     "cache",
     "search",
@@ -39,6 +40,7 @@ LONG_FILES: dict[str, str] = {
     "keras_kd/evaluation/tflite_file.py": "the one reader of .tflite files",
     "keras_kd/export/context.py": "one class and the checks of its parts",
     "keras_kd/export/verify.py": "one function, its demands and their errors",
+    "keras_kd/jobs/compressing.py": "one run, its parts in their order",
     "keras_kd/losses/base.py": "one class, mostly its documentation",
     "keras_kd/losses/contrastive_representation.py": "one class, its weights",
     "keras_kd/quantization/rewriting/rewrite.py": "one replay of a graph",
@@ -54,6 +56,7 @@ LONG_FILES: dict[str, str] = {
 EXTRAS = {
     "data": ["datasets"],
     "export": ["onnx", "quantizer"],
+    "jobs": ["tuner"],
     "search": ["tuner"],
     "teachers": ["beam"],
 }

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 import keras_kd
 from keras_kd.cli import cache
+from keras_kd.cli import compress
 from keras_kd.cli import distill
 from keras_kd.cli import evaluate
 from keras_kd.cli import export
@@ -28,6 +29,7 @@ from keras_kd.cli.shell_words import in_shell_words
 from keras_kd.cli.shell_words import option_names
 
 _CALLED = "keras_kd.cli.called"
+STOPPED = 130
 
 
 class _Command(TyperCommand):
@@ -48,6 +50,9 @@ class _OneLineErrors(TyperGroup):
         # OSError: none of them is an error of the user.
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
+        except KeyboardInterrupt as error:
+            typer.echo("\nstopped", err=True)
+            raise typer.Exit(STOPPED) from error
         except (*EXPECTED, ExceptionGroup) as error:
             if ctx.params["traceback"]:
                 raise
@@ -66,7 +71,9 @@ def _print_error(message: str, called: Any) -> None:
 app = typer.Typer(
     name="keras-kd",
     cls=_OneLineErrors,
-    add_completion=False,
+    suggest_commands=True,
+    epilog="Exit codes: 0 done; 1 an error, which is said; 2 wrong usage; 3 "
+    "the file misses what was asked for; 130 stopped by Ctrl-C.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -103,6 +110,7 @@ def _options(
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     quickstart.quickstart,
+    compress.compress,
     distill.distill,
     search.search,
     export.export,

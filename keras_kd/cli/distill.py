@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.config import Config
+from keras_kd.cli.config import write_config
 from keras_kd.cli.data import Data
 from keras_kd.cli.data import Kind
 from keras_kd.cli.data import Label
@@ -31,6 +33,7 @@ from keras_kd.jobs.students import check_student
 
 
 def distill(  # noqa: PLR0913 (one option a line)
+    context: typer.Context,
     teacher: Annotated[Path, typer.Argument(help="A .keras file.")],
     data: Data,
     student: Annotated[
@@ -87,6 +90,7 @@ def distill(  # noqa: PLR0913 (one option a line)
             "--overwrite", help="Replace the files of an earlier run."
         ),
     ] = False,
+    config: Config = None,
     as_json: printing.Json = False,
 ) -> None:
     """Distil a teacher into a small student, and export the student."""
@@ -128,8 +132,8 @@ def distill(  # noqa: PLR0913 (one option a line)
     with problems:
         check_output("distill", "student_output", student_output)
     problems.check()
-    from keras_kd.jobs.distill import DistillSetting
-    from keras_kd.jobs.distill import run
+    from keras_kd.jobs.distilling import DistillSetting
+    from keras_kd.jobs.distilling import distill as run
 
     setting = DistillSetting(
         teacher=str(teacher),
@@ -151,6 +155,7 @@ def distill(  # noqa: PLR0913 (one option a line)
     )
     with Progress() as progress:
         result = run(setting, large, output, progress, strategy=chosen)
+    write_config(context, output)
     if as_json:
         printing.print_json([asdict(row) for row in result.rows])
     else:

@@ -12,7 +12,7 @@ from keras_kd.cli.printing import print_rows
 from keras_kd.core.progress import duration
 
 if TYPE_CHECKING:
-    from keras_kd.jobs.search import Found
+    from keras_kd.jobs.searching import Found
 
 # Column headings of the costs, in the order of the columns.
 _COSTS = {

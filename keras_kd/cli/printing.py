@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 if TYPE_CHECKING:
+    from keras_kd.evaluation import Evaluation
     from keras_kd.jobs.measuring import Row
 
 _COLUMNS = (
@@ -72,6 +73,24 @@ def print_rows(rows: "tuple[Row, ...]") -> None:
                 number(row.largest_difference),
             )
             for row in rows
+        ],
+    )
+
+
+def print_evaluations(evaluations: "Mapping[str, Evaluation]") -> None:
+    """Print measurements, one model a row."""
+    print_table(
+        _COLUMNS[:-1],
+        [
+            (
+                name,
+                percent(found.accuracy),
+                percent(found.agreement),
+                number(found.size_bytes),
+                number(found.latency_ms_p50),
+                number(found.latency_ms_p95),
+            )
+            for name, found in evaluations.items()
         ],
     )
 

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.config import Config
+from keras_kd.cli.config import write_config
 from keras_kd.cli.data import Data
 from keras_kd.cli.printing import print_rows
 from keras_kd.cli.quiet import load_tensorflow
@@ -14,21 +16,22 @@ from keras_kd.core.checks import requirement
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
 from keras_kd.core.progress import duration
-from keras_kd.jobs.quickstart import Outcome
-from keras_kd.jobs.quickstart import Setting
-from keras_kd.jobs.quickstart import run
+from keras_kd.jobs.starting import Outcome
+from keras_kd.jobs.starting import QuickstartSetting
+from keras_kd.jobs.starting import quickstart as run_quickstart
 
 # Settings that take a few minutes on two cores.
 PRESETS = {
-    "digits": Setting("digits", labels=100, epochs=20),
-    "mnist": Setting("mnist", labels=100, epochs=6, max_train=10_000),
-    "cifar10_jpeg": Setting(
+    "digits": QuickstartSetting("digits", labels=100, epochs=20),
+    "mnist": QuickstartSetting("mnist", labels=100, epochs=6, max_train=10_000),
+    "cifar10_jpeg": QuickstartSetting(
         "cifar10_jpeg", labels=1_000, epochs=8, max_train=10_000
     ),
 }
 
 
 def quickstart(  # noqa: PLR0913 (one option a line)
+    context: typer.Context,
     data: Data = "digits",
     output: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(
         "quickstart"
@@ -49,8 +52,9 @@ def quickstart(  # noqa: PLR0913 (one option a line)
     ] = None,
     width: Annotated[
         float, typer.Option(help="Width of the student; the teacher's is 1.")
-    ] = Setting.width,
+    ] = QuickstartSetting.width,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the run.")] = 0,
+    config: Config = None,
     as_json: printing.Json = False,
 ) -> None:
     """Train a teacher, distil a student, export it, measure every file."""
@@ -67,8 +71,9 @@ def quickstart(  # noqa: PLR0913 (one option a line)
     )
     load_tensorflow()
     with Progress() as progress:
-        outcome = run(setting, output, progress)
+        outcome = run_quickstart(setting, output, progress)
     write_text(output / "results.json", outcome.to_json() + "\n")
+    write_config(context, output)
     if as_json:
         typer.echo(outcome.to_json())
     else:

@@ -9,6 +9,8 @@ from typing import Any
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.config import Config
+from keras_kd.cli.config import write_config
 from keras_kd.cli.data import Data
 from keras_kd.cli.data import Kind
 from keras_kd.cli.data import Label
@@ -31,13 +33,14 @@ from keras_kd.jobs.outputs import check_unused
 from keras_kd.jobs.students import STUDENTS
 
 if TYPE_CHECKING:
-    from keras_kd.jobs.search import Found
+    from keras_kd.jobs.searching import Found
     from keras_kd.search import Budget
 
 _DEFAULT_QUANTIZATION = "int8"
 
 
 def search(  # noqa: PLR0913 (one option a line)
+    context: typer.Context,
     teacher: Annotated[Path, typer.Option(help="A .keras file.")],
     data: Data,
     budget: Annotated[
@@ -109,6 +112,7 @@ def search(  # noqa: PLR0913 (one option a line)
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier search.")
     ] = False,
+    config: Config = None,
     as_json: printing.Json = False,
 ) -> None:
     """Search alpha, temperature and width for the best student of a budget.
@@ -128,8 +132,8 @@ def search(  # noqa: PLR0913 (one option a line)
     with problems:
         check_writable(output / "results.json")
     load_tensorflow()
-    from keras_kd.jobs.search import SearchSetting
-    from keras_kd.jobs.search import run
+    from keras_kd.jobs.searching import SearchSetting
+    from keras_kd.jobs.searching import search as run
     from keras_kd.search.oracles.making import ORACLES
 
     with problems:
@@ -165,6 +169,7 @@ def search(  # noqa: PLR0913 (one option a line)
         teacher_output=teacher_output,
     )
     found = run(setting, model, output, overwrite=overwrite)
+    write_config(context, output)
     _report(found, output, as_json)
 
 

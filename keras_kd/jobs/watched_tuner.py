@@ -1,5 +1,6 @@
-"""A search that shows its progress."""
+"""A search that shows its progress, and ends in time."""
 
+from collections.abc import Callable
 from typing import Any
 
 from keras_kd.core.progress import Stage
@@ -7,20 +8,38 @@ from keras_kd.search import StudentTuner
 
 
 class WatchedTuner(StudentTuner):
-    """A `StudentTuner` that shows its epochs as the steps of a stage."""
+    """A `StudentTuner` that shows its epochs and may end before its trials."""
 
     _stage: Stage | None = None
     _per_trial = 1
     _epochs = 0
+    _all_count = True
+    _is_over: Callable[[int], bool] = staticmethod(lambda trained: False)
 
-    def steps(self, epochs: int) -> int:
-        """Return the epochs of the whole search, if it trains every trial."""
+    def steps(self, epochs: int, trials: int | None = None) -> int:
+        """Return the epochs of the whole search.
+
+        Args:
+            epochs: Epochs of a training.
+            trials: Number of students to train, if those over the budget do
+                not count; by default every trial counts.
+        """
         self._per_trial = epochs * self.executions_per_trial
-        return self.oracle.max_trials * self._per_trial
+        self._all_count = trials is None
+        return (trials or self.oracle.max_trials) * self._per_trial
 
-    def watch(self, stage: Stage) -> None:
-        """Show the progress of the search on a stage."""
+    def watch(
+        self, stage: Stage, is_over: Callable[[int], bool] | None = None
+    ) -> None:
+        """Show the progress of the search on a stage.
+
+        Args:
+            stage: The stage.
+            is_over: Whether the search ends, asked after each trial with the
+                number of students that were trained, at least 1.
+        """
         self._stage = stage
+        self._is_over = is_over or self._is_over
         self._show()
 
     def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
@@ -30,9 +49,12 @@ class WatchedTuner(StudentTuner):
         self._show()
 
     def on_trial_end(self, trial: Any) -> None:
-        """Show the trial's result."""
+        """Show the trial's result, and end the search if its time is over."""
         super().on_trial_end(trial)
         self._epochs = 0
+        trained = sum(c.status == "feasible" for c in self.results)
+        if trained and self._is_over(trained):
+            self.oracle.max_trials = len(self.oracle.trials)
         self._show()
 
     def _show(self) -> None:
@@ -46,4 +68,5 @@ class WatchedTuner(StudentTuner):
             note += f", best {max(reached):.1%}"
         # A Hyperband trial may have fewer epochs.
         within = min(self._epochs, self._per_trial - 1)
-        self._stage.reach(len(results) * self._per_trial + within, note)
+        done = len(results) if self._all_count else len(reached)
+        self._stage.reach(done * self._per_trial + within, note)

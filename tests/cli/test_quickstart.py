@@ -12,7 +12,7 @@ import keras_kd
 from keras_kd.cli import app
 from keras_kd.cli import quickstart as module
 from keras_kd.core.files import size_bytes
-from keras_kd.jobs import quickstart as job
+from keras_kd.jobs import starting as job
 from keras_kd.jobs.measuring import Row
 
 
@@ -50,7 +50,7 @@ def test_options_replace_the_preset(monkeypatch, tmp_path):
         asked.append(setting)
         raise OSError("stop here")
 
-    monkeypatch.setattr(module, "run", note)
+    monkeypatch.setattr(module, "run_quickstart", note)
     run("--labels", "all", "--epochs", "3", "--seed", "7", "--width", "0.5")
     run("--dataset", "fashion_mnist")
     first, second = asked

@@ -13,7 +13,7 @@ import keras_kd
 from keras_kd.cli import app
 from keras_kd.cli import found
 from keras_kd.cli.search import read_budget
-from keras_kd.jobs import search
+from keras_kd.jobs import searching
 from keras_kd.jobs.measuring import Row
 
 OPTIONS = ("--dataset", "digits", "--max-train", 128, "--epochs", 1)
@@ -113,8 +113,8 @@ def made():
     ]
     failed = {"trial_id": "03", "status": "failed", "reason": "No memory."}
     budget = {"size_bytes": 20_000, "quantization": "int8"}
-    return search.Found(
-        setting=search.SearchSetting("t.keras", "digits", budget),
+    return searching.Found(
+        setting=searching.SearchSetting("t.keras", "digits", budget),
         data={"num_train": 1168, "num_validation": 129, "num_test": 500},
         trials=(*fronts, failed),
         front=("02", "07"),
@@ -145,7 +145,7 @@ def test_what_is_printed(made, capsys, tmp_path):
 
 
 def test_a_search_is_not_gone_on_with_under_other_options(made, tmp_path):
-    from keras_kd.jobs.search import _check_begun
+    from keras_kd.jobs.searching import _check_begun
 
     content = dataclasses.asdict(made.setting)
     write(tmp_path / "setting.json", content)
@@ -161,7 +161,7 @@ def test_a_search_is_not_gone_on_with_under_other_options(made, tmp_path):
 @pytest.fixture(scope="module")
 def interrupted(teacher_path, tmp_path_factory):
     """A search stopped in its third trial, and run again."""
-    from keras_kd.jobs.search import StudentTuner
+    from keras_kd.jobs.searching import StudentTuner
 
     output = tmp_path_factory.mktemp("search")
     arguments = ("--teacher", teacher_path, *OPTIONS, *BUDGET, "--json")

@@ -94,7 +94,7 @@ class Distilled:
         return json.dumps(content, indent=2, ensure_ascii=False)
 
 
-def run(
+def distill(
     setting: DistillSetting,
     teacher: keras.Model,
     output: Path,
@@ -116,6 +116,12 @@ def run(
         ValueError: If the settings cannot be met.
         OSError: If the folder cannot be written to.
         ExportMismatchError: If a file does not behave like the student.
+
+    Example:
+    >>> import keras_kd
+    >>> setting = keras_kd.jobs.DistillSetting("teacher.keras", "digits")
+    >>> setting.epochs
+    20
     """
     started = time.perf_counter()
     keras.utils.set_random_seed(setting.seed)

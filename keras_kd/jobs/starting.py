@@ -28,7 +28,7 @@ LARGEST_SHARE = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
+class QuickstartSetting:
     """The settings of a run.
 
     Attributes:
@@ -72,7 +72,7 @@ class Outcome:
         machine: The machine and versions.
     """
 
-    setting: Setting
+    setting: QuickstartSetting
     sentences: tuple[str, ...]
     data: dict[str, Any]
     num_params: dict[str, int]
@@ -88,7 +88,9 @@ class Outcome:
         )
 
 
-def run(setting: Setting, output: Path, progress: Progress) -> Outcome:
+def quickstart(
+    setting: QuickstartSetting, output: Path, progress: Progress
+) -> Outcome:
     """Run the whole job.
 
     Args:
@@ -103,6 +105,13 @@ def run(setting: Setting, output: Path, progress: Progress) -> Outcome:
             labels than images, a student above a quarter of the teacher.
         OSError: If the folder cannot be written to.
         ExportMismatchError: If a file does not behave like the student.
+
+    Example:
+    >>> import keras_kd
+    >>> setting = keras_kd.jobs.QuickstartSetting(
+    ...     "digits", labels=100, epochs=20)
+    >>> setting.batch_size
+    64
     """
     import keras
 
@@ -147,7 +156,7 @@ def run(setting: Setting, output: Path, progress: Progress) -> Outcome:
     )
 
 
-def load(setting: Setting) -> "Splits":
+def load(setting: QuickstartSetting) -> "Splits":
     """Load the data set; a second load has the same order as the first."""
     from keras_kd import data
 
@@ -163,7 +172,7 @@ def load(setting: Setting) -> "Splits":
     )
 
 
-def few_labels(setting: Setting, splits: "Splits") -> Any:
+def few_labels(setting: QuickstartSetting, splits: "Splits") -> Any:
     """Return endless full batches of the few labelled images."""
     from keras_kd import data
 
@@ -203,7 +212,7 @@ def check_size(
 
 
 def train(
-    setting: Setting,
+    setting: QuickstartSetting,
     splits: "Splits",
     models: dict[str, "keras.Model"],
     progress: Progress,
@@ -253,7 +262,9 @@ def export(
 
 
 def sentences(
-    setting: Setting, splits: "Splits", models: dict[str, "keras.Model"]
+    setting: QuickstartSetting,
+    splits: "Splits",
+    models: dict[str, "keras.Model"],
 ) -> tuple[str, ...]:
     """Return sentences that explain the table: data, models, labels."""
     teacher, alone, _ = (model.count_params() for model in models.values())

@@ -8,15 +8,17 @@ import pytest
 
 import keras_kd
 from keras_kd.core.progress import Progress
-from keras_kd.jobs import quickstart as job
-from keras_kd.jobs.quickstart import Setting
+from keras_kd.jobs import starting as job
+from keras_kd.jobs.starting import QuickstartSetting
 
 pytestmark = pytest.mark.untraced
 
 
 @pytest.fixture
 def setting():
-    return Setting("digits", labels=20, epochs=2, max_train=100, batch_size=16)
+    return QuickstartSetting(
+        "digits", labels=20, epochs=2, max_train=100, batch_size=16
+    )
 
 
 @pytest.fixture
@@ -65,13 +67,13 @@ def test_a_student_above_a_quarter_is_an_error(tmp_path, setting):
         match=r"at most a quarter of the teacher\. Received: width=0\.75\. "
         r"It gives 5\d%",
     ):
-        job.run(setting, tmp_path / "out", Progress(io.StringIO()))
+        job.quickstart(setting, tmp_path / "out", Progress(io.StringIO()))
 
 
 def test_an_output_that_is_no_folder_is_an_error(tmp_path, setting):
     (tmp_path / "out").write_text("")
     with pytest.raises(OSError, match="Cannot write to the folder"):
-        job.run(setting, tmp_path / "out", Progress(io.StringIO()))
+        job.quickstart(setting, tmp_path / "out", Progress(io.StringIO()))
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ class Found:
         )
 
 
-def run(
+def search(
     setting: SearchSetting,
     teacher: keras.Model,
     output: Path,
@@ -130,6 +130,13 @@ def run(
         OSError: If the folder cannot be written to.
         OverBudgetError: If no student fits the budget.
         ExportMismatchError: If the file does not behave like the student.
+
+    Example:
+    >>> import keras_kd
+    >>> setting = keras_kd.jobs.SearchSetting(
+    ...     "teacher.keras", "digits", {"size_bytes": 20_000})
+    >>> setting.max_trials
+    30
     """
     started = time.perf_counter()
     keras.utils.set_random_seed(setting.seed)

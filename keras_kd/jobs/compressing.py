@@ -1,0 +1,433 @@
+"""From a teacher and data to the file to ship: `compress`."""
+
+import contextlib
+import dataclasses
+import functools
+import io
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+
+import keras_kd
+from keras_kd.core.files import check_writable
+from keras_kd.core.files import write_text
+from keras_kd.core.progress import Progress
+from keras_kd.jobs.clock import Clock
+from keras_kd.jobs.clock import StopInTime
+from keras_kd.jobs.compressed import Compressed
+from keras_kd.jobs.compressed import CompressSetting
+from keras_kd.jobs.compressed import make_setting
+from keras_kd.jobs.data import load_data
+from keras_kd.jobs.int8_file import accuracy_of
+from keras_kd.jobs.int8_file import best_int8_file
+from keras_kd.jobs.models import kind_of
+from keras_kd.jobs.models import load_teacher
+from keras_kd.jobs.plan import Plan
+from keras_kd.jobs.plan import make_plan
+from keras_kd.jobs.plan import measure_pace
+from keras_kd.jobs.students import MakeStudent
+from keras_kd.jobs.students import student_builder
+from keras_kd.jobs.texts import behind_vocabulary
+from keras_kd.jobs.training import save_keras
+from keras_kd.jobs.training import task_of
+from keras_kd.jobs.watched_tuner import WatchedTuner
+from keras_kd.search import Candidate
+
+_AWARE_EPOCHS = 0.2  # share of the full training
+# Shares of the time after which no trial begins, and the training ends.
+_SEARCHED, _TRAINED = 0.55, 0.8
+_MOST_PROPOSALS = 4  # per student that is trained
+_MAY_DIFFER = ("minutes", "max_accuracy_loss")
+_FOLDERS = ("teacher_cache", "trials", "full")
+
+
+def compress(  # noqa: PLR0913 (the public contract)
+    teacher: keras.Model | str | os.PathLike[str],
+    data: Any,
+    *,
+    size_bytes: int | str | None = None,
+    latency_ms: float | str | None = None,
+    max_accuracy_loss: float | None = None,
+    minutes: float | None = None,
+    output: str | os.PathLike[str] = "compressed",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Compressed:
+    """Turn a teacher and data into a verified file within a budget.
+
+    The teacher's outputs are cached; alpha, temperature and width are
+    searched under the budget; the best student is trained at full length and
+    exported as int8. If the file loses more than half a point of the
+    student's accuracy, the student is trained on with int8 arithmetic
+    simulated, and the better file is kept. Choices are made on validation
+    examples; test examples are only used for the final measurements.
+
+    If it is stopped or killed, the same call resumes it.
+
+    Args:
+        teacher: A `keras.Model`, or the path of a `.keras` file.
+        data: What `keras_kd.data.load` takes.
+        size_bytes: Maximum size of the file: a number, or text such as
+            `"100kB"`.
+        latency_ms: Maximum time for one example on this machine: a number,
+            or text such as `"5ms"`.
+        max_accuracy_loss: Points of accuracy, of 100, that the file may lose
+            against the teacher. Without `size_bytes` and `latency_ms` the
+            smallest student within it is taken.
+        minutes: Time for the whole. The job plans trials and epochs from the
+            pace that it measures; the result is the best by then. Defaults
+            to as long as 20 trials take.
+        output: Folder for the file, the Keras student, the report and what
+            is needed to resume.
+        overwrite: Whether to delete an earlier result in `output`.
+        progress: Shows the progress. Defaults to standard error.
+        **options: Other attributes of `CompressSetting`: `student`,
+            `trials`, `epochs`, `batch_size`, `learning_rate`, `max_train`,
+            `seed`, `scale`, `kind`, `label`, `teacher_output`.
+
+    Returns:
+        The `Compressed` result.
+
+    Raises:
+        OverBudgetError: If no student fits the budget.
+        ExportMismatchError: If no file behaves like its student.
+        TypeError: If an option is unknown.
+        ValueError: If no limit is given, the data does not fit the teacher,
+            or `output` was begun with other settings.
+        OSError: If the folder cannot be written to.
+
+    Example:
+    >>> import keras_kd
+    >>> try:
+    ...     keras_kd.compress("teacher.keras", "digits")
+    ... except ValueError as error:
+    ...     print(str(error)[-38:])
+    Give for example `size_bytes='100kB'`.
+    """
+    setting = make_setting(
+        data,
+        size_bytes=size_bytes,
+        latency_ms=latency_ms,
+        max_accuracy_loss=max_accuracy_loss,
+        minutes=minutes,
+        **options,
+    )
+    if not isinstance(teacher, keras.Model):
+        teacher = load_teacher(Path(teacher), setting.teacher_output)
+    with contextlib.ExitStack() as stack:
+        shown = progress or stack.enter_context(Progress())
+        job = Job(setting, teacher, data, Path(output), shown)
+        return job.run(overwrite=overwrite)
+
+
+class Job:
+    """One run of `compress`, its parts in the order in which they happen.
+
+    Args:
+        setting: The settings.
+        teacher: The teacher.
+        data: What `keras_kd.data.load` takes.
+        output: The folder.
+        progress: Shows the progress.
+    """
+
+    def __init__(
+        self,
+        setting: CompressSetting,
+        teacher: keras.Model,
+        data: Any,
+        output: Path,
+        progress: Progress,
+    ) -> None:
+        self.setting = setting
+        self.output = output
+        self._progress = progress
+        self._clock = Clock(setting.minutes)
+        check_writable(output / "student.keras")
+        keras.utils.set_random_seed(setting.seed)
+        splits = load_data(
+            data,
+            teacher,
+            scale=setting.scale,
+            kind=setting.kind,
+            label=setting.label,
+            batch_size=setting.batch_size,
+            seed=setting.seed,
+            max_train=setting.max_train,
+        )
+        self.teacher, _, self.splits = behind_vocabulary(
+            teacher, output, splits, output
+        )
+        self._build: MakeStudent = student_builder(
+            setting.student, self.teacher, self.splits
+        )
+        self._loss, _ = task_of(teacher, setting.teacher_output)
+
+    def plan(self) -> Plan:
+        """Return what will be done; measured once for a folder."""
+        path = self.output / "plan.json"
+        if path.exists():
+            return Plan(**json.loads(path.read_text("utf-8")))
+        pace = measure_pace(
+            self.teacher, self._build(0.25), self.splits.train, self._loss
+        )
+        return make_plan(
+            pace,
+            seconds=self._clock.left(),
+            trials=self.setting.trials,
+            full_epochs=self.setting.epochs,
+        )
+
+    def run(self, *, overwrite: bool) -> Compressed:
+        """Do everything; see `compress`."""
+        self._begin(overwrite)
+        plan = self.plan()
+        sys.stderr.write(plan.sentence() + "\n")
+        write_text(self.output / "plan.json", _json(dataclasses.asdict(plan)))
+        with self._progress.stage("teacher"):
+            cache = keras_kd.TeacherCache.build(
+                self.output / "teacher_cache",
+                self.teacher,
+                self.splits.train,
+                teacher_output=self.setting.teacher_output,
+                verbose=0,
+            )
+        search = self._search(cache, plan)
+        best = self._choose(search)
+        values = dict(best.values)
+        student = self._train_fully(cache, plan, search, best)
+        made = best_int8_file(
+            student,
+            self.output / "student_int8.tflite",
+            self.splits,
+            functools.partial(self._train_on, cache, plan, values),
+            self._progress,
+        )
+        save_keras(made.student, self.output / "student.keras")
+        evaluations = self._evaluate(made.student, Path(made.check.path))
+        result = Compressed(
+            path=Path(made.check.path),
+            student=made.student,
+            evaluations=evaluations,
+            verification=made.check,
+            report_path=None,
+            values=values,
+            trials=tuple(search.results),
+            plan=plan,
+            data=self.splits.describe(),
+            shortfall=self._shortfall(evaluations),
+            seconds=round(self._clock.seconds(), 1),
+        )
+        write_text(self.output / "results.json", result.to_json() + "\n")
+        return result
+
+    def _begin(self, overwrite: bool) -> None:
+        """Start a folder, or go on with one of the same settings."""
+        path = self.output / "setting.json"
+        given = json.loads(_json(dataclasses.asdict(self.setting)))
+        if overwrite:
+            for name in _FOLDERS:
+                shutil.rmtree(self.output / name, ignore_errors=True)
+            for name in ("plan.json", "chosen.json", "results.json"):
+                (self.output / name).unlink(missing_ok=True)
+        elif path.exists():
+            begun = json.loads(path.read_text("utf-8"))
+            differing = [
+                f"{name}: was {begun.get(name)!r}, is {value!r}"
+                for name, value in given.items()
+                if name not in _MAY_DIFFER and begun.get(name) != value
+            ]
+            if differing:
+                raise ValueError(
+                    f"The result in `{self.output}` was begun with other "
+                    f"options: {'; '.join(differing)}. Use the former options, "
+                    "choose another `output`, or set `overwrite=True`."
+                )
+        write_text(path, _json(given))
+
+    def _tuner(
+        self, cache: Any, project: str, trials: int, epochs: int, **given: Any
+    ) -> WatchedTuner:
+        steps = epochs * len(self.splits.train)
+        rate = keras.optimizers.schedules.CosineDecay(
+            self.setting.learning_rate, steps
+        )
+        budget = self.setting.budget
+        # KerasTuner prints to standard output when it resumes a search.
+        with contextlib.redirect_stdout(io.StringIO()):
+            return WatchedTuner(
+                cache,
+                self._build,
+                budget=keras_kd.Budget.from_dict(budget) if budget else None,
+                objective="val_accuracy",
+                max_trials=trials,
+                optimizer=keras.optimizers.Adam(rate),
+                seed=self.setting.seed,
+                directory=str(self.output),
+                project_name=project,
+                **given,
+            )
+
+    def _run(
+        self,
+        tuner: WatchedTuner,
+        label: str,
+        *,
+        trials: int,
+        epochs: int,
+        until: float,
+    ) -> None:
+        """Search until enough students were trained, or it is late."""
+        is_late = self._clock.is_over
+        with self._progress.stage(label, tuner.steps(epochs, trials)) as stage:
+            tuner.watch(stage, lambda n: n == trials or is_late(until))
+            tuner.search(
+                self.splits.train,
+                validation_data=self.splits.validation,
+                callbacks=[StopInTime(self._clock, until)],
+                epochs=epochs,
+                shuffle=False,
+                verbose=0,
+            )
+
+    def _search(self, cache: Any, plan: Plan) -> WatchedTuner:
+        """Search; a search whose result was chosen is over."""
+        # Students over the budget cost little and do not count.
+        most = _MOST_PROPOSALS * plan.trials
+        tuner = self._tuner(cache, "trials", most, plan.trial_epochs)
+        if not (self.output / "chosen.json").exists():
+            self._run(
+                tuner,
+                "search",
+                trials=plan.trials,
+                epochs=plan.trial_epochs,
+                until=_SEARCHED,
+            )
+        return tuner
+
+    def _choose(self, tuner: WatchedTuner) -> Candidate:
+        """Return the best trial, or the smallest that is good enough."""
+        path = self.output / "chosen.json"
+        if path.exists():
+            chosen = json.loads(path.read_text("utf-8"))["trial_id"]
+            return next(c for c in tuner.results if c.trial_id == chosen)
+        best = tuner.best_candidate()
+        loss = self.setting.max_accuracy_loss
+        if not self.setting.budget and loss is not None:
+            least = accuracy_of(self.teacher, self.splits) - loss / 100
+            front = tuner.pareto_front("size_bytes")
+            enough = (c for c in front if (c.objective or 0.0) >= least)
+            best = next(enough, best)
+        write_text(path, _json({"trial_id": best.trial_id}))
+        return best
+
+    def _train_fully(
+        self, cache: Any, plan: Plan, search: WatchedTuner, best: Candidate
+    ) -> keras.Model:
+        """Train the student of a trial at full length, in one more search."""
+        fixed = keras_tuner.HyperParameters()
+        for name in ("alpha", "temperature", "width"):
+            if name in best.values:
+                fixed.Fixed(name, best.values[name])
+        tuner = self._tuner(
+            cache,
+            "full",
+            1,
+            plan.full_epochs,
+            tuner="random",
+            hyperparameters=fixed,
+        )
+        self._run(
+            tuner,
+            "full training",
+            trials=1,
+            epochs=plan.full_epochs,
+            until=_TRAINED,
+        )
+        longer = tuner.best_candidate()
+        if (longer.objective or 0.0) >= (best.objective or 0.0):
+            return tuner.best_student()
+        return search.load_model(search.oracle.get_trial(best.trial_id)).student
+
+    def _train_on(
+        self,
+        cache: keras_kd.TeacherCache,
+        plan: Plan,
+        values: Mapping[str, Any],
+        student: keras.Model,
+    ) -> None:
+        """Train a student that computes in int8 for a fifth of the epochs."""
+        epochs = max(1, round(_AWARE_EPOCHS * plan.full_epochs))
+        steps = len(self.splits.train)
+        distiller = keras_kd.Distiller(
+            cache,
+            student,
+            alpha=values["alpha"],
+            temperature=values["temperature"],
+        )
+        distiller.compile(
+            keras.optimizers.Adam(self.setting.learning_rate / 10),
+            loss=self._loss,
+        )
+        label = "training with int8 arithmetic"
+        with self._progress.stage(label, epochs * steps) as stage:
+            distiller.fit(
+                cache.join(self.splits.train),
+                epochs=epochs,
+                verbose=0,
+                shuffle=False,
+                callbacks=[
+                    stage.callback(steps),
+                    StopInTime(self._clock, 1.0),
+                ],
+            )
+
+    def _evaluate(
+        self, student: keras.Model, path: Path
+    ) -> dict[str, keras_kd.Evaluation]:
+        models = {
+            "teacher": self.teacher,
+            "student": student,
+            "TFLite int8": path,
+        }
+        found = {}
+        with self._progress.stage("evaluate", len(models)) as stage:
+            for name, model in models.items():
+                is_teacher = model is self.teacher
+                found[name] = keras_kd.evaluate(
+                    model,
+                    self.splits.test,
+                    teacher=self.teacher,
+                    teacher_output=self.setting.teacher_output,
+                    model_output=self.setting.teacher_output
+                    if is_teacher
+                    else kind_of(student),
+                )
+                stage.reach(len(found))
+        return found
+
+    def _shortfall(self, found: Mapping[str, keras_kd.Evaluation]) -> str:
+        loss = self.setting.max_accuracy_loss
+        if loss is None:
+            return ""
+        teacher, *_, file = [one.accuracy or 0.0 for one in found.values()]
+        lost = 100 * (teacher - file)
+        if lost <= loss:
+            return ""
+        return (
+            f"The file is {lost:.1f} points below the teacher on the test "
+            f"examples; at most {loss:g} were asked for. Allow a larger file, "
+            "more time or a larger loss."
+        )
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=2, default=str) + "\n"

@@ -1,0 +1,93 @@
+"""The int8 file of a student, with int8 arithmetic in training if it helps."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+import keras_kd
+from keras_kd.core.errors import ExportMismatchError
+from keras_kd.core.progress import Progress
+
+# A file that loses more than this, in points of accuracy on the validation
+# examples, is made again from a student trained with int8 arithmetic.
+ROUNDING_LOSS = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Int8File:
+    """A verified file.
+
+    Attributes:
+        student: The student in it.
+        check: Its comparison with the student.
+        accuracy: Its share of right answers on the validation examples.
+    """
+
+    student: keras.Model
+    check: keras_kd.export.Verification
+    accuracy: float
+
+
+def best_int8_file(
+    student: keras.Model,
+    path: Path,
+    splits: keras_kd.data.Splits,
+    train_on: Callable[[keras.Model], None],
+    progress: Progress,
+) -> Int8File:
+    """Export a student as int8; where that loses, train it on and retry.
+
+    Args:
+        student: A trained student in float32.
+        path: The file to write.
+        splits: Training examples give the ranges, validation examples decide.
+        train_on: Trains a quantize-aware student under the teacher.
+        progress: Shows the progress.
+
+    Raises:
+        ExportMismatchError: If neither file behaves like its student.
+    """
+    with progress.stage("export and verify"):
+        try:
+            rounded = _export(student, path, splits)
+        except ExportMismatchError:
+            rounded = None
+    least = accuracy_of(student, splits) - ROUNDING_LOSS / 100
+    if rounded is not None and rounded.accuracy >= least:
+        return rounded
+    aware = keras_kd.quantization.quantize_aware(student)
+    train_on(aware)
+    other = path.with_stem(f"{path.stem}_aware")
+    with progress.stage("export and verify again"):
+        try:
+            retried = _export(aware, other, splits)
+        except ExportMismatchError:
+            if rounded is None:
+                raise
+            return rounded
+    if rounded is None or retried.accuracy > rounded.accuracy:
+        return _export(aware, path, splits)
+    return rounded
+
+
+def accuracy_of(model: Any, splits: keras_kd.data.Splits) -> float:
+    """Return a model's or file's accuracy on the validation examples."""
+    found = keras_kd.evaluate(model, splits.validation, latency=False)
+    return found.accuracy or 0.0
+
+
+def _export(
+    student: keras.Model, path: Path, splits: keras_kd.data.Splits
+) -> Int8File:
+    check = keras_kd.export.tflite(
+        student,
+        path,
+        "int8",
+        calibration=splits.train.map(lambda x, y: x),
+        verify=splits.validation,
+        labels=splits.class_names,
+    )
+    return Int8File(student, check, accuracy_of(path, splits))

@@ -1,0 +1,209 @@
+"""`compress`: one call from a teacher to a verified file."""
+
+import io
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import keras_kd
+from keras_kd.core.errors import ExportMismatchError
+from keras_kd.core.progress import Progress
+from keras_kd.jobs import compressing as module
+from keras_kd.jobs import int8_file
+from keras_kd.jobs.compressed import make_setting
+from keras_kd.search import StudentTuner
+
+pytestmark = [pytest.mark.untraced, pytest.mark.export]
+OPTIONS = {
+    "trials": 2,
+    "epochs": 2,
+    "max_train": 128,
+    "batch_size": 32,
+    "learning_rate": 1e-2,
+}
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A teacher of the digits that is right on most of them."""
+    keras.utils.set_random_seed(0)
+    splits = keras_kd.data.load("digits", max_train=400)
+    teacher = keras_kd.students.mlp((8, 8, 1), 10, hidden=(32,))
+    teacher.compile(
+        keras.optimizers.Adam(1e-2),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    teacher.fit(splits.train, epochs=6, verbose=0)
+    return teacher
+
+
+def compress(teacher, output, **options):
+    stream = io.StringIO()
+    options = {"size_bytes": "100kB", **OPTIONS, **options}
+    return keras_kd.compress(
+        teacher, "digits", output=output, progress=Progress(stream), **options
+    )
+
+
+@pytest.fixture(scope="module")
+def stopped(trained, tmp_path_factory):
+    """A run stopped in its second trial, and the number of trials left."""
+    output = tmp_path_factory.mktemp("compressed")
+    real = StudentTuner.run_trial
+
+    def stop(tuner, trial, *args, **kwargs):
+        if len(tuner.oracle.trials) == 2:
+            raise KeyboardInterrupt
+        return real(tuner, trial, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StudentTuner, "run_trial", stop)
+        with pytest.raises(KeyboardInterrupt):
+            compress(trained, output)
+    assert (output / "plan.json").exists()
+    assert not (output / "results.json").exists()
+    return output
+
+
+@pytest.fixture(scope="module")
+def made(trained, stopped):
+    """The stopped run, resumed; and the trials that it trained."""
+    begun = []
+    real = StudentTuner.run_trial
+
+    def note(tuner, trial, *args, **kwargs):
+        begun.append((tuner.project_name, trial.trial_id))
+        return real(tuner, trial, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StudentTuner, "run_trial", note)
+        return compress(trained, stopped), begun
+
+
+def test_the_file_is_verified_and_measured(made, stopped):
+    result, _ = made
+    assert result.path == stopped / "student_int8.tflite"
+    assert result.verification.passed
+    assert keras_kd.export.read_card(result.path)["quantization"] == "int8"
+    assert list(result.evaluations) == ["teacher", "student", "TFLite int8"]
+    file = result.evaluations["TFLite int8"]
+    assert file.size_bytes == result.path.stat().st_size <= 100_000
+    assert file.num_examples == 500, "test examples"
+    again = keras_kd.evaluate(
+        result.path, keras_kd.data.load("digits").test, latency=False
+    )
+    assert again.accuracy == file.accuracy
+    assert result.answer().startswith(f"Ship `{result.path}`: ")
+
+
+def test_a_stopped_run_goes_on(made):
+    result, begun = made
+    assert [project for project, _ in begun] == ["trials", "full"]
+    assert [trial.status for trial in result.trials] == ["feasible"] * 2
+    best = max(result.trials, key=lambda trial: trial.objective)
+    assert result.values == dict(best.values)
+
+
+def test_the_results_are_written(made, stopped):
+    result, _ = made
+    content = json.loads((stopped / "results.json").read_text())
+    assert content["values"] == result.values
+    assert content["evaluations"]["teacher"]["num_examples"] == 500
+    student = keras.models.load_model(stopped / "student.keras")
+    x = np.zeros((1, 8, 8, 1), "float32")
+    np.testing.assert_array_equal(student(x), result.student(x))
+
+
+def test_other_settings_are_refused(made, trained, stopped):
+    with pytest.raises(ValueError, match="other options: seed: was 0, is 1"):
+        compress(trained, stopped, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "`size_bytes`, `latency_ms` or `max_accuracy_loss`"),
+        ({"size_bytes": "5 apples"}, "Received: size_bytes='5 apples'"),
+        ({"max_accuracy_loss": -1}, "Received: max_accuracy_loss=-1"),
+        ({"size_bytes": 1, "minutes": 0}, "Received: minutes=0"),
+    ],
+    ids=["nothing", "size", "loss", "minutes"],
+)
+def test_bad_limits(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_setting("digits", **options)
+
+
+def test_an_unknown_option_is_an_error():
+    with pytest.raises(TypeError, match="epoch"):
+        make_setting("digits", size_bytes=1000, epoch=3)
+
+
+@pytest.mark.parametrize(
+    ("least", "chosen"), [(1, "b"), (4, "a"), (0, "c")], ids=str
+)
+def test_without_a_budget_the_smallest_good_student_is_chosen(
+    monkeypatch, tmp_path, least, chosen
+):
+    """Accuracies of 0.95, 0.97 and 0.98 by rising size; the teacher's: 0.98."""
+
+    class Trial:
+        def __init__(self, name, objective):
+            self.trial_id, self.objective = name, objective
+
+    trials = [Trial("a", 0.95), Trial("b", 0.97), Trial("c", 0.98)]
+
+    class Tuner:
+        def best_candidate(self):
+            return trials[-1]
+
+        def pareto_front(self, *by):
+            assert by == ("size_bytes",)
+            return trials
+
+    monkeypatch.setattr(module, "accuracy_of", lambda *_: 0.98)
+    job = module.Job.__new__(module.Job)
+    job.setting = make_setting("digits", max_accuracy_loss=least)
+    job.output, job.teacher, job.splits = tmp_path, None, None
+    assert job._choose(Tuner()).trial_id == chosen
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "kept", "trains"),
+    [
+        ([0.90, 0.90], "rounded", False),
+        ([0.80, 0.90, 0.88, 0.88], "aware", True),
+        ([0.80, 0.90, 0.70], "rounded", True),
+        ([None, 0.90, 0.88, 0.88], "aware", True),
+    ],
+    ids=["loses nothing", "gains", "does not gain", "was refused"],
+)
+def test_a_file_that_loses_is_made_with_int8_training(
+    monkeypatch, tmp_path, accuracies, kept, trains
+):
+    """Accuracies of the first file, the student, and later files."""
+    found = iter(accuracies)
+    trained = []
+
+    def export(student, path, splits):
+        value = next(found)
+        if value is None:
+            raise ExportMismatchError("it is off")
+        return int8_file.Int8File(student, path, value)
+
+    monkeypatch.setattr(int8_file, "_export", export)
+    monkeypatch.setattr(int8_file, "accuracy_of", lambda *_: next(found))
+    student = keras_kd.students.mlp((4,), 2, hidden=(3,))
+    result = int8_file.best_int8_file(
+        student,
+        tmp_path / "s.tflite",
+        None,
+        trained.append,
+        Progress(io.StringIO()),
+    )
+    assert bool(trained) == trains
+    assert (result.student is student) == (kept == "rounded")
+    assert result.check == tmp_path / "s.tflite"
+    assert next(found, None) is None

@@ -1,0 +1,82 @@
+"""What `compress` plans for a time."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_kd.jobs.clock import Clock
+from keras_kd.jobs.clock import StopInTime
+from keras_kd.jobs.plan import Pace
+from keras_kd.jobs.plan import make_plan
+from keras_kd.jobs.plan import measure_pace
+
+PACE = Pace(teacher=30.0, epoch=4.0, start=6.0)
+
+
+@pytest.mark.parametrize("minutes", [5, 10, 30, 120])
+def test_a_plan_keeps_its_time(minutes):
+    plan = make_plan(PACE, seconds=60 * minutes)
+    trained = plan.trials * (6 + 4 * plan.trial_epochs)
+    trained += 30 + 6 + 4 * plan.full_epochs
+    assert trained <= 60 * minutes
+    assert plan.seconds == pytest.approx(trained / 0.75, abs=0.1)
+    assert plan.trials >= 5
+    assert plan.trial_epochs <= plan.full_epochs / 3 or plan.trial_epochs == 1
+
+
+def test_more_time_is_never_planned_for_less():
+    plans = [make_plan(PACE, seconds=60 * m) for m in (2, 5, 10, 20, 60)]
+    assert [p.full_epochs for p in plans] == sorted(
+        p.full_epochs for p in plans
+    )
+    assert plans[-1].trials > plans[0].trials
+
+
+def test_too_little_time_still_trains_once():
+    plan = make_plan(PACE, seconds=1)
+    assert (plan.trials, plan.trial_epochs, plan.full_epochs) == (1, 1, 1)
+
+
+def test_what_was_chosen_is_kept():
+    plan = make_plan(PACE, seconds=600, trials=3, full_epochs=9)
+    assert (plan.trials, plan.full_epochs) == (3, 9)
+    plan = make_plan(PACE, full_epochs=12)
+    assert (plan.trials, plan.trial_epochs, plan.full_epochs) == (20, 4, 12)
+    assert "20 students for 4 epochs each" in plan.sentence()
+
+
+@pytest.mark.untraced
+def test_the_pace_is_of_all_batches(make_classifier, images, labels):
+    calls = []
+    teacher = make_classifier()
+    data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(4)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    student = make_classifier()
+
+    def count(x, **_):
+        calls.append(len(x))
+        return teacher(x)
+
+    pace = measure_pace(count, student, data, loss)
+    assert calls == [4] * 8, "two passes over four batches"
+    assert pace.teacher > 0
+    assert pace.epoch > 0
+    assert pace.start >= 0
+
+
+def test_a_clock_without_a_limit_is_never_over():
+    assert Clock(None).left() is None
+    assert not Clock(None).is_over(0.0)
+    assert Clock(1e-9).is_over(1.0)
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize(("minutes", "epochs"), [(1e-9, 1), (None, 3)])
+def test_a_training_ends_after_the_epoch_of_its_time(minutes, epochs):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((4, 2), "float32")
+    stop = StopInTime(Clock(minutes), 0.5)
+    history = model.fit(x, x[:, :1], epochs=3, verbose=0, callbacks=[stop])
+    assert len(history.history["loss"]) == epochs
