@@ -47,6 +47,28 @@ def test_a_family_learns_from_pixels_between_0_and_1(teacher, splits):
     np.testing.assert_allclose(student(2 * x - 1), plain(x), atol=1e-5)
 
 
+def test_a_family_learns_from_numbers_of_variance_1(teacher):
+    x = np.random.default_rng(0).normal(100, 30, (200, 3)).astype("float32")
+    splits = keras_kd.data.load((x, np.arange(200) % 2))
+    student = student_builder("mlp", teacher, splits)(0.01)
+    found = student.layers[1](x)
+    np.testing.assert_allclose(np.std(found, axis=0), 1, atol=0.2)
+    np.testing.assert_allclose(np.mean(found, axis=0), 0, atol=0.2)
+
+
+def test_a_family_learns_from_spectrograms(teacher):
+    x = np.random.default_rng(0).normal(size=(8, 640, 1)).astype("float32")
+    splits = keras_kd.data.load((x, np.arange(8) % 2), kind="audio")
+    student = student_builder("ds_cnn", teacher, splits)(0.1)
+    assert student(x).shape == (8, 2)
+
+
+def test_a_family_of_other_data_is_refused(teacher):
+    splits = keras_kd.data.load((np.eye(8), np.arange(8) % 2))
+    with pytest.raises(ValueError, match="one of shrink, mlp for numbers"):
+        student_builder("resnet", teacher, splits)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
