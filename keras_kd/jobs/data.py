@@ -62,6 +62,7 @@ def load_data(
     taker: Any = None,
     *,
     file: Path | None = None,
+    quiet: bool = False,
     **arguments: Any,
 ) -> "Splits":
     """Load data, and say on standard error what was done to it.
@@ -71,6 +72,7 @@ def load_data(
         taker: The model that is to take the data, as `load` takes a teacher.
         file: Its file. If it takes the numbers of words, `words.keras`
             beside it makes these of texts.
+        quiet: Whether to say nothing, for data that was loaded before.
         **arguments: Of `keras_kd.data.load`.
     """
     import keras
@@ -89,6 +91,8 @@ def load_data(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         splits = keras_kd.data.load(source, teacher=taker, **arguments)
+    if quiet:
+        return splits
     for warning in caught:
         if issubclass(warning.category, UserWarning):
             sys.stderr.write(f"warning: {warning.message}\n")

@@ -156,8 +156,8 @@ def quickstart(
     )
 
 
-def load(setting: QuickstartSetting) -> "Splits":
-    """Load the data set; a second load has the same order as the first."""
+def load(setting: QuickstartSetting, *, again: bool = False) -> "Splits":
+    """Load the data; a second load has the same order as the first."""
     from keras_kd import data
 
     # The convnet of a quick start is for small images.
@@ -166,6 +166,7 @@ def load(setting: QuickstartSetting) -> "Splits":
         setting.dataset,
         small if Path(setting.dataset).exists() else None,
         kind="images",
+        quiet=again,
         batch_size=setting.batch_size,
         seed=setting.seed,
         max_train=setting.max_train,
@@ -226,7 +227,8 @@ def train(
     )
     if setting.labels is None:
         # Each student gets its own pipeline, so that both see the same order.
-        own_data, distilled_data = load(setting).train, load(setting).train
+        own_data = load(setting, again=True).train
+        distilled_data = load(setting, again=True).train
         alpha = setting.alpha
     else:
         own_data = few_labels(setting, splits)

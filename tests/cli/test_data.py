@@ -27,6 +27,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.export
 def test_a_table_from_a_teacher_to_files(folder):
     options = ["--data", folder / "rows.csv", "--label", "answer"]

@@ -94,7 +94,7 @@ def _found(
 
 def _of_path(name: str, kind: str | None, label: str | None) -> Source:
     path = Path(name).expanduser()
-    if name == "digits" and not path.is_dir():
+    if name == "digits":
         _check_no_label(label)
         return _digits()
     if path.is_dir():
