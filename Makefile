@@ -1,4 +1,4 @@
-# make quickstart   the main job on the bundled digits (ARGS="--dataset mnist")
+# make quickstart   the main job on the bundled digits (ARGS="--data mnist")
 # make test         what guards behaviour, in minutes  (ARGS="-k shrink")
 # make test-slow    the rest: long matrices, kill storms, clusters, examples
 # make test-all     both

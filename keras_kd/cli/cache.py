@@ -7,15 +7,19 @@ from typing import Any
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.data import Data
+from keras_kd.cli.data import Kind
+from keras_kd.cli.data import Label
+from keras_kd.cli.data import Scale
 from keras_kd.cli.models import Imports
-from keras_kd.cli.models import Scale
 from keras_kd.cli.models import TeacherOutput
 from keras_kd.cli.models import import_classes
 from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
-from keras_kd.jobs.images import check_data
-from keras_kd.jobs.images import check_scale
-from keras_kd.jobs.images import fitted
+from keras_kd.jobs.data import check_data
+from keras_kd.jobs.data import check_kind
+from keras_kd.jobs.data import check_scale
+from keras_kd.jobs.data import load_data
 from keras_kd.jobs.models import check_output
 from keras_kd.jobs.models import load_teacher
 
@@ -28,9 +32,7 @@ _Folder = Annotated[Path, typer.Argument(help="The folder of a cache.")]
 
 def build(  # noqa: PLR0913 (one option a line)
     teacher: Annotated[Path, typer.Argument(help="A .keras file.")],
-    dataset: Annotated[
-        str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
-    ],
+    data: Data,
     output: Annotated[Path, typer.Option(help="The folder of the cache.")],
     top_k: Annotated[
         int | None,
@@ -39,10 +41,12 @@ def build(  # noqa: PLR0913 (one option a line)
     dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
     teacher_output: TeacherOutput = None,
     scale: Scale = None,
+    kind: Kind = None,
+    label: Label = None,
     imports: Imports = None,
     as_json: printing.Json = False,
 ) -> None:
-    """Run a teacher over a data set's training images and store its outputs.
+    """Run a teacher over a data set's training examples and store its outputs.
 
     If it is interrupted, the same command resumes where it stopped.
     """
@@ -53,17 +57,17 @@ def build(  # noqa: PLR0913 (one option a line)
     with problems:
         check_scale("cache build", scale)
     with problems:
+        check_kind("cache build", kind)
+    with problems:
         import_classes(imports)
     with problems:
         model = load_teacher(teacher, teacher_output)
     with problems:
-        check_data(dataset)
+        check_data(data)
     with problems:
         check_output("cache build", "teacher_output", teacher_output)
     problems.check()
-    splits, _ = fitted(
-        "cache build", "teacher", model, keras_kd.data.load(dataset), scale
-    )
+    splits = load_data(data, model, scale=scale, kind=kind, label=label)
     cache = keras_kd.TeacherCache.build(
         output,
         model,

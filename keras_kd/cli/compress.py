@@ -10,8 +10,11 @@ import typer
 from keras_kd.cli import printing
 from keras_kd.cli.config import Config
 from keras_kd.cli.config import write_config
+from keras_kd.cli.data import Data
+from keras_kd.cli.data import Kind
+from keras_kd.cli.data import Label
+from keras_kd.cli.data import Scale
 from keras_kd.cli.models import Imports
-from keras_kd.cli.models import Scale
 from keras_kd.cli.models import TeacherOutput
 from keras_kd.cli.models import import_classes
 from keras_kd.cli.problems import Problems
@@ -20,8 +23,9 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.files import check_writable
 from keras_kd.core.progress import Progress
 from keras_kd.core.progress import duration
-from keras_kd.jobs.images import check_data
-from keras_kd.jobs.images import check_scale
+from keras_kd.jobs.data import check_data
+from keras_kd.jobs.data import check_kind
+from keras_kd.jobs.data import check_scale
 from keras_kd.jobs.models import check_output
 from keras_kd.jobs.models import load_teacher
 from keras_kd.jobs.students import STUDENTS
@@ -38,9 +42,7 @@ _TIMES = {"s": 1 / 60, "min": 1.0, "h": 60.0}
 def compress(  # noqa: PLR0913 (one option a line)
     context: typer.Context,
     teacher: Annotated[Path, typer.Argument(help="A .keras file.")],
-    data: Annotated[
-        str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
-    ],
+    data: Data,
     budget: Annotated[
         str | None,
         typer.Option(help="Largest size of the .tflite file, such as 100kB."),
@@ -103,6 +105,8 @@ def compress(  # noqa: PLR0913 (one option a line)
     ] = 0,
     teacher_output: TeacherOutput = None,
     scale: Scale = None,
+    kind: Kind = None,
+    label: Label = None,
     imports: Imports = None,
     output: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(
         "compressed"
@@ -129,6 +133,8 @@ def compress(  # noqa: PLR0913 (one option a line)
     with problems:
         check_scale("compress", scale)
     with problems:
+        check_kind("compress", kind)
+    with problems:
         check_writable(output / "student.keras")
     load_tensorflow()
     from keras_kd.jobs.compressed import make_setting
@@ -153,6 +159,8 @@ def compress(  # noqa: PLR0913 (one option a line)
             max_train=max_train,
             seed=seed,
             scale=scale,
+            kind=kind,
+            label=label,
             teacher_output=teacher_output,
         )
     with problems:

@@ -9,8 +9,11 @@ import typer
 from keras_kd.cli import printing
 from keras_kd.cli.config import Config
 from keras_kd.cli.config import write_config
+from keras_kd.cli.data import Data
+from keras_kd.cli.data import Kind
+from keras_kd.cli.data import Label
+from keras_kd.cli.data import Scale
 from keras_kd.cli.models import Imports
-from keras_kd.cli.models import Scale
 from keras_kd.cli.models import StudentOutput
 from keras_kd.cli.models import TeacherOutput
 from keras_kd.cli.models import import_classes
@@ -20,8 +23,9 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_number
 from keras_kd.core.files import check_writable
 from keras_kd.core.progress import Progress
-from keras_kd.jobs.images import check_data
-from keras_kd.jobs.images import check_scale
+from keras_kd.jobs.data import check_data
+from keras_kd.jobs.data import check_kind
+from keras_kd.jobs.data import check_scale
 from keras_kd.jobs.models import check_output
 from keras_kd.jobs.models import load_teacher
 from keras_kd.jobs.outputs import check_unused
@@ -32,9 +36,7 @@ from keras_kd.jobs.students import check_student
 def distill(  # noqa: PLR0913 (one option a line)
     context: typer.Context,
     teacher: Annotated[Path, typer.Argument(help="A .keras file.")],
-    dataset: Annotated[
-        str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
-    ],
+    data: Data,
     student: Annotated[
         str,
         typer.Option(
@@ -77,6 +79,8 @@ def distill(  # noqa: PLR0913 (one option a line)
     teacher_output: TeacherOutput = None,
     student_output: StudentOutput = None,
     scale: Scale = None,
+    kind: Kind = None,
+    label: Label = None,
     imports: Imports = None,
     output: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(
         "distilled"
@@ -104,14 +108,16 @@ def distill(  # noqa: PLR0913 (one option a line)
     with problems:
         check_scale("distill", scale)
     with problems:
+        check_kind("distill", kind)
+    with problems:
         check_student("distill", student)
     load_tensorflow()
     import keras_kd
     from keras_kd.export.kinds import QUANTIZATIONS
 
     with problems:
-        for kind in kinds:
-            check_choice("distill", "quantization", kind, QUANTIZATIONS)
+        for name in kinds:
+            check_choice("distill", "quantization", name, QUANTIZATIONS)
     with problems:
         check_unused(output, teacher, overwrite=overwrite)
     with problems:
@@ -121,7 +127,7 @@ def distill(  # noqa: PLR0913 (one option a line)
     with problems:
         large = load_teacher(teacher, teacher_output)
     with problems:
-        check_data(dataset)
+        check_data(data)
     with problems:
         check_output("distill", "teacher_output", teacher_output)
     with problems:
@@ -132,7 +138,7 @@ def distill(  # noqa: PLR0913 (one option a line)
 
     setting = DistillSetting(
         teacher=str(teacher),
-        dataset=dataset,
+        dataset=data,
         student=student,
         alpha=alpha,
         temperature=temperature,
@@ -145,6 +151,8 @@ def distill(  # noqa: PLR0913 (one option a line)
         teacher_output=teacher_output,
         student_output=student_output,
         scale=scale,
+        kind=kind,
+        label=label,
     )
     with Progress() as progress:
         result = run(setting, large, output, progress, strategy=chosen)

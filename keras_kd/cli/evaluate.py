@@ -7,17 +7,21 @@ from typing import Annotated
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.data import Data
+from keras_kd.cli.data import Kind
+from keras_kd.cli.data import Label
+from keras_kd.cli.data import Scale
 from keras_kd.cli.models import Imports
-from keras_kd.cli.models import Scale
 from keras_kd.cli.models import StudentOutput
 from keras_kd.cli.models import TeacherOutput
 from keras_kd.cli.models import import_classes
 from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
-from keras_kd.jobs.images import check_data
-from keras_kd.jobs.images import check_scale
-from keras_kd.jobs.images import find_scale
-from keras_kd.jobs.images import scaled
+from keras_kd.jobs.data import check_data
+from keras_kd.jobs.data import check_kind
+from keras_kd.jobs.data import check_scale
+from keras_kd.jobs.data import load_data
+from keras_kd.jobs.data import taker_of_file
 from keras_kd.jobs.models import check_output
 
 
@@ -25,9 +29,7 @@ def evaluate(  # noqa: PLR0913 (one option a line)
     path: Annotated[
         Path, typer.Argument(help="A .keras or .tflite file, or a SavedModel.")
     ],
-    dataset: Annotated[
-        str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
-    ],
+    data: Data,
     teacher: Annotated[
         Path | None,
         typer.Option(help="Like PATH; adds the agreement with it."),
@@ -35,13 +37,15 @@ def evaluate(  # noqa: PLR0913 (one option a line)
     teacher_output: TeacherOutput = None,
     student_output: StudentOutput = None,
     scale: Scale = None,
+    kind: Kind = None,
+    label: Label = None,
     imports: Imports = None,
     threads: Annotated[
         int, typer.Option(min=1, help="Threads of the LiteRT runtime.")
     ] = 1,
     as_json: printing.Json = False,
 ) -> None:
-    """Measure accuracy, size and latency on a data set's test images."""
+    """Measure accuracy, size and latency on a data set's test examples."""
     load_tensorflow()
     import keras_kd
 
@@ -49,22 +53,31 @@ def evaluate(  # noqa: PLR0913 (one option a line)
     with problems:
         check_scale("evaluate", scale)
     with problems:
+        check_kind("evaluate", kind)
+    with problems:
         import_classes(imports)
     for name, file in {"model": path, "teacher": teacher}.items():
         if file is not None and not file.exists():
             with problems:
                 raise FileNotFoundError(f"No {name} at `{file}`.")
     with problems:
-        check_data(dataset)
+        check_data(data)
     with problems:
         check_output("evaluate", "teacher_output", teacher_output)
     with problems:
         check_output("evaluate", "student_output", student_output)
     problems.check()
-    splits = keras_kd.data.load(dataset)
+    splits = load_data(
+        data,
+        taker_of_file(path, student_output),
+        file=path,
+        scale=scale,
+        kind=kind,
+        label=label,
+    )
     found = keras_kd.evaluate(
         path,
-        scaled(splits, find_scale("evaluate", path, splits, scale)).test,
+        splits.test,
         teacher=teacher,
         num_threads=threads,
         teacher_output=teacher_output,

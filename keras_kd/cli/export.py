@@ -7,17 +7,21 @@ from typing import Annotated
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.data import DATA_HELP
+from keras_kd.cli.data import Kind
+from keras_kd.cli.data import Label
+from keras_kd.cli.data import Scale
 from keras_kd.cli.models import Imports
-from keras_kd.cli.models import Scale
 from keras_kd.cli.models import import_classes
 from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
 from keras_kd.core.checks import requirement
-from keras_kd.jobs.images import as_bytes
-from keras_kd.jobs.images import check_data
-from keras_kd.jobs.images import check_scale
-from keras_kd.jobs.images import fitted
-from keras_kd.jobs.images import from_bytes
+from keras_kd.jobs.data import as_bytes
+from keras_kd.jobs.data import check_data
+from keras_kd.jobs.data import check_kind
+from keras_kd.jobs.data import check_scale
+from keras_kd.jobs.data import from_bytes
+from keras_kd.jobs.data import load_data
 from keras_kd.jobs.models import load_student
 
 
@@ -37,12 +41,16 @@ def export(  # noqa: PLR0913 (one option a line)
             "int4_weights; for .tflite."
         ),
     ] = None,
-    calibration: Annotated[
+    data: Annotated[
         str | None,
         typer.Option(
-            help="Data set: its training images give int8 and int16x8 files "
-            "their ranges, its test images are used to compare the file with "
-            "the student."
+            "--data",
+            "--calibration",
+            "--dataset",
+            metavar="DATA",
+            help=f"{DATA_HELP} Its training examples give int8 and int16x8 "
+            "files their ranges, its test examples are used to compare the "
+            "file with the student.",
         ),
     ] = None,
     output: Annotated[
@@ -78,6 +86,8 @@ def export(  # noqa: PLR0913 (one option a line)
         ),
     ] = None,
     scale: Scale = None,
+    kind: Kind = None,
+    label: Label = None,
     imports: Imports = None,
     as_json: printing.Json = False,
 ) -> None:
@@ -107,6 +117,8 @@ def export(  # noqa: PLR0913 (one option a line)
             names = labels.read_text("utf-8").splitlines()
     with problems:
         check_scale("export", scale)
+    with problems:
+        check_kind("export", kind)
     load_tensorflow()
     import keras_kd
 
@@ -115,26 +127,28 @@ def export(  # noqa: PLR0913 (one option a line)
     with problems:
         model = load_student(student)
     with problems:
-        if calibration is not None:
-            check_data(calibration)
-    if input_dtype is not None and calibration is None and scale is None:
+        if data is not None:
+            check_data(data)
+    if input_dtype is not None and data is None and scale is None:
         with problems:
             raise ValueError(
                 requirement(
                     "export",
                     "scale",
-                    "given, or `--calibration`, for a file of bytes",
+                    "given, or `--data`, for a file of bytes",
                     scale,
                     "The file turns bytes into pixels of this range.",
                 )
             )
     problems.check()
     images = test = None
-    if calibration is not None:
-        data = keras_kd.data.load(calibration)
-        splits, scale = fitted("export", "student", model, data, scale)
+    if data is not None:
+        splits = load_data(
+            data, model, file=student, scale=scale, kind=kind, label=label
+        )
+        scale = splits.scale
         if input_dtype is not None:
-            splits = as_bytes(data)
+            splits = as_bytes(splits)
         images, test = splits.train.map(lambda x, y: x), splits.test
     if is_tflite:
         check = keras_kd.export.tflite(
@@ -144,7 +158,7 @@ def export(  # noqa: PLR0913 (one option a line)
             images,
             test,
             tolerance=tolerance,
-            preprocess=from_bytes(str(scale)) if input_dtype else None,
+            preprocess=from_bytes(scale) if input_dtype else None,
             input_dtype=input_dtype,
             output=output,
             output_dtype=output_dtype,
@@ -152,6 +166,6 @@ def export(  # noqa: PLR0913 (one option a line)
         )
     else:
         onnx = path.suffix == ".onnx"
-        kind = keras_kd.export.onnx if onnx else keras_kd.export.saved_model
-        check = kind(model, path, verify=test, tolerance=tolerance)
+        write = keras_kd.export.onnx if onnx else keras_kd.export.saved_model
+        check = write(model, path, verify=test, tolerance=tolerance)
     printing.print_check(asdict(check), as_json)

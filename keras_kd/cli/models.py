@@ -33,15 +33,6 @@ StudentOutput = Annotated[
     str | None, typer.Option(help=f"The student's output: {_KINDS_HELP}")
 ]
 
-Scale = Annotated[
-    str | None,
-    typer.Option(
-        metavar="RANGE",
-        help="Range of the pixels that the model takes: 0..1, 0..255 or -1..1.",
-        show_default="the range in which it is right most often",
-    ),
-]
-
 
 def import_classes(modules: list[str] | None) -> None:
     """Import the user's modules, so that Keras finds the classes in them.

@@ -9,6 +9,7 @@ import typer
 from keras_kd.cli import printing
 from keras_kd.cli.config import Config
 from keras_kd.cli.config import write_config
+from keras_kd.cli.data import Data
 from keras_kd.cli.printing import print_rows
 from keras_kd.cli.quiet import load_tensorflow
 from keras_kd.core.checks import requirement
@@ -32,9 +33,7 @@ PRESETS = {
 
 def quickstart(  # noqa: PLR0913 (one option a line)
     context: typer.Context,
-    dataset: Annotated[
-        str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
-    ] = "digits",
+    data: Data = "digits",
     output: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(
         "quickstart"
     ),
@@ -61,7 +60,7 @@ def quickstart(  # noqa: PLR0913 (one option a line)
 ) -> None:
     """Train a teacher, distil a student, export it, measure every file."""
     preset = PRESETS.get(
-        dataset, dataclasses.replace(PRESETS["cifar10_jpeg"], dataset=dataset)
+        data, dataclasses.replace(PRESETS["cifar10_jpeg"], dataset=data)
     )
     setting = dataclasses.replace(
         preset,

@@ -11,9 +11,12 @@ import typer
 from keras_kd.cli import printing
 from keras_kd.cli.config import Config
 from keras_kd.cli.config import write_config
+from keras_kd.cli.data import Data
+from keras_kd.cli.data import Kind
+from keras_kd.cli.data import Label
+from keras_kd.cli.data import Scale
 from keras_kd.cli.found import print_found
 from keras_kd.cli.models import Imports
-from keras_kd.cli.models import Scale
 from keras_kd.cli.models import TeacherOutput
 from keras_kd.cli.models import import_classes
 from keras_kd.cli.problems import Problems
@@ -21,8 +24,9 @@ from keras_kd.cli.quiet import load_tensorflow
 from keras_kd.core.checks import check_choice
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import write_text
-from keras_kd.jobs.images import check_data
-from keras_kd.jobs.images import check_scale
+from keras_kd.jobs.data import check_data
+from keras_kd.jobs.data import check_kind
+from keras_kd.jobs.data import check_scale
 from keras_kd.jobs.models import check_output
 from keras_kd.jobs.models import load_teacher
 from keras_kd.jobs.outputs import check_unused
@@ -39,9 +43,7 @@ _DEFAULT_QUANTIZATION = "int8"
 def search(  # noqa: PLR0913 (one option a line)
     context: typer.Context,
     teacher: Annotated[Path, typer.Option(help="A .keras file.")],
-    dataset: Annotated[
-        str, typer.Option(help="'digits', or a TensorFlow Datasets name.")
-    ],
+    data: Data,
     budget: Annotated[
         str | None,
         typer.Option(help="Largest size of the .tflite file, such as 50kB."),
@@ -102,6 +104,8 @@ def search(  # noqa: PLR0913 (one option a line)
     ] = 0,
     teacher_output: TeacherOutput = None,
     scale: Scale = None,
+    kind: Kind = None,
+    label: Label = None,
     imports: Imports = None,
     output: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(
         "search"
@@ -125,6 +129,8 @@ def search(  # noqa: PLR0913 (one option a line)
     with problems:
         check_scale("search", scale)
     with problems:
+        check_kind("search", kind)
+    with problems:
         check_writable(output / "results.json")
     load_tensorflow()
     from keras_kd.jobs.searching import SearchSetting
@@ -141,13 +147,13 @@ def search(  # noqa: PLR0913 (one option a line)
     with problems:
         model = load_teacher(teacher, teacher_output)
     with problems:
-        check_data(dataset)
+        check_data(data)
     with problems:
         check_output("search", "teacher_output", teacher_output)
     problems.check()
     setting = SearchSetting(
         teacher=str(teacher),
-        dataset=dataset,
+        dataset=data,
         budget=allowed.to_dict(),
         student=student,
         tuner=tuner,
@@ -159,6 +165,8 @@ def search(  # noqa: PLR0913 (one option a line)
         max_train=max_train,
         seed=seed,
         scale=scale,
+        kind=kind,
+        label=label,
         teacher_output=teacher_output,
     )
     found = run(setting, model, output, overwrite=overwrite)

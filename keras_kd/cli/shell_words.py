@@ -13,7 +13,8 @@ _OTHER_NAMES = {
     "latency_ms": "latency",
     "model_or_path": "path",
     "model_output": "student_output",
-    "name": "dataset",
+    "calibration": "data",
+    "source": "data",
     "num_threads": "threads",
     "size_bytes": "budget",
 }

@@ -7,16 +7,20 @@ from typing import Annotated
 import typer
 
 from keras_kd.cli import printing
+from keras_kd.cli.data import Data
+from keras_kd.cli.data import Kind
+from keras_kd.cli.data import Label
+from keras_kd.cli.data import Scale
 from keras_kd.cli.models import Imports
-from keras_kd.cli.models import Scale
 from keras_kd.cli.models import import_classes
 from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
-from keras_kd.jobs.images import as_bytes
-from keras_kd.jobs.images import check_data
-from keras_kd.jobs.images import check_scale
-from keras_kd.jobs.images import fitted
-from keras_kd.jobs.images import from_bytes
+from keras_kd.jobs.data import as_bytes
+from keras_kd.jobs.data import check_data
+from keras_kd.jobs.data import check_kind
+from keras_kd.jobs.data import check_scale
+from keras_kd.jobs.data import from_bytes
+from keras_kd.jobs.data import load_data
 from keras_kd.jobs.models import load_student
 
 
@@ -27,12 +31,7 @@ def verify(  # noqa: PLR0913 (one option a line)
     student: Annotated[
         Path, typer.Argument(help="The .keras file that it was made from.")
     ],
-    dataset: Annotated[
-        str,
-        typer.Option(
-            help="'digits', or a TensorFlow Datasets name: its test images."
-        ),
-    ],
+    data: Data,
     tolerance: Annotated[
         float | None,
         typer.Option(
@@ -46,9 +45,11 @@ def verify(  # noqa: PLR0913 (one option a line)
     ] = None,
     num_examples: Annotated[
         int | None,
-        typer.Option(min=1, help="Images to compare.", show_default="all"),
+        typer.Option(min=1, help="Examples to compare.", show_default="all"),
     ] = None,
     scale: Scale = None,
+    kind: Kind = None,
+    label: Label = None,
     imports: Imports = None,
     as_json: printing.Json = False,
 ) -> None:
@@ -60,6 +61,8 @@ def verify(  # noqa: PLR0913 (one option a line)
     with problems:
         check_scale("verify", scale)
     with problems:
+        check_kind("verify", kind)
+    with problems:
         import_classes(imports)
     with problems:
         model = load_student(student)
@@ -67,19 +70,20 @@ def verify(  # noqa: PLR0913 (one option a line)
         with problems:
             raise FileNotFoundError(f"No file to verify at `{path}`.")
     with problems:
-        check_data(dataset)
+        check_data(data)
     problems.check()
-    data = keras_kd.data.load(dataset)
-    splits, scale = fitted("verify", "student", model, data, scale)
+    splits = load_data(
+        data, model, file=student, scale=scale, kind=kind, label=label
+    )
     takes_bytes = _takes_bytes(path)
     check = keras_kd.export.verify(
         path,
         model,
-        (as_bytes(data) if takes_bytes else splits).test,
+        (as_bytes(splits) if takes_bytes else splits).test,
         tolerance=tolerance,
         max_accuracy_loss=max_accuracy_loss,
         num_examples=num_examples,
-        preprocess=from_bytes(scale) if takes_bytes else None,
+        preprocess=from_bytes(splits.scale) if takes_bytes else None,
     )
     printing.print_check(asdict(check), as_json)
 

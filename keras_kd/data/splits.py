@@ -1,26 +1,18 @@
-"""Loads image classification sets by name, ready for training."""
+"""The parts of a data set."""
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from dataclasses import fields
+from dataclasses import field
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from keras_kd.core.checks import check_integer
-from keras_kd.core.checks import check_number
+from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
-from keras_kd.data.bundled import DIGITS_LEVELS
-from keras_kd.data.bundled import digits_uint8
-from keras_kd.data.images import Images
-from keras_kd.data.images import read_images
-from keras_kd.data.pipeline import pipeline
+from keras_kd.data import ranges
 
-_SUBJECT = "load"
-
-# The held-out images are the same for every `seed`, so that runs with
-# different seeds are measured on the same images.
-_HOLD_OUT_SEED = 20150309
+_DATA = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -31,19 +23,27 @@ class Splits:
         name: The name it was loaded by.
         train: Shuffled batches of `(x, y)`, in a new order at each pass.
         validation: Batches in a fixed order; `None` if none was held out.
-        test: Batches in a fixed order.
-        input_shape: Shape of one image, `(height, width, channels)`.
-        num_classes: Number of classes.
+        test: Batches in a fixed order; `None` if `test_share` is 0.
+        input_shape: Shape of one example, such as `(height, width,
+            channels)`, `(samples, 1)`, `(columns,)`, or `()` for a text.
+        num_classes: Number of classes; 0 if the labels are no classes.
         class_names: Their names, in the order of the labels.
         num_train: Examples in `train`.
         num_validation: Examples in `validation`.
         num_test: Examples in `test`.
         batch_size: Examples per batch.
         seed: Seed of the order of `train`, and of the choice of `max_train`.
+        kind: `"images"`, `"audio"`, `"text"`, `"numbers"` or `"other"`.
+        scale: Range of the pixels of images: `"0..1"`, `"0..255"` or
+            `"-1..1"`; `None` if it is another, or for other data.
+        split: How each part was made, as JSON values.
+        streamed: Whether the data is read anew in each pass, because memory
+            does not hold it.
+        notes: Sentences on what was done to the data.
 
     Shapes:
-        x: `(batch, height, width, channels)`, float32 in [0, 1].
-        y: `(batch,)`, int32.
+        x: `(batch, *input_shape)`, float32, or strings.
+        y: `(batch,)`, int32; the targets in float32 if they are no classes.
 
     Example:
     >>> import keras_kd
@@ -54,7 +54,7 @@ class Splits:
     name: str
     train: tf.data.Dataset
     validation: tf.data.Dataset | None
-    test: tf.data.Dataset
+    test: tf.data.Dataset | None
     input_shape: tuple[int, ...]
     num_classes: int
     class_names: tuple[str, ...]
@@ -63,156 +63,57 @@ class Splits:
     num_test: int
     batch_size: int
     seed: int
+    kind: str = "images"
+    scale: str | None = None
+    split: dict[str, Any] = field(default_factory=dict)
+    streamed: bool = False
+    notes: tuple[str, ...] = ()
 
     def describe(self) -> dict[str, Any]:
         """Return everything except the data, as JSON values."""
-        data = ("train", "validation", "test")
-        described = {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if field.name not in data
-        }
         return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in described.items()
+            item.name: list(value) if isinstance(value, tuple) else value
+            for item in dataclasses.fields(self)
+            if item.name not in _DATA
+            for value in [getattr(self, item.name)]
         }
 
+    def map(self, function: Callable[[Any], Any], **changed: Any) -> "Splits":
+        """Return these splits with a function applied to every batch of x.
 
-def load(
-    name: str,
-    *,
-    batch_size: int = 64,
-    seed: int = 0,
-    validation_share: float = 0.1,
-    max_train: int | None = None,
-    drop_remainder: bool = False,
-) -> Splits:
-    """Load an image classification set by name.
+        Args:
+            function: From a batch of inputs to another.
+            **changed: Fields that change with it, such as `input_shape`.
+        """
 
-    `"digits"` comes with the package; every other name is a set of
-    TensorFlow Datasets. It is read from the folder `TFDS_DATA_DIR` if that
-    variable is set, and downloaded only if it is not there yet. The images
-    are decoded once and held in memory as bytes (CIFAR-10: 184 MB); a set
-    that would take more than 4 GiB is refused.
+        def mapped(dataset: tf.data.Dataset | None) -> Any:
+            if dataset is None:
+                return None
+            return dataset.map(lambda x, y: (function(x), y))
 
-    If a set has no test part, a tenth of its training images is held out as
-    one. If it has no validation part, a share of the remaining training
-    images is held out. Both are the same images for every `seed`.
+        data = {part: mapped(getattr(self, part)) for part in _DATA}
+        return dataclasses.replace(self, **data, **changed)
 
-    Args:
-        name: `"digits"`, or a name such as `"mnist"`.
-        batch_size: Examples per batch, at least 1. Defaults to 64.
-        seed: Seed of the training order and of the images that `max_train`
-            keeps.
-        validation_share: Share of the training images to hold out if the set
-            has no validation part, at least 0 and below 1. Defaults to 0.1;
-            0 gives `validation=None`.
-        max_train: Keep only this many training images, for quick runs.
-            Defaults to all.
-        drop_remainder: Whether to drop a last training batch that is not
-            full. Defaults to `False`.
+    def rescaled(self, scale: str) -> "Splits":
+        """Return these splits with pixels in another range.
 
-    Returns:
-        The `Splits`.
+        Args:
+            scale: `"0..1"`, `"0..255"` or `"-1..1"`.
 
-    Raises:
-        ImportError: If TensorFlow Datasets is needed and not installed.
-        ValueError: If no set has that name (offers the nearest), it does not
-            consist of equally sized images with a label each, or it is too
-            big.
-        OSError: If it cannot be downloaded.
-
-    Example:
-    >>> import keras_kd
-    >>> splits = keras_kd.data.load("digits", max_train=100, batch_size=50)
-    >>> splits.num_train, splits.num_validation, splits.num_test
-    (100, 129, 500)
-    """
-    check_integer(_SUBJECT, "batch_size", batch_size, low=1)
-    check_integer(_SUBJECT, "seed", seed, low=0)
-    check_number(_SUBJECT, "validation_share", validation_share, low=0)
-    if validation_share >= 1:
-        raise ValueError(
-            requirement(
-                _SUBJECT, "validation_share", "below 1", validation_share
+        Raises:
+            ValueError: If the range of the pixels is not known.
+        """
+        check_choice("Splits.rescaled", "scale", scale, ranges.RANGES)
+        if scale == self.scale:
+            return self
+        if self.scale is None:
+            raise ValueError(
+                requirement(
+                    "Splits.rescaled",
+                    "scale",
+                    "None for data whose range is not known",
+                    scale,
+                )
             )
-        )
-    if max_train is not None:
-        check_integer(_SUBJECT, "max_train", max_train, low=1)
-
-    def choose(num_train: int, held: dict[str, int]) -> dict[str, np.ndarray]:
-        return _choose(num_train, held, validation_share, max_train, seed)
-
-    images = _digits(choose) if name == "digits" else read_images(name, choose)
-    counts = {part: len(y) for part, (_, y) in images.parts.items()}
-
-    def batched(part: str) -> tf.data.Dataset | None:
-        if not counts.get(part):
-            return None
-        training = part == "train"
-        return pipeline(
-            images.parts[part],
-            batch_size=batch_size,
-            seed=seed if training else None,
-            scale=1 / images.levels,
-            drop_remainder=drop_remainder and training,
-        )
-
-    if drop_remainder and counts["train"] < batch_size:
-        raise ValueError(
-            requirement(
-                _SUBJECT,
-                "batch_size",
-                f"at most the {counts['train']} training images when "
-                "`drop_remainder` is set",
-                batch_size,
-            )
-        )
-    return Splits(
-        name=name,
-        train=batched("train"),
-        validation=batched("validation"),
-        test=batched("test"),
-        input_shape=images.input_shape,
-        num_classes=len(images.class_names),
-        class_names=images.class_names,
-        num_train=counts["train"],
-        num_validation=counts.get("validation", 0),
-        num_test=counts["test"],
-        batch_size=batch_size,
-        seed=seed,
-    )
-
-
-def _choose(
-    num_train: int,
-    held: dict[str, int],
-    validation_share: float,
-    max_train: int | None,
-    seed: int,
-) -> dict[str, np.ndarray]:
-    """Choose training rows for each part that is not in `held`."""
-    rows = np.random.default_rng(_HOLD_OUT_SEED).permutation(num_train)
-    chosen = {}
-    shares = {"test": 0.1, "validation": validation_share}
-    for part, share in shares.items():
-        if part not in held:
-            count = int(len(rows) * share)
-            chosen[part], rows = np.sort(rows[:count]), rows[count:]
-    rows = np.sort(rows)
-    if max_train is not None:
-        shuffled = np.random.default_rng(seed).permutation(rows)
-        rows = np.sort(shuffled[:max_train])
-    return {"train": rows, **chosen}
-
-
-def _digits(choose: Any) -> Images:
-    x_train, y_train, x_test, y_test = digits_uint8()
-    rows = choose(len(y_train), {"test": len(y_test)})
-    parts = {
-        part: (x_train[kept], y_train[kept].astype("int32"))
-        for part, kept in rows.items()
-    }
-    parts["test"] = (x_test, y_test.astype("int32"))
-    names = tuple(str(digit) for digit in range(10))
-    return Images(parts, x_train.shape[1:], names, DIGITS_LEVELS)
+        own, target = ranges.RANGES[self.scale], ranges.RANGES[scale]
+        return self.map(lambda x: ranges.convert(x, own, target), scale=scale)

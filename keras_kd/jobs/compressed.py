@@ -34,6 +34,8 @@ class CompressSetting:
         max_train: Training examples to keep; `None` keeps all.
         seed: Seed of the proposals, the weights and the order.
         scale: Range of the pixels; `None` finds the teacher's.
+        kind: Kind of the data; `None` finds it.
+        label: Column of the labels of a table; `None` finds it.
         teacher_output: What the teacher returns; `None` if its file tells.
     """
 
@@ -49,6 +51,8 @@ class CompressSetting:
     max_train: int | None = None
     seed: int = 0
     scale: str | None = None
+    kind: str | None = None
+    label: str | None = None
     teacher_output: str | None = None
 
 

@@ -24,7 +24,7 @@ from keras_kd.jobs.clock import StopInTime
 from keras_kd.jobs.compressed import Compressed
 from keras_kd.jobs.compressed import CompressSetting
 from keras_kd.jobs.compressed import make_setting
-from keras_kd.jobs.images import fitted
+from keras_kd.jobs.data import load_data
 from keras_kd.jobs.int8_file import accuracy_of
 from keras_kd.jobs.int8_file import best_int8_file
 from keras_kd.jobs.models import kind_of
@@ -35,6 +35,7 @@ from keras_kd.jobs.plan import measure_pace
 from keras_kd.jobs.reporting import report_on_compressed
 from keras_kd.jobs.students import MakeStudent
 from keras_kd.jobs.students import student_builder
+from keras_kd.jobs.texts import behind_vocabulary
 from keras_kd.jobs.training import save_keras
 from keras_kd.jobs.training import task_of
 from keras_kd.jobs.watched_tuner import WatchedTuner
@@ -91,7 +92,7 @@ def compress(  # noqa: PLR0913 (the public contract)
         progress: Shows the progress. Defaults to standard error.
         **options: Other attributes of `CompressSetting`: `student`,
             `trials`, `epochs`, `batch_size`, `learning_rate`, `max_train`,
-            `seed`, `scale`, `teacher_output`.
+            `seed`, `scale`, `kind`, `label`, `teacher_output`.
 
     Returns:
         The `Compressed` result.
@@ -148,25 +149,30 @@ class Job:
         progress: Progress,
     ) -> None:
         self.setting = setting
-        self.teacher = teacher
         self.output = output
         self._progress = progress
         self._clock = Clock(setting.minutes)
         check_writable(output / "student.keras")
         keras.utils.set_random_seed(setting.seed)
-        splits = keras_kd.data.load(
+        splits = load_data(
             data,
+            teacher,
+            scale=setting.scale,
+            kind=setting.kind,
+            label=setting.label,
             batch_size=setting.batch_size,
             seed=setting.seed,
             max_train=setting.max_train,
         )
-        self.splits, scale = fitted(
-            "compress", "teacher", teacher, splits, setting.scale
+        self.teacher, _, self.splits = behind_vocabulary(
+            teacher, output, splits, output
         )
         self._build: MakeStudent = student_builder(
-            setting.student, teacher, self.splits, scale
+            setting.student, self.teacher, self.splits
         )
-        self._loss, _ = task_of(teacher, setting.teacher_output)
+        self._loss, _ = task_of(
+            self.teacher, setting.teacher_output, subject="compress"
+        )
 
     def plan(self) -> Plan:
         """Return what will be done; measured once for a folder."""

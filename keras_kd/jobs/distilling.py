@@ -11,13 +11,14 @@ import keras
 import keras_kd
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
-from keras_kd.jobs.images import fitted
+from keras_kd.jobs.data import load_data
 from keras_kd.jobs.machine import machine
 from keras_kd.jobs.measuring import Row
 from keras_kd.jobs.measuring import measure
 from keras_kd.jobs.models import kind_of
 from keras_kd.jobs.outputs import remove_earlier
 from keras_kd.jobs.students import make_student
+from keras_kd.jobs.texts import behind_vocabulary
 from keras_kd.jobs.training import Recipe
 from keras_kd.jobs.training import save_keras
 
@@ -28,7 +29,7 @@ class DistillSetting:
 
     Attributes:
         teacher: The teacher's file.
-        dataset: Name for `keras_kd.data.load`.
+        dataset: Name or path for `keras_kd.data.load`.
         student: `"shrink:WIDTH"`, a family of `keras_kd.students` such as
             `"mobilenet_v2:WIDTH"`, or a `.keras` file.
         alpha: Weight of the distillation part.
@@ -42,6 +43,8 @@ class DistillSetting:
         teacher_output: What the teacher returns; `None` if its file tells.
         student_output: The same for the student.
         scale: Range of the pixels; `None` finds the teacher's.
+        kind: Kind of the data; `None` finds it.
+        label: Column of the labels of a table; `None` finds it.
     """
 
     teacher: str
@@ -58,6 +61,8 @@ class DistillSetting:
     teacher_output: str | None = None
     student_output: str | None = None
     scale: str | None = None
+    kind: str | None = None
+    label: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,29 +125,35 @@ def distill(
     """
     started = time.perf_counter()
     keras.utils.set_random_seed(setting.seed)
-    splits = keras_kd.data.load(
+    splits = load_data(
         setting.dataset,
+        teacher,
+        scale=setting.scale,
+        kind=setting.kind,
+        label=setting.label,
         batch_size=setting.batch_size,
         seed=setting.seed,
         max_train=setting.max_train,
     )
-    splits, scale = fitted("distill", "teacher", teacher, splits, setting.scale)
+    remove_earlier(output)
+    teacher, path, splits = behind_vocabulary(
+        teacher, Path(setting.teacher), splits, output
+    )
     chosen = strategy or keras_kd.strategies.strategy("none")
     with chosen.scope():
-        student = make_student(setting.student, teacher, splits, scale)
+        student = make_student(setting.student, teacher, splits)
         history = _train(setting, teacher, student, splits, progress)
-    remove_earlier(output)
     save_keras(student, output / "student.keras")
     write_text(output / "history.json", json.dumps(history, indent=2) + "\n")
     result = Distilled(
-        setting=dataclasses.replace(setting, scale=scale),
+        setting=dataclasses.replace(setting, scale=splits.scale),
         data=splits.describe(),
         num_params={
             "teacher": teacher.count_params(),
             "student": student.count_params(),
         },
         history=history,
-        rows=_files(setting, student, splits, output, progress),
+        rows=_files(setting, path, student, splits, output, progress),
         seconds=round(time.perf_counter() - started, 1),
         machine=machine(),
     )
@@ -179,6 +190,7 @@ def _train(
 
 def _files(
     setting: DistillSetting,
+    teacher: Path,
     student: keras.Model,
     splits: keras_kd.data.Splits,
     output: Path,
@@ -195,7 +207,6 @@ def _files(
             calibration=splits.train.map(lambda x, y: x),
             verify=splits.test,
         )
-    teacher = Path(setting.teacher)
     files = {"teacher": teacher, "student": output / "student.keras"}
     files |= {kind: Path(check.path) for kind, check in checks.items()}
     return measure(

@@ -3,13 +3,15 @@
 from pathlib import Path
 
 RECORDS = ("history.json", "results.json", "report.html", "report.json")
+# A teacher behind its vocabulary, what is before it, and its words.
+TEXTS = ("teacher_of_numbers.keras", "words.keras", "vocabulary.txt")
 
 
 def earlier_files(output: Path) -> list[Path]:
     """Return the files in a folder that an earlier run left."""
     from keras_kd.export.kinds import QUANTIZATIONS
 
-    names = ["student.keras", *RECORDS]
+    names = ["student.keras", *RECORDS, *TEXTS]
     for kind in QUANTIZATIONS:
         file = f"student_{kind}.tflite"
         names += [file, f"{file}.json", f"{file}.md"]

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 from keras_kd.core.checks import requirement
-from keras_kd.jobs.images import fitted
 from keras_kd.jobs.machine import machine
 from keras_kd.jobs.models import load_student
 from keras_kd.jobs.models import load_teacher
+from keras_kd.jobs.texts import LOOK_UP
+from keras_kd.jobs.texts import numbered
 
 if TYPE_CHECKING:
     import keras
@@ -249,7 +250,7 @@ def _with_data(
             "read. Put them back, or set `without_data`."
         )
     teacher = load_teacher(paths[rows[0]], setting.get("teacher_output"))
-    splits = _splits(setting, teacher)
+    splits = _splits(setting, teacher, paths[student].parent)
     model = load_student(paths[student])
     return {
         "dataset": splits.test,
@@ -258,20 +259,23 @@ def _with_data(
     }
 
 
-def _splits(setting: Mapping[str, Any], teacher: "keras.Model") -> "Splits":
+def _splits(
+    setting: Mapping[str, Any], teacher: "keras.Model", folder: Path
+) -> "Splits":
+    """Load the data of a run as its models take it."""
     from keras_kd import data
 
+    known = ("kind", "label", "scale")
+    of_texts = (folder / LOOK_UP).exists()
     splits = data.load(
         setting["dataset"],
+        teacher=None if of_texts else teacher,
         batch_size=setting["batch_size"],
         seed=setting["seed"],
         max_train=setting["max_train"],
+        **{name: setting[name] for name in known if name in setting},
     )
-    if "scale" in setting:
-        splits, _ = fitted(
-            "report", "teacher", teacher, splits, setting["scale"]
-        )
-    return splits
+    return numbered(splits, folder)
 
 
 def _rounding(
@@ -280,7 +284,7 @@ def _rounding(
     from keras_kd import export
     from keras_kd.export.kinds import KINDS
 
-    if not KINDS[check.kind].rounds:
+    if splits.test is None or not KINDS[check.kind].rounds:
         return {}
     images = splits.test.map(lambda x, y: x)
     try:

@@ -15,7 +15,7 @@ import keras
 import keras_kd
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
-from keras_kd.jobs.images import fitted
+from keras_kd.jobs.data import load_data
 from keras_kd.jobs.machine import machine
 from keras_kd.jobs.measuring import Row
 from keras_kd.jobs.measuring import measure
@@ -23,6 +23,7 @@ from keras_kd.jobs.models import kind_of
 from keras_kd.jobs.outputs import remove_earlier
 from keras_kd.jobs.students import MakeStudent
 from keras_kd.jobs.students import student_builder
+from keras_kd.jobs.texts import behind_vocabulary
 from keras_kd.jobs.training import save_keras
 from keras_kd.jobs.watched_tuner import WatchedTuner
 from keras_kd.search import StudentTuner
@@ -38,7 +39,7 @@ class SearchSetting:
 
     Attributes:
         teacher: The teacher's file.
-        dataset: Name for `keras_kd.data.load`.
+        dataset: Name or path for `keras_kd.data.load`.
         budget: The arguments of the `keras_kd.Budget`.
         student: `"shrink"`, or a family of `keras_kd.students`.
         tuner: Name of the oracle that proposes trials.
@@ -50,6 +51,8 @@ class SearchSetting:
         max_train: Training images to keep; `None` keeps all.
         seed: Seed of the proposals, the weights and the order.
         scale: Range of the pixels; `None` finds the teacher's.
+        kind: Kind of the data; `None` finds it.
+        label: Column of the labels of a table; `None` finds it.
         teacher_output: What the teacher returns; `None` if its file tells.
     """
 
@@ -66,6 +69,8 @@ class SearchSetting:
     max_train: int | None = None
     seed: int = 0
     scale: str | None = None
+    kind: str | None = None
+    label: str | None = None
     teacher_output: str | None = None
 
 
@@ -135,18 +140,24 @@ def search(
     """
     started = time.perf_counter()
     keras.utils.set_random_seed(setting.seed)
-    splits = keras_kd.data.load(
+    splits = load_data(
         setting.dataset,
+        teacher,
+        scale=setting.scale,
+        kind=setting.kind,
+        label=setting.label,
         batch_size=setting.batch_size,
         seed=setting.seed,
         max_train=setting.max_train,
     )
-    splits, scale = fitted("search", "teacher", teacher, splits, setting.scale)
     if overwrite:
         remove_earlier(output)
         for folder in ("trials", "teacher_cache"):
             shutil.rmtree(output / folder, ignore_errors=True)
     _check_begun(setting, output)
+    teacher, path, splits = behind_vocabulary(
+        teacher, Path(setting.teacher), splits, output
+    )
     cache = keras_kd.TeacherCache.build(
         output / "teacher_cache",
         teacher,
@@ -155,7 +166,7 @@ def search(
     )
     # KerasTuner prints to standard output when it resumes a search.
     with contextlib.redirect_stdout(sys.stderr):
-        build = student_builder(setting.student, teacher, splits, scale)
+        build = student_builder(setting.student, teacher, splits)
         tuner = _tuner(setting, output, cache, build, len(splits.train))
     write_text(output / "setting.json", _json(setting))
     with Progress() as progress:
@@ -169,7 +180,7 @@ def search(
                 verbose=0,
             )
             test = tuner.evaluate_best(splits.test)
-        rows = _files(tuner, setting, splits, output, progress)
+        rows = _files(tuner, setting, path, splits, output, progress)
     best = tuner.best_candidate()
     return Found(
         setting=setting,
@@ -241,6 +252,7 @@ def _json(setting: SearchSetting) -> str:
 def _files(
     tuner: StudentTuner,
     setting: SearchSetting,
+    teacher: Path,
     splits: keras_kd.data.Splits,
     output: Path,
     progress: Progress,
@@ -257,7 +269,6 @@ def _files(
             calibration=splits.train.map(lambda x, y: x),
             verify=splits.test,
         )
-    teacher = Path(setting.teacher)
     names = {
         "teacher": teacher,
         "student": output / "student.keras",

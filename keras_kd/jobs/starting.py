@@ -10,6 +10,7 @@ from typing import Any
 from keras_kd.core.checks import requirement
 from keras_kd.core.files import check_writable
 from keras_kd.core.progress import Progress
+from keras_kd.jobs.data import load_data
 from keras_kd.jobs.machine import machine
 from keras_kd.jobs.measuring import Row
 from keras_kd.jobs.measuring import measure
@@ -160,12 +161,17 @@ def quickstart(
     )
 
 
-def load(setting: QuickstartSetting) -> "Splits":
-    """Load the data set; a second load has the same order as the first."""
+def load(setting: QuickstartSetting, *, again: bool = False) -> "Splits":
+    """Load the data; a second load has the same order as the first."""
     from keras_kd import data
 
-    return data.load(
+    # The convnet of a quick start is for small images.
+    small = data.Taker("quickstart", shape=(64, 64, None))
+    return load_data(
         setting.dataset,
+        small if Path(setting.dataset).exists() else None,
+        kind="images",
+        quiet=again,
         batch_size=setting.batch_size,
         seed=setting.seed,
         max_train=setting.max_train,
@@ -226,7 +232,8 @@ def train(
     )
     if setting.labels is None:
         # Each student gets its own pipeline, so that both see the same order.
-        own_data, distilled_data = load(setting).train, load(setting).train
+        own_data = load(setting, again=True).train
+        distilled_data = load(setting, again=True).train
         alpha = setting.alpha
     else:
         own_data = few_labels(setting, splits)

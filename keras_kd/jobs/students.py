@@ -1,5 +1,7 @@
 """Students for the commands: the teacher made smaller, a family, a file."""
 
+import functools
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
-from keras_kd.jobs.images import RANGES
 from keras_kd.jobs.models import load_student
 
 if TYPE_CHECKING:
@@ -15,18 +16,25 @@ if TYPE_CHECKING:
 
     from keras_kd.data import Splits
 
-# The families of `keras_kd.students` that take images.
-FAMILIES = (
-    "mlp",
-    "convnet",
-    "resnet",
-    "wide_resnet",
-    "vgg",
-    "mobilenet_v2",
-    "mobilenet_v3",
-    "shufflenet_v2",
-)
-STUDENTS = ("shrink", *FAMILIES)
+# The families of `keras_kd.students` by the kind of data that they take.
+FAMILIES = {
+    "images": (
+        "mlp",
+        "convnet",
+        "resnet",
+        "wide_resnet",
+        "vgg",
+        "mobilenet_v2",
+        "mobilenet_v3",
+        "shufflenet_v2",
+        "ds_cnn",
+    ),
+    "audio": ("ds_cnn",),
+    "text": ("text_cnn", "text_transformer"),
+    "numbers": ("mlp",),
+    "other": ("mlp",),
+}
+STUDENTS = ("shrink", *dict.fromkeys(sum(FAMILIES.values(), ())))
 
 MakeStudent = Callable[[float], "keras.Model"]
 
@@ -56,7 +64,7 @@ def check_student(command: str, text: str) -> None:
 
 
 def make_student(
-    text: str, teacher: "keras.Model", splits: "Splits", scale: str
+    text: str, teacher: "keras.Model", splits: "Splits"
 ) -> "keras.Model":
     """Return the student that `--student` describes.
 
@@ -64,28 +72,29 @@ def make_student(
         text: `NAME:WIDTH`, `NAME` for width 1, or a `.keras` file.
         teacher: The model that `"shrink"` makes smaller.
         splits: The data set; a family is built for its shapes.
-        scale: One of `RANGES`, the range of the images.
     """
     if _is_file(text):
         return load_student(Path(text))
     name, _, width = text.partition(":")
-    build = student_builder(name, teacher, splits, scale)
+    build = student_builder(name, teacher, splits)
     return build(float(width or 1))
 
 
 def student_builder(
-    name: str, teacher: "keras.Model", splits: "Splits", scale: str
+    name: str, teacher: "keras.Model", splits: "Splits"
 ) -> MakeStudent:
     """Return the function of `width` that builds a student.
 
-    Families learn from images between 0 and 1; for another range a layer in
-    front rescales.
+    A layer in front of a family gives it what it learns from: pixels between
+    0 and 1, numbers of variance 1, or the spectrogram of a recording.
 
     Args:
         name: One of `STUDENTS`.
         teacher: The model that `"shrink"` makes smaller.
         splits: The data set; a family is built for its shapes.
-        scale: One of `RANGES`, the range of the images.
+
+    Raises:
+        ValueError: If the family does not take data of that kind.
     """
     import keras
 
@@ -93,18 +102,88 @@ def student_builder(
 
     if name == "shrink":
         return lambda width: students.shrink(teacher, width=width)
+    if name not in FAMILIES[splits.kind]:
+        fits = ("shrink", *FAMILIES[splits.kind])
+        raise ValueError(
+            requirement(
+                "students",
+                "student",
+                f"one of {', '.join(fits)} for {splits.kind}",
+                name,
+            )
+        )
     family = getattr(students, name)
-    factor, offset = RANGES[scale]
+    front = _front(splits)
+    if splits.kind == "text":
+        family = functools.partial(
+            family, vocabulary_size=_vocabulary_size(teacher)
+        )
 
     def build(width: float) -> keras.Model:
-        model = family(splits.input_shape, splits.num_classes, width=width)
-        if factor == 1:
-            return model
-        inputs = keras.Input(splits.input_shape)
-        front = keras.layers.Rescaling(1 / factor, -offset / factor)
-        return keras.Model(inputs, model(front(inputs)), name=model.name)
+        if not front:
+            return family(splits.input_shape, splits.num_classes, width=width)
+        outputs = inputs = keras.Input(splits.input_shape)
+        for layer in front:
+            outputs = layer(outputs)
+        model = family(outputs.shape[1:], splits.num_classes, width=width)
+        return keras.Model(inputs, model(outputs), name=model.name)
 
     return build
+
+
+def _vocabulary_size(teacher: "keras.Model") -> int:
+    """Return the number of words that a teacher knows."""
+    import keras
+
+    from keras_kd.core.keras_internals import flatten_layers
+
+    sizes = [
+        layer.input_dim
+        for layer in flatten_layers(teacher)
+        if isinstance(layer, keras.layers.Embedding)
+    ]
+    if not sizes:
+        raise ValueError(
+            requirement(
+                "students",
+                "student",
+                "shrink, or a .keras file, for a teacher without a "
+                "`keras.layers.Embedding`, which tells its vocabulary",
+                teacher,
+            )
+        )
+    return max(sizes)
+
+
+def _front(splits: "Splits") -> list["keras.Layer"]:
+    """Return the layers in front of a family."""
+    import keras
+
+    if splits.kind == "numbers":
+        normalize = keras.layers.Normalization()
+        normalize.adapt(splits.train.map(lambda x, y: x))
+        return [normalize]
+    if splits.kind == "audio":
+        samples = splits.input_shape[0]
+        # About 60 frames, half over one another.
+        frame = int(min(max(2 ** round(math.log2(samples / 32)), 16), 512))
+        spectrogram = keras.layers.STFTSpectrogram(
+            mode="log",
+            frame_length=frame,
+            frame_step=frame // 2,
+            fft_length=frame,
+        )
+        return [
+            keras.layers.Reshape((samples, -1)),
+            spectrogram,
+            keras.layers.Reshape((-1, frame // 2 + 1, 1)),
+        ]
+    if splits.scale in (None, "0..1"):
+        return []
+    from keras_kd.data.ranges import RANGES
+
+    factor, offset = RANGES[splits.scale]
+    return [keras.layers.Rescaling(1 / factor, -offset / factor)]
 
 
 def _is_file(text: str) -> bool:

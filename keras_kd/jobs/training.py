@@ -80,12 +80,15 @@ class Recipe:
         }
 
 
-def task_of(model: "keras.Model", output: str | None = None) -> tuple[Any, Any]:
+def task_of(
+    model: "keras.Model", output: str | None = None, *, subject: str = "distill"
+) -> tuple[Any, Any]:
     """Return the loss and the accuracy that fit a classifier's head.
 
     Args:
         model: A model whose labels are class numbers.
         output: What it returns, if its layers do not tell.
+        subject: The job, for messages.
 
     Raises:
         ValueError: If its layers do not tell what it returns, or it returns
@@ -99,7 +102,7 @@ def task_of(model: "keras.Model", output: str | None = None) -> tuple[Any, Any]:
     tap = Tap(
         model,
         output_kind=output,
-        subject="distill",
+        subject=subject,
         role="student",
         strict=False,
     )
@@ -112,7 +115,7 @@ def task_of(model: "keras.Model", output: str | None = None) -> tuple[Any, Any]:
     if len(tap.kinds) > 1 or not is_classes(kind):
         raise ValueError(
             requirement(
-                "distill",
+                subject,
                 "student",
                 "a classifier of one output, as the data set's labels are "
                 "classes",

@@ -51,7 +51,7 @@ def test_a_name_without_ending_is_a_saved_model(student_path, tmp_path):
         (
             "a.tflite",
             ["--quantization", "int8"],
-            "`--calibration` to be a data",
+            "`--data` to be a dataset",
         ),
         ("a.tflite", ["--quantization", "int-8"], "Did you mean 'int8'?"),
     ],
@@ -97,4 +97,4 @@ def test_a_file_of_bytes_needs_the_range_of_the_student(student_path, tmp_path):
     options = ["--input-dtype", "uint8"]
     result = run(student_path, tmp_path / "a.tflite", *options)
     assert result.exit_code == 1
-    assert "or `--calibration`, for a file of bytes" in result.stderr
+    assert "or `--data`, for a file of bytes" in result.stderr

@@ -1,13 +1,15 @@
-import importlib
 import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from keras_kd.data import images
+from keras_kd.data import examples
 from keras_kd.data import load
+from keras_kd.data import loading
+from keras_kd.data.sources.source import Part
 
 FOLDER = os.environ.get("TFDS_DATA_DIR", "")
 
@@ -47,10 +49,33 @@ def test_a_set_without_code_and_its_class_names(tfds):
     assert splits.input_shape == (32, 32, 3)
 
 
+@pytest.mark.slow
 @_needs("clinc_oos")
-def test_a_text_set_is_refused(tfds):
-    with pytest.raises(ValueError, match=r"text \(Text\), intent \(Tensor\)"):
-        load("clinc_oos")
+def test_a_text_set_and_the_names_of_its_classes(tfds):
+    splits = load("clinc_oos", max_train=64)
+    assert (splits.kind, splits.num_classes) == ("text", 150)
+    raw = tfds.load("clinc_oos", split="test[:64]")
+    expected = list(raw.as_numpy_iterator())
+    x, y = next(iter(splits.test))
+    assert x.numpy().tolist() == [row["text"] for row in expected]
+    assert [splits.class_names[label] for label in y] == [
+        row["intent_name"].decode() for row in expected
+    ]
+    assert load("clinc_oos", label="domain", max_train=1).num_classes == 10
+
+
+@pytest.mark.slow
+@_needs("spoken_digit_compact")
+def test_recordings_are_made_equal_in_length(tfds):
+    splits = load("spoken_digit_compact", max_train=8)
+    assert (splits.kind, splits.input_shape) == ("audio", (18262, 1))
+    raw = next(
+        tfds.load("spoken_digit_compact", split="test").as_numpy_iterator()
+    )["audio"]
+    sound = next(iter(splits.test))[0][0, :, 0].numpy()
+    np.testing.assert_allclose(sound[: len(raw)], raw / 32768, atol=1e-7)
+    assert not sound[len(raw) :].any()
+    assert "padded" in splits.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -58,21 +83,12 @@ def test_a_text_set_is_refused(tfds):
     [
         pytest.param("cifar", "Did you mean 'cifar10'", id="nearest"),
         pytest.param("digit", "Did you mean 'digits'", id="bundled"),
-        pytest.param("Not a name!", "an image classification set", id="odd"),
+        pytest.param("Not a name!", "a set of TensorFlow Datasets", id="odd"),
     ],
 )
 def test_unknown_names(tfds, name, match):
     with pytest.raises(ValueError, match=match):
         load(name)
-
-
-def test_a_folder_is_no_name_to_offer(tfds, tmp_path, monkeypatch):
-    (tmp_path / "img").mkdir()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    with pytest.raises(ValueError, match="`img` is a folder here") as caught:
-        load("img")
-    assert "Did you mean" not in str(caught.value)
 
 
 def test_without_the_package(monkeypatch):
@@ -146,10 +162,21 @@ def test_parts_that_are_there_are_used(small):
     assert counts == (20, 6, 5)
 
 
-def test_sizes_that_differ_are_refused(small):
+def test_images_of_any_size_get_one(small):
     small("any_size", shape=(None, None, 3))
-    with pytest.raises(ValueError, match=r"images of shape \(None, None, 3\)"):
-        load("any_size")
+    splits = load("any_size")
+    assert splits.input_shape == (5, 5, 3)
+
+
+def test_a_folder_that_was_written_is_read(small, tmp_path, monkeypatch):
+    small("written")
+    by_name = load("written")
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    by_folder = load(tmp_path / "written")
+    np.testing.assert_array_equal(
+        next(iter(by_folder.test))[0], next(iter(by_name.test))[0]
+    )
+    assert by_folder.class_names == ("a", "b", "c")
 
 
 def test_parts_without_labels_are_refused(small):
@@ -158,21 +185,30 @@ def test_parts_without_labels_are_refused(small):
         load("no_labels")
 
 
-def test_too_big_for_memory(small, monkeypatch):
+def test_what_memory_does_not_hold_is_streamed(small, monkeypatch):
     small("big")
-    monkeypatch.setattr(images, "MEMORY_LIMIT_BYTES", 1000)
-    with pytest.raises(ValueError, match="Set `max_train`"):
-        load("big")
-    assert load("big", max_train=5, validation_share=0).num_train == 5
+    held = load("big", batch_size=8)
+    monkeypatch.setattr(loading, "MEMORY_LIMIT_BYTES", 1000)
+    streamed = load("big", batch_size=8)
+    assert (held.streamed, streamed.streamed) == (False, True)
+    assert len(streamed.train) == len(held.train)
+    for part in ("train", "validation", "test"):
+        both = [
+            sorted(bytes(row) for x, _ in getattr(s, part) for row in x.numpy())
+            for s in (held, streamed)
+        ]
+        assert both[0] == both[1]
+    orders = [[y.numpy().tolist() for _, y in streamed.train] for _ in range(2)]
+    assert orders[0] != orders[1]
 
 
-def test_files_cut_short_are_noticed(small):
-    small("short")
-    full = importlib.import_module("tensorflow_datasets").builder(
-        "short", data_dir=os.environ["TFDS_DATA_DIR"]
-    )
-    dataset = full.as_dataset("train").map(lambda r: (r["image"], r["label"]))
+def test_files_cut_short_are_noticed():
+    part = Part(40, lambda rows, seed: _numbers(30))
     with pytest.raises(OSError, match="hold 30 of 40 examples"):
-        images._fill(
-            dataset.take(30).batch(8), {"train": np.arange(40)}, (4, 4, 3), 40
-        )
+        examples._fill(part, {"train": np.arange(40)}, lambda x: x)
+
+
+def _numbers(count):
+    return tf.data.Dataset.from_tensor_slices(
+        (np.zeros((count, 2)), range(count))
+    )
