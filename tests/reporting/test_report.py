@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -134,11 +135,24 @@ def test_the_row_to_ship_is_marked(path):
 
 
 def test_a_trial_is_named_where_the_pointer_is(path):
-    titles = re.findall(r"<title>(trial 1: .*?)</title>", path.read_text())
-    assert (
-        titles[0]
-        == "trial 1: val_accuracy 95.0%, 30 kB, width 0.5 and block plain"
+    text = path.read_text()
+    titles = re.findall(r"<title>(trial 1: .*?)</title></use>", text)
+    assert titles == [
+        "trial 1: val_accuracy 95.0%, 30 kB, width 0.5 and block plain",
+        "trial 1: width 0.5, val_accuracy 95.0%",
+        "trial 1: block plain, val_accuracy 95.0%",
+    ]
+
+
+def test_every_point_has_the_title_of_its_place(path):
+    chart = next(
+        svg
+        for svg in re.findall(r"<svg.*?</svg>", path.read_text(), re.DOTALL)
+        if 'aria-label="width:' in svg
     )
+    found = re.findall(r'<use [^>]*x="([\d.]+)"[^>]*><title>(.*?):', chart)
+    ordered = [title for _, title in sorted((float(x), t) for x, t in found)]
+    assert ordered == ["trial 0", "trial 2", "trial 1"]
 
 
 def test_every_chart_has_a_label_a_sentence_and_a_table(page, path):
@@ -291,3 +305,9 @@ def test_all_problems_are_named_at_once(tmp_path, evaluations):
 def test_other_things_than_evaluations_are_refused(tmp_path, given):
     with pytest.raises(ValueError, match="`keras_kd.evaluate` returns one"):
         keras_kd.report(tmp_path / "a.html", given)
+
+
+def test_a_missing_package_is_named(tmp_path, evaluations, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ImportError, match=r"`jinja2`.*keras-kd\[report\]"):
+        keras_kd.report(tmp_path / "a.html", evaluations)
