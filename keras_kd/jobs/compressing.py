@@ -82,7 +82,7 @@ def compress(  # noqa: PLR0913 (the public contract)
         max_accuracy_loss: Points of accuracy, of 100, that the file may lose
             against the teacher. Without `size_bytes` and `latency_ms` the
             smallest student within it is taken.
-        minutes: Time for the whole. The job plans trials and epochs from the
+        minutes: Time for this call. The job plans trials and epochs from the
             pace that it measures; the result is the best by then. Defaults
             to as long as 20 trials take.
         output: Folder for the file, the Keras student, the report and what
