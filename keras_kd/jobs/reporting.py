@@ -151,6 +151,7 @@ def report_on_compressed(
             made={
                 "setting": dataclasses.asdict(setting),
                 "student": result.values,
+                "shortfall": result.shortfall or None,
                 "plan": dataclasses.asdict(result.plan),
                 "data": result.data,
                 "machine": machine(),

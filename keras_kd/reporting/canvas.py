@@ -61,23 +61,22 @@ class Chart:
     def __init__(self, axes: Any) -> None:
         self.axes = axes
         self.svg = ""
-        self._titles: list[str] = []
+        self._titles: list[tuple[str, Sequence[str]]] = []
 
-    def mark(
+    def marks(
         self,
-        x: float,
-        y: float,
-        title: str,
+        points: Sequence[tuple[float, float]],
+        titles: Sequence[str],
         *,
         series: int = 0,
         hollow: bool = False,
         name: str | None = None,
     ) -> None:
-        """Draw a point that shows a title when a pointer is over it."""
+        """Draw points that show their titles when a pointer is over them."""
         colour = SERIES[series % len(SERIES)]
         (artist,) = self.axes.plot(
-            [x],
-            [y],
+            [x for x, _ in points],
+            [y for _, y in points],
             MARKERS[series % len(MARKERS)],
             color=colour,
             markerfacecolor=PAPER if hollow else colour,
@@ -86,12 +85,18 @@ class Chart:
             label=name and short(name, 20),
             zorder=3,
         )
-        self.titled(artist, title)
+        self.titled(artist, "use", titles)
 
-    def titled(self, artist: Any, title: str) -> None:
-        """Show a title when a pointer is over an artist."""
+    def titled(self, artist: Any, tag: str, titles: Sequence[str]) -> None:
+        """Show titles when a pointer is over the parts of an artist.
+
+        Args:
+            artist: What was drawn.
+            tag: The element of SVG that one part becomes.
+            titles: The title of each part.
+        """
         artist.set_gid(f"titled-{len(self._titles)}")
-        self._titles.append(title)
+        self._titles.append((tag, titles))
 
     def legend(self) -> None:
         """Name what is drawn, above the axes, where it hides nothing."""
@@ -145,7 +150,9 @@ def short(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _inline(svg: str, label: str, titles: Sequence[str]) -> str:
+def _inline(
+    svg: str, label: str, titles: Sequence[tuple[str, Sequence[str]]]
+) -> str:
     """Make a file's SVG a part of a page."""
     svg = svg[svg.index("<svg") :]
     # A style in a drawing would hold for the whole page, which has its own.
@@ -156,9 +163,9 @@ def _inline(svg: str, label: str, titles: Sequence[str]) -> str:
     svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
     for colour, themed in _THEMED.items():
         svg = svg.replace(colour, themed)
-    for place, title in enumerate(titles):
-        start = f'<g id="titled-{place}">'
-        svg = svg.replace(start, f"{start}<title>{escape(title)}</title>")
+    for place, (tag, parts) in enumerate(titles):
+        before, start, after = svg.partition(f'<g id="titled-{place}">')
+        svg = before + start + _titled(after, tag, parts)
     # Several charts are in one page, and no two of its ids may be equal.
     prefix = f"c{hashlib.sha256(svg.encode()).hexdigest()[:8]}-"
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", svg)
@@ -169,3 +176,13 @@ def _inline(svg: str, label: str, titles: Sequence[str]) -> str:
         'xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
     return re.sub(r"<svg[^>]*>", lambda _: opened, svg, count=1)
+
+
+def _titled(svg: str, tag: str, titles: Sequence[str]) -> str:
+    """Put titles into the first elements of a kind."""
+    left = iter(titles)
+
+    def add(match: re.Match[str]) -> str:
+        return f"{match[1]}><title>{escape(next(left))}</title></{tag}>"
+
+    return re.sub(rf"(<{tag} [^>]*)/>", add, svg, count=len(titles))

@@ -120,15 +120,27 @@ def scatter(
             zorder=2,
         )
         for place, point in enumerate(points):
-            drawn.mark(
-                point.x,
-                point.y,
-                point.title,
-                series=place if point.name else 0,
-                hollow=bool(front) and place not in front,
-                name=point.name,
+            if point.name:
+                drawn.marks(
+                    [(point.x, point.y)],
+                    [point.title],
+                    series=place,
+                    hollow=place not in front,
+                    name=point.name,
+                )
+        unnamed = [i for i, point in enumerate(points) if not point.name]
+        for hollow in (True, False):
+            group = [
+                points[i]
+                for i in unnamed
+                if hollow == (bool(front) and i not in front)
+            ]
+            drawn.marks(
+                [(point.x, point.y) for point in group],
+                [point.title for point in group],
+                hollow=hollow,
             )
-        if any(point.name for point in points):
+        if len(unnamed) < len(points):
             drawn.legend()
     return drawn.svg
 
@@ -178,7 +190,8 @@ def matrix(
                 alpha=0.15 + 0.35 * count / most,
             )
             drawn.axes.add_patch(square)
-            drawn.titled(square, f"{names[row]} → {names[column]}: {count}")
+            title = f"{names[row]} → {names[column]}: {count}"
+            drawn.titled(square, "path", [title])
             drawn.axes.text(
                 column, row, str(count), ha="center", va="center", fontsize=8
             )

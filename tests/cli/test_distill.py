@@ -65,6 +65,7 @@ def test_it_leaves_the_student_and_its_files(teacher_path, tmp_path):
         "report.html",
         "report.json",
         "results.json",
+        "run.toml",
         "student.keras",
         "student_float16.tflite",
         "student_float16.tflite.json",

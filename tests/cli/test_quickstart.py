@@ -79,6 +79,7 @@ def test_it_leaves_every_file(small_run):
         "report.html",
         "report.json",
         "results.json",
+        "run.toml",
         "saved_model",
         "student.keras",
         "student_alone.keras",
@@ -100,6 +101,7 @@ def test_it_leaves_every_file(small_run):
     assert written == json.loads(result.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.export
 def test_the_report_says_what_to_ship_and_can_be_made_again(small_run):
     output, _ = small_run

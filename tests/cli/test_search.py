@@ -194,6 +194,7 @@ def test_it_goes_on_and_leaves_the_best_file(interrupted):
         "report.html",
         "report.json",
         "results.json",
+        "run.toml",
         "setting.json",
         "student.keras",
         "student_float32.tflite",

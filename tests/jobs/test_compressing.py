@@ -111,6 +111,11 @@ def test_the_results_are_written(made, stopped):
     content = json.loads((stopped / "results.json").read_text())
     assert content["values"] == result.values
     assert content["evaluations"]["teacher"]["num_examples"] == 500
+    assert content["report_path"] == str(stopped / "report.html")
+    page = result.report_path.read_text()
+    assert "Ship TFLite int8 (student_int8.tflite)." in page
+    for title in ("Search", "Disagreements", "Rounding", "How it was made"):
+        assert f">{title}</h2>" in page
     student = keras.models.load_model(stopped / "student.keras")
     x = np.zeros((1, 8, 8, 1), "float32")
     np.testing.assert_array_equal(student(x), result.student(x))

@@ -150,19 +150,19 @@ def _over(
     )
     kinds = sorted({str(value) for value in values})
     places = values if numeric else [kinds.index(str(v)) for v in values]
-    best = values[: max(2, len(values) // 4)]
+    best = values[: max(1, len(values) // 4)]
+    those = (
+        "the best trial has"
+        if len(best) == 1
+        else f"the best {len(best)} trials have"
+    )
     if numeric:
         sentence = (
-            f"{name}: tried from {words.number(min(values))} to "
-            f"{words.number(max(values))}; the best {len(best)} trials have "
-            f"{words.number(min(best))} to {words.number(max(best))}."
+            f"{name}: tried from {_range(values)}; {those} {_range(best)}."
         )
     else:
         picked = words.listed(sorted({str(value) for value in best}))
-        sentence = (
-            f"{name}: tried {words.listed(kinds)}; the best {len(best)} "
-            f"trials have {picked}."
-        )
+        sentence = f"{name}: tried {words.listed(kinds)}; {those} {picked}."
     axis = name
     if not numeric:
         axis += ": " + ", ".join(
@@ -194,6 +194,11 @@ def _over(
         ],
     )
     return Figure(sentence, drawn, table)
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = words.number(min(values)), words.number(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def _table(contents: Contents) -> Table:
