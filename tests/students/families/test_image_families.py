@@ -27,8 +27,8 @@ def trainable(model):
     ("depth", "width", "classes", "published"),
     [
         (16, 2, 100, 703_284),
-        (40, 1, 100, 569_780),
-        (40, 2, 100, 2_255_156),
+        pytest.param(40, 1, 100, 569_780, marks=pytest.mark.slow),
+        pytest.param(40, 2, 100, 2_255_156, marks=pytest.mark.slow),
         pytest.param(28, 10, 10, 36_479_194, marks=pytest.mark.slow),
     ],
 )
