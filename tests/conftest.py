@@ -62,6 +62,7 @@ def cheap_graphs():
     import tensorflow as tf
 
     gc.set_threshold(200_000, 50, 100)
+    gc.freeze()
     if not TRACED:
         tf.config.optimizer.set_experimental_options(
             {"disable_meta_optimizer": True}
