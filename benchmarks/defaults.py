@@ -195,12 +195,13 @@ def _rising(alpha: float, steps: int) -> Any:
 def grid(quick: bool) -> dict[str, tuple[float, float, bool]]:
     """Return the name of each way to train, and its arguments."""
     ways = {ALONE: (0.0, 1.0, False)}
-    alphas, temperatures = ALPHAS, TEMPERATURES
+    axes = (ALPHAS, TEMPERATURES, WARM_UPS)
     if quick:
-        alphas, temperatures = ALPHAS[-1:], TEMPERATURES[-1:]
+        axes = (ALPHAS[-1:], TEMPERATURES[-1:], WARM_UPS[-1:])
+    alphas, temperatures, warm_ups = axes
     for alpha in alphas:
         for temperature in temperatures:
-            for warm_up in WARM_UPS:
+            for warm_up in warm_ups:
                 name = f"alpha {alpha}, T {temperature:g}"
                 name += ", warm-up" if warm_up else ""
                 ways[name] = (alpha, temperature, warm_up)
@@ -253,7 +254,7 @@ def main() -> None:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="digits, one epoch, a grid of two; writes no results",
+        help="digits, one epoch, one way beside labels; writes no results",
     )
     options = parser.parse_args()
     tasks, seeds = {name: TASKS[name] for name in options.tasks}, options.seeds

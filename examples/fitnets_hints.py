@@ -31,8 +31,8 @@ import numpy as np
 import keras_kd
 
 fast = os.environ.get("KERAS_KD_FAST") == "1"
-teacher_epochs = 5 if fast else 20
-student_epochs = 60 if fast else 100
+teacher_epochs = 4 if fast else 20
+student_epochs = 40 if fast else 100
 seeds = range(1 if fast else 3)
 batch_size = 20
 

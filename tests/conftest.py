@@ -62,10 +62,28 @@ def cheap_graphs():
     import tensorflow as tf
 
     gc.set_threshold(200_000, 50, 100)
+    gc.freeze()
     if not TRACED:
         tf.config.optimizer.set_experimental_options(
             {"disable_meta_optimizer": True}
         )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lasting_kernels():
+    """Keep the kernels of operations when a test is seeded.
+
+    TensorFlow drops them, for those that remember a random number, and makes
+    them anew in every test: half of what an untraced step costs. Keras draws
+    from seeds of its own, and no test from the kernels.
+    """
+    from tensorflow.python.eager import context
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            context.pywrap_tfe, "TFE_ContextClearCaches", lambda handle: None
+        )
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -97,7 +97,7 @@ def test_shrink_any_model():
 def test_quantize_aware_distillation():
     results = run("quantize_aware_distillation")
     aware = mean(results["quantize_aware"])
-    # Of two seeds and 500 images in its short form: two images are 0.2 points.
+    # Of one seed and 500 images in its short form: one image is 0.2 points.
     assert aware > mean(results["after_training"]) - 0.005
     assert aware > mean(results["float"]) - 0.01
     assert min(results["agreement"]) > 0.99

@@ -22,7 +22,7 @@ BUDGETS = Path(__file__).with_name("budgets")
 
 def main(arguments: argparse.Namespace) -> None:
     """Search, and save the best student."""
-    trials, epochs = (4, 2) if arguments.fast else (40, 20)
+    trials, epochs = (4, 1) if arguments.fast else (40, 20)
     splits = keras_kd.data.load(arguments.dataset)
     large = teacher.trained(
         splits, arguments.output / f"teacher_{arguments.dataset}.keras", epochs

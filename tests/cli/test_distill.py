@@ -51,6 +51,7 @@ def test_a_missing_teacher_is_named(tmp_path):
     assert f"No teacher at `{gone}`" in result.stderr
 
 
+@pytest.mark.untraced
 @pytest.mark.export
 def test_it_leaves_the_student_and_its_files(teacher_path, tmp_path):
     output = tmp_path / "distilled"

@@ -1,5 +1,6 @@
 """`keras-kd quickstart` from its options to its files."""
 
+import functools
 import json
 import os
 import re
@@ -64,14 +65,20 @@ def test_options_replace_the_preset(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
-    """The whole job with 4 steps, and what it printed as JSON."""
+    """The whole job with 4 steps of a small teacher, and its JSON."""
     output = tmp_path_factory.mktemp("quickstart")
     options = ["--epochs", 2, "--max-train", 128, "--labels", 40]
-    result = run(*options, "--output", output, "--json")
+    small = functools.partial(
+        keras_kd.students.convnet, filters=(32, 64), convs_per_stage=1
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras_kd.students, "convnet", small)
+        result = run(*options, "--output", output, "--json")
     assert result.exit_code == 0, result.stderr
     return output, result
 
 
+@pytest.mark.untraced
 @pytest.mark.export
 def test_it_leaves_every_file(small_run):
     output, result = small_run
@@ -129,6 +136,7 @@ def test_a_report_without_data_shows_what_was_measured(small_run, tmp_path):
     assert ">Disagreements</h2>" not in page
 
 
+@pytest.mark.untraced
 @pytest.mark.export
 def test_a_pipe_gets_plain_lines(small_run):
     lines = small_run[1].stderr.splitlines()
@@ -138,6 +146,7 @@ def test_a_pipe_gets_plain_lines(small_run):
     assert not any("\x1b" in line for line in lines)
 
 
+@pytest.mark.untraced
 @pytest.mark.export
 def test_its_numbers_are_those_of_the_files(small_run):
     _, result = small_run
@@ -163,6 +172,7 @@ def test_its_numbers_are_those_of_the_files(small_run):
     assert params["student distilled"] <= params["teacher"] / 4
 
 
+@pytest.mark.untraced
 @pytest.mark.export
 def test_the_largest_differences_grow_as_files_shrink(small_run):
     rows = {
@@ -171,7 +181,7 @@ def test_the_largest_differences_grow_as_files_shrink(small_run):
     kinds = ["float32", "float16", "dynamic_range"]
     found = [rows[f"TFLite {kind}"]["largest_difference"] for kind in kinds]
     assert found == sorted(found)
-    assert found[0] < 1e-4 < found[1]
+    assert found[0] < 1e-5 < found[1]
     sizes = [rows[f"TFLite {kind}"]["size_bytes"] for kind in kinds]
     assert sizes == sorted(sizes, reverse=True)
     assert rows["teacher"]["largest_difference"] is None

@@ -187,6 +187,7 @@ def interrupted(teacher_path, tmp_path_factory):
     return output, json.loads(result.stdout), before
 
 
+@pytest.mark.untraced
 @pytest.mark.export
 def test_it_goes_on_and_leaves_the_best_file(interrupted):
     output, results, before = interrupted
@@ -212,6 +213,7 @@ def test_it_goes_on_and_leaves_the_best_file(interrupted):
     assert json.loads((output / "results.json").read_text()) == results
 
 
+@pytest.mark.untraced
 @pytest.mark.export
 def test_the_file_keeps_the_budget(interrupted):
     output, results, _ = interrupted
@@ -229,6 +231,7 @@ def test_the_file_keeps_the_budget(interrupted):
     assert by_id[results["best"]]["objective"] == max(reached)
 
 
+@pytest.mark.untraced
 @pytest.mark.export
 def test_the_best_is_told_on_test_images(interrupted):
     output, results, _ = interrupted

@@ -10,6 +10,7 @@ from keras_kd.core.packed_inputs import pack
 from keras_kd.core.taps import Tapped
 
 pytestmark = pytest.mark.eager
+slow = pytest.mark.slow
 
 FROM_LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 RNG = np.random.default_rng(0)
@@ -70,15 +71,15 @@ def trained(teacher, x, **settings):
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("kind", "settings"),
     [
-        {},
-        pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
-        pytest.param({"steps_per_execution": 2}, marks=pytest.mark.slow),
+        ("none", {}),
+        ("cache", {}),
+        pytest.param("none", {"steps_per_execution": 2}, marks=slow),
+        pytest.param("cache", {"jit_compile": True}, marks=slow),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("kind", ["none", "cache"])
 def test_joined_data_trains_as_the_teacher_does(kind, settings):
     teacher = model()
     live, history = trained(teacher, X, **settings)

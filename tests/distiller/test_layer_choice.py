@@ -13,7 +13,7 @@ from keras_kd.losses import Hint
 from keras_kd.losses import RelationalKD
 from keras_kd.losses import SimilarityPreserving
 
-pytestmark = pytest.mark.eager
+pytestmark = pytest.mark.untraced
 
 X = np.random.default_rng(0).normal(size=(8, 8, 8, 1)).astype("float32")
 

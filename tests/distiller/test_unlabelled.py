@@ -108,14 +108,14 @@ def test_an_epoch_is_a_mean_over_all_that_is_labelled():
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("kind", "settings"),
     [
-        {},
-        pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
+        ("integers", {}),
+        ("one_hot", {}),
+        pytest.param("one_hot", {"jit_compile": True}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("kind", ["integers", "one_hot"])
 def test_without_any_label_it_is_distillation_alone(kind, settings):
     y, loss = numbers(kind)
     y[:] = y[~SEEN][0]

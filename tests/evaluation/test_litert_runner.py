@@ -12,6 +12,8 @@ pytestmark = pytest.mark.export
 
 X = np.random.default_rng(0).uniform(size=(70, 6, 6, 1)).astype("float32")
 
+INT8 = ("logits", "sigmoid")
+
 
 def _model(activation, units, filters=3):
     keras.utils.set_random_seed(units)
@@ -52,7 +54,9 @@ def files(tmp_path_factory):
     ):
         model = _model(activation, units)
         file = _convert(model, folder / f"{name}.tflite")
-        small = _convert(model, folder / f"{name}_int8.tflite", int8=True)
+        small = folder / f"{name}_int8.tflite"
+        if name in INT8:
+            _convert(model, small, int8=True)
         if name == "binary":  # or the unit may be a number
             loss = keras.losses.BinaryCrossentropy(from_logits=True)
             model.compile("sgd", loss)
@@ -77,7 +81,7 @@ def test_a_file_measures_as_its_model(files, name):
     assert got.name == f"{name}.tflite"
 
 
-@pytest.mark.parametrize("name", ["logits", "softmax", "binary", "sigmoid"])
+@pytest.mark.parametrize("name", INT8)
 def test_int8_files_are_read_as_real_numbers(files, name):
     model, _, small = files[name]
     labels = np.arange(70) % max(model.output_shape[-1], 2)

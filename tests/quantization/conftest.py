@@ -2,6 +2,7 @@
 
 import keras
 import pytest
+from aware_files import fed
 
 from keras_kd import data
 from keras_kd import quantization
@@ -20,6 +21,19 @@ def train(model, x, y, epochs, rate=1e-3):
 def digits():
     """`(x_train, y_train), (x_test, y_test)`."""
     return data.digits()
+
+
+@pytest.fixture(scope="session")
+def small():
+    """An untrained float student of `digits`."""
+    keras.utils.set_random_seed(0)
+    return students.convnet((8, 8, 1), 10, filters=(16, 64), convs_per_stage=1)
+
+
+@pytest.fixture(scope="session")
+def small_aware(small, digits):
+    """Its quantize-aware student, whose ranges have seen data."""
+    return fed(small, digits[0][0][:64])
 
 
 @pytest.fixture(scope="session")

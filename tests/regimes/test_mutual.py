@@ -153,6 +153,7 @@ def test_a_student_alone_is_not_changed_by_being_a_teacher():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.untraced
 def test_a_loss_that_is_not_finite_is_named():
     def making(teacher, student):
         return make(teacher, student, optimizer=keras.optimizers.SGD(1e30))

@@ -71,7 +71,7 @@ def teacher():
 def searched(folder, teacher):
     tuner = make(folder, teacher)
     tuner.search(
-        X, Y, validation_data=(X, Y), epochs=3, verbose=0, test_data=TEST
+        X, Y, validation_data=(X, Y), epochs=2, verbose=0, test_data=TEST
     )
     return tuner
 
@@ -160,7 +160,7 @@ def test_a_loss_that_was_told_is_kept(searched, folder, teacher):
 def test_a_search_that_ended_trains_nothing_again(searched, folder, teacher):
     again = make(folder, teacher)
     again.hypermodel.fit = None  # would raise
-    again.search(X, Y, validation_data=(X, Y), epochs=3, verbose=0)
+    again.search(X, Y, validation_data=(X, Y), epochs=2, verbose=0)
     assert again.results == searched.results
     assert teacher.seen == len(X)
 

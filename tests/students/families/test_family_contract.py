@@ -14,13 +14,12 @@ from keras_kd import Distiller
 from keras_kd import students
 from keras_kd.losses import SoftTargets
 
-# They take some seconds to build, and more to train.
-LARGE = ("mobilenet_v2", "mobilenet_v3", "shufflenet_v2")
-LARGE += ("text_transformer", "wide_resnet")
+# The others take some seconds to build, and more to train.
+QUICK = ("convnet", "mlp", "text_cnn")
 FAMILIES = pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE))
+        pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK))
         for name in SMALL
     ],
 )

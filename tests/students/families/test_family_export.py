@@ -5,6 +5,8 @@ import importlib.util
 import keras
 import numpy as np
 import pytest
+from exhaustive import IS_ASKED
+from exhaustive import VARIABLE
 from exhaustive import rest_when_asked
 from restated import four_bit_steps
 from restated import four_bits
@@ -63,13 +65,27 @@ def _extra(kind):
     return needs is None or importlib.util.find_spec(needs) is not None
 
 
-# One each of plain and separable convolutions and of texts.
-QUICK = ["convnet", "mobilenet_v3", "text_transformer"]
+# One each of images and of texts.
+QUICK = ["ds_cnn", "text_transformer"]
+# The kind of each family beside float32: each kind on two of them.
+KINDS = {
+    "convnet": "float16",
+    "ds_cnn": "int16x8",
+    "mlp": "int4_weights",
+    "mobilenet_v2": "int8",
+    "mobilenet_v3": "int16x8",
+    "resnet": "int16x8",
+    "shufflenet_v2": "dynamic_range",
+    "text_cnn": "int4_weights",
+    "text_transformer": "int8",
+    "vgg": "float16",
+    "wide_resnet": "dynamic_range",
+}
 
 
 @pytest.fixture(scope="module", params=SMALL)
 def exported(request, tmp_path_factory):
-    """A family's model, what is exported of it, and where to."""
+    """A family's name and model, and what was exported of it."""
     keras.utils.set_random_seed(0)
     name = request.param
     model = SMALL[name][0](num_classes=3, width=WIDTHS[name])
@@ -77,11 +93,15 @@ def exported(request, tmp_path_factory):
     paths = {
         kind: folder / f"{kind}.tflite"
         for kind in QUANTIZATIONS
-        if _extra(kind) and not _refused(name, kind)
+        if _runs(name, kind) and _extra(kind) and not _refused(name, kind)
     }
     data = examples(model, 40)
     results = export.tflite_files(model, paths, data, verify=False)
-    return model, data, results
+    return name, model, data, results
+
+
+def _runs(name, kind):
+    return IS_ASKED or kind in ("float32", KINDS[name])
 
 
 def _refused(name, kind):
@@ -91,7 +111,9 @@ def _refused(name, kind):
 
 @pytest.mark.parametrize("kind", QUANTIZATIONS)
 def test_litert(exported, kind, tmp_path):
-    model, data, results = exported
+    name, model, data, results = exported
+    if not _runs(name, kind):
+        pytest.skip(f"set {VARIABLE}=1")
     if not _extra(kind):
         pytest.skip(
             "needs ai_edge_quantizer: pip install 'keras-kd[quantizer]'"
@@ -179,7 +201,7 @@ def _channels(kernel):
     "exported", rest_when_asked(SMALL, QUICK), indirect=True
 )
 def test_saved_model(exported, tmp_path):
-    model, data, _ = exported
+    _, model, data, _ = exported
     result = export.saved_model(model, tmp_path / "model", verify=data)
     assert result.passed
     stored = 4 * model.count_params()
@@ -192,7 +214,7 @@ def test_saved_model(exported, tmp_path):
     "exported", rest_when_asked(SMALL, QUICK), indirect=True
 )
 def test_onnx(exported, tmp_path):
-    model, data, results = exported
+    _, model, data, results = exported
     result = export.onnx(model, tmp_path / "x.onnx", verify=data)
     assert result.passed
     assert result.weight_dtypes.keys() == {"float32"}

@@ -1,10 +1,12 @@
 """The other image families: published sizes, strides, names, arguments."""
 
+import itertools
 from itertools import pairwise
 
 import keras
 import numpy as np
 import pytest
+from exhaustive import rest_when_asked
 
 from keras_kd.students import ds_cnn
 from keras_kd.students import mobilenet_v2
@@ -27,8 +29,8 @@ def trainable(model):
     ("depth", "width", "classes", "published"),
     [
         (16, 2, 100, 703_284),
-        (40, 1, 100, 569_780),
-        (40, 2, 100, 2_255_156),
+        pytest.param(40, 1, 100, 569_780, marks=pytest.mark.slow),
+        pytest.param(40, 2, 100, 2_255_156, marks=pytest.mark.slow),
         pytest.param(28, 10, 10, 36_479_194, marks=pytest.mark.slow),
     ],
 )
@@ -89,10 +91,17 @@ def test_mobile_networks_have_the_published_sizes(build, published):
     assert trainable(build()) == published
 
 
+APPLICATIONS = ("MobileNetV2", "MobileNetV3Large", "MobileNetV3Small")
+WIDTHS = (0.35, 1.0, 1.4)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [0.35, 1.0, 1.4])
 @pytest.mark.parametrize(
-    "name", ["MobileNetV2", "MobileNetV3Large", "MobileNetV3Small"]
+    ("name", "width"),
+    rest_when_asked(
+        [*itertools.product(APPLICATIONS, WIDTHS)],
+        [*zip(APPLICATIONS, WIDTHS, strict=True)],
+    ),
 )
 def test_mobilenets_compute_what_those_of_keras_applications_do(name, width):
     kwargs = {} if name == "MobileNetV2" else {"include_preprocessing": False}

@@ -10,6 +10,8 @@ from keras_kd.students import convnet
 from keras_kd.students import mlp
 from keras_kd.students import resnet
 
+slow = pytest.mark.slow
+
 
 def run(model, shape):
     images = np.random.default_rng(0).normal(size=(2, *shape))
@@ -40,10 +42,10 @@ def resnet_params(depth, stem, stages, classes, channels=3):
         (8, 1, 16, (16, 32, 64), None),
         (14, 1, 16, (16, 32, 64), None),
         (20, 1, 16, (16, 32, 64), 278_324),
-        (32, 1, 16, (16, 32, 64), 472_756),
-        (56, 1, 16, (16, 32, 64), 861_620),
+        pytest.param(32, 1, 16, (16, 32, 64), 472_756, marks=slow),
+        pytest.param(56, 1, 16, (16, 32, 64), 861_620, marks=slow),
         (8, 4, 32, (64, 128, 256), 1_233_540),
-        (32, 4, 32, (64, 128, 256), 7_433_860),
+        pytest.param(32, 4, 32, (64, 128, 256), 7_433_860, marks=slow),
     ],
 )
 def test_resnets_have_the_published_sizes(

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from exhaustive import rest_when_asked
 
 from keras_kd import Distiller
 from keras_kd import export
@@ -88,12 +89,16 @@ IMAGES = {
         "stackwise_pooling": [True, False],
     },
 }
-
-
-def slow_but(first, names):
-    """Mark all of the names slow but one."""
-    slow = pytest.mark.slow
-    return [n if n == first else pytest.param(n, marks=slow) for n in names]
+# The other readers have the blocks of BERT, below, or of GPT-2.
+QUICK_TEXTS = [
+    "AlbertBackbone",
+    "BloomBackbone",
+    "DebertaV3Backbone",
+    "FNetBackbone",
+    "GPT2Backbone",
+]
+# Concatenations, gates, attention.
+QUICK_IMAGES = ["DenseNetBackbone", "EfficientNetBackbone", "ViTBackbone"]
 
 
 def reader(name, **arguments):
@@ -148,14 +153,14 @@ def check(teacher, data):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", slow_but("BertBackbone", TEXTS))
+@pytest.mark.parametrize("name", rest_when_asked(TEXTS, QUICK_TEXTS))
 def test_a_reader(name):
     teacher = reader(name)
     check(teacher, texts(teacher))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("name", rest_when_asked(IMAGES, QUICK_IMAGES))
 def test_a_viewer(name):
     draw = np.random.default_rng(0)
     check(viewer(name), draw.uniform(size=(2, *IMAGE)).astype("float32"))
@@ -173,7 +178,7 @@ def test_fewer_heads_and_blocks():
 @pytest.mark.slow
 def test_a_distilled_bert():
     keras.utils.set_random_seed(0)
-    teacher = reader("BertBackbone")
+    teacher = reader("BertBackbone", num_layers=1)
     student = shrink(teacher, width=0.5, multiple=4)
     data = texts(teacher, 32)
     distiller = Distiller(teacher, student, alpha=1.0)

@@ -81,7 +81,7 @@ FAMILIES = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] * ("net_v" in name))
+        pytest.param(name, marks=[pytest.mark.slow] * ("_" in name))
         for name in FAMILIES
     ],
 )
