@@ -118,6 +118,30 @@ _QUICK = Task(
 )
 
 
+class Given(keras.optimizers.schedules.LearningRateSchedule):
+    """A number that is set before each training run, and may rise to it."""
+
+    def __init__(self) -> None:
+        self._value = keras.Variable(1.0, trainable=False)
+        self._warm_up = keras.Variable(0.0, trainable=False)
+
+    def set(self, value: float, warm_up_steps: float = 0) -> None:
+        """Set the number, and the steps in which it rises from 0."""
+        self._value.assign(value)
+        self._warm_up.assign(warm_up_steps)
+
+    def __call__(self, step: Any) -> Any:
+        """Return the number at a step."""
+        step = keras.ops.cast(step, "float32")
+        share = step / keras.ops.maximum(self._warm_up, 1e-9)
+        rising = keras.ops.where(self._warm_up > 0, share, 1.0)
+        return self._value * keras.ops.minimum(rising, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return nothing: it is not saved."""
+        return {}
+
+
 class Bench:
     """A teacher's cached outputs, and the students that learn from them."""
 
@@ -134,30 +158,38 @@ class Bench:
             tf.data.Dataset.from_tensor_slices(self._data.taught).batch(BATCH),
             verbose=0,
         )
+        # One Distiller for all ways and seeds: it is traced once.
+        self._steps = task.epochs * -(-len(self._data.taught[1]) // BATCH)
+        self._alpha, self._temperature = Given(), Given()
+        self._distiller = keras_kd.Distiller(
+            self._cache,
+            task.student(*self._sizes),
+            alpha=self._alpha,
+            temperature=self._temperature,
+        )
+        self._compile(self._distiller, self._steps)
 
     def run(
         self, seed: int, alpha: float, temperature: float, warm_up: bool
     ) -> float:
         """Train one student; alpha 0 is without a teacher."""
         keras.utils.set_random_seed(seed)
-        student = self._task.student(*self._sizes)
+        student = self._distiller.student
+        student.set_weights(self._task.student(*self._sizes).get_weights())
+        for variable in self._distiller.optimizer.variables:
+            variable.assign(keras.ops.zeros_like(variable))
+        self._alpha.set(alpha, WARM_UP * self._steps if warm_up else 0)
+        self._temperature.set(temperature)
+        self._distiller.fit(
+            self._joined(seed), epochs=self._task.epochs, verbose=0
+        )
+        return self._accuracy(student)
+
+    def _joined(self, seed: int) -> tf.data.Dataset:
         x, y = self._data.taught
         data = tf.data.Dataset.from_tensor_slices((x, y))
         data = data.shuffle(len(x), seed=seed).batch(BATCH)
-        steps = self._task.epochs * len(data)
-        model: Any = student
-        if alpha > 0:
-            model = keras_kd.Distiller(
-                self._cache,
-                student,
-                alpha=_rising(alpha, steps) if warm_up else alpha,
-                temperature=temperature,
-            )
-            data = self._cache.join(data)
-        self._fit(model, data.prefetch(2), steps, self._task.epochs)
-        found = self._accuracy(student)
-        keras.backend.clear_session()
-        return found
+        return self._cache.join(data).prefetch(2)
 
     def _teacher(self, path: Path) -> keras.Model:
         if path.exists():
@@ -168,28 +200,21 @@ class Bench:
         data = tf.data.Dataset.from_tensor_slices((x, y))
         data = data.shuffle(len(x), seed=100).batch(BATCH).prefetch(2)
         epochs = self._task.teacher_epochs
-        self._fit(teacher, data, epochs * len(data), epochs)
+        self._compile(teacher, epochs * len(data))
+        teacher.fit(data, epochs=epochs, verbose=0)
         teacher.save(path)
         return teacher
 
-    def _fit(self, model: Any, data: Any, steps: int, epochs: int) -> None:
+    def _compile(self, model: keras.Model, steps: int) -> None:
         rate = keras.optimizers.schedules.CosineDecay(RATE, steps)
         model.compile(
             keras.optimizers.Adam(rate), loss=LOSS, steps_per_execution=10
         )
-        model.fit(data, epochs=epochs, verbose=0)
 
     def _accuracy(self, model: keras.Model) -> float:
         x, y = self._data.test
         predicted = model.predict(x, batch_size=500, verbose=0)
         return round(100 * float(np.mean(predicted.argmax(-1) == y)), 2)
-
-
-def _rising(alpha: float, steps: int) -> Any:
-    """Return a schedule from 0 to alpha, then constant."""
-    return keras.optimizers.schedules.PolynomialDecay(
-        0.0, max(1, round(WARM_UP * steps)), alpha
-    )
 
 
 def grid(quick: bool) -> dict[str, tuple[float, float, bool]]:
