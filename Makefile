@@ -29,7 +29,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 help:
 	@sed -n 's/^# //p' Makefile | grep '^make '
 
-quickstart: $(VENV)/.installed-datasets
+quickstart: $(VENV)/.installed-datasets,report
 	$(BIN)/keras-kd quickstart $(ARGS)
 
 test: $(VENV)/.installed-$(EXTRAS)

@@ -23,6 +23,7 @@ _EXPORTS = {
     "TeacherCache": "keras_kd.teachers",
     "compress": "keras_kd.jobs.compressing",
     "evaluate": "keras_kd.evaluation",
+    "report": "keras_kd.reporting",
     "data": None,
     "evaluation": None,
     "export": None,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from keras_kd.evaluation import Evaluation as Evaluation
     from keras_kd.evaluation import evaluate as evaluate
     from keras_kd.jobs.compressing import compress as compress
+    from keras_kd.reporting import report as report
     from keras_kd.search.cost.budget import Budget as Budget
     from keras_kd.teachers import TeacherCache as TeacherCache
 

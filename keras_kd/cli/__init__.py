@@ -22,6 +22,7 @@ from keras_kd.cli import evaluate
 from keras_kd.cli import export
 from keras_kd.cli import losses
 from keras_kd.cli import quickstart
+from keras_kd.cli import report
 from keras_kd.cli import search
 from keras_kd.cli import verify
 from keras_kd.cli.problems import EXPECTED
@@ -116,6 +117,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     export.export,
     verify.verify,
     evaluate.evaluate,
+    report.report,
     losses.losses,
 )
 for _command in _COMMANDS:

@@ -203,3 +203,4 @@ def _print(made: "Compressed", output: Path) -> None:
     typer.echo(
         f"\nFiles and results.json: {output}/ ({duration(made.seconds)})"
     )
+    printing.print_report(made.report_path)

@@ -29,6 +29,7 @@ from keras_kd.jobs.data import check_scale
 from keras_kd.jobs.models import check_output
 from keras_kd.jobs.models import load_teacher
 from keras_kd.jobs.outputs import check_unused
+from keras_kd.jobs.reporting import report_on_run
 from keras_kd.jobs.students import check_student
 
 
@@ -155,9 +156,11 @@ def distill(  # noqa: PLR0913 (one option a line)
     )
     with Progress() as progress:
         result = run(setting, large, output, progress, strategy=chosen)
+    page = report_on_run(output)
     write_config(context, output)
     if as_json:
         printing.print_json([asdict(row) for row in result.rows])
     else:
         printing.print_rows(result.rows)
         typer.echo(f"\nFiles and results.json: {output}/")
+        printing.print_report(page)

@@ -36,7 +36,8 @@ class Method:
 def losses(
     as_json: Json = False,
     as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the table of the README.")
+        bool,
+        typer.Option("--markdown", help="Print the table of docs/losses.md."),
     ] = False,
 ) -> None:
     """List the distillation losses."""
@@ -70,7 +71,7 @@ def methods() -> list[Method]:
 
 
 def markdown(rows: list[Method]) -> str:
-    """Return the table of losses for the README."""
+    """Return the table of docs/losses.md."""
     lines = ["| loss | kind | what it does | reference |", "|---|---|---|---|"]
     for row in rows:
         cells = [f"`{row.loss}`", row.kind, row.summary, row.reference]

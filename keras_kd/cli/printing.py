@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Annotated
 from typing import Any
@@ -108,6 +109,12 @@ def print_check(check: Mapping[str, Any], as_json: bool) -> None:
             if value not in (None, {})
         ],
     )
+
+
+def print_report(page: Path | None) -> None:
+    """Print where the report is, if there is one."""
+    if page is not None:
+        typer.echo(f"Report: {page}")
 
 
 def percent(value: float | None) -> str:

@@ -16,6 +16,7 @@ from keras_kd.core.checks import requirement
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
 from keras_kd.core.progress import duration
+from keras_kd.jobs.reporting import report_on_run
 from keras_kd.jobs.starting import Outcome
 from keras_kd.jobs.starting import QuickstartSetting
 from keras_kd.jobs.starting import quickstart as run_quickstart
@@ -73,11 +74,13 @@ def quickstart(  # noqa: PLR0913 (one option a line)
     with Progress() as progress:
         outcome = run_quickstart(setting, output, progress)
     write_text(output / "results.json", outcome.to_json() + "\n")
+    page = report_on_run(output)
     write_config(context, output)
     if as_json:
         typer.echo(outcome.to_json())
     else:
         print_outcome(outcome, output)
+        printing.print_report(page)
 
 
 def parse_labels(text: str) -> int | None:

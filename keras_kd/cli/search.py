@@ -30,6 +30,7 @@ from keras_kd.jobs.data import check_scale
 from keras_kd.jobs.models import check_output
 from keras_kd.jobs.models import load_teacher
 from keras_kd.jobs.outputs import check_unused
+from keras_kd.jobs.reporting import report_on_run
 from keras_kd.jobs.students import STUDENTS
 
 if TYPE_CHECKING:
@@ -232,7 +233,9 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _report(found: "Found", output: Path, as_json: bool) -> None:
     write_text(output / "results.json", found.to_json() + "\n")
+    page = report_on_run(output)
     if as_json:
         typer.echo(found.to_json())
     else:
         print_found(found, output)
+        printing.print_report(page)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from keras_kd.jobs.distilling import Distilled as Distilled
     from keras_kd.jobs.distilling import DistillSetting as DistillSetting
     from keras_kd.jobs.distilling import distill as distill
+    from keras_kd.jobs.reporting import report as report
     from keras_kd.jobs.searching import Found as Found
     from keras_kd.jobs.searching import SearchSetting as SearchSetting
     from keras_kd.jobs.searching import search as search
@@ -34,6 +35,7 @@ _MODULES = {
     "compress": "compressing",
     "distill": "distilling",
     "quickstart": "starting",
+    "report": "reporting",
     "search": "searching",
 }
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "compress",
     "distill",
     "quickstart",
+    "report",
     "search",
 ]
 

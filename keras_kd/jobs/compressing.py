@@ -32,6 +32,7 @@ from keras_kd.jobs.models import load_teacher
 from keras_kd.jobs.plan import Plan
 from keras_kd.jobs.plan import make_plan
 from keras_kd.jobs.plan import measure_pace
+from keras_kd.jobs.reporting import report_on_compressed
 from keras_kd.jobs.students import MakeStudent
 from keras_kd.jobs.students import student_builder
 from keras_kd.jobs.texts import behind_vocabulary
@@ -82,7 +83,7 @@ def compress(  # noqa: PLR0913 (the public contract)
         max_accuracy_loss: Points of accuracy, of 100, that the file may lose
             against the teacher. Without `size_bytes` and `latency_ms` the
             smallest student within it is taken.
-        minutes: Time for the whole. The job plans trials and epochs from the
+        minutes: Time for this call. The job plans trials and epochs from the
             pace that it measures; the result is the best by then. Defaults
             to as long as 20 trials take.
         output: Folder for the file, the Keras student, the report and what
@@ -163,9 +164,8 @@ class Job:
             seed=setting.seed,
             max_train=setting.max_train,
         )
-        self.teacher, _, self.splits = behind_vocabulary(
-            teacher, output, splits, output
-        )
+        self._numbered = behind_vocabulary(teacher, splits)
+        self.teacher, self.splits, _ = self._numbered
         self._build: MakeStudent = student_builder(
             setting.student, self.teacher, self.splits
         )
@@ -226,6 +226,11 @@ class Job:
             shortfall=self._shortfall(evaluations),
             seconds=round(self._clock.seconds(), 1),
         )
+        with self._progress.stage("report"):
+            page = report_on_compressed(
+                result, self.setting, self.teacher, self.splits
+            )
+        result = dataclasses.replace(result, report_path=page)
         write_text(self.output / "results.json", result.to_json() + "\n")
         return result
 
@@ -252,6 +257,7 @@ class Job:
                     "choose another `output`, or set `overwrite=True`."
                 )
         write_text(path, _json(given))
+        self._numbered.save(self.output)
 
     def _tuner(
         self, cache: Any, project: str, trials: int, epochs: int, **given: Any

@@ -1,6 +1,8 @@
 """Measures files, all with the same code."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,9 @@ class Row:
         latency_ms_p95: 95th percentile of the time for one image.
         largest_difference: Largest difference of an output from the trained
             student's; `None` if the file was not exported.
+        evaluation: Everything that `keras_kd.evaluate` found.
+        verification: Everything that the export found; `None` if the file was
+            not exported.
     """
 
     model: str
@@ -37,6 +42,8 @@ class Row:
     latency_ms_p50: float | None
     latency_ms_p95: float | None
     largest_difference: float | None = None
+    evaluation: dict[str, Any] | None = None
+    verification: dict[str, Any] | None = None
 
 
 def measure(
@@ -89,6 +96,8 @@ def measure(
                     largest_difference=(
                         check.max_abs_difference if check else None
                     ),
+                    evaluation=json.loads(found.to_json()),
+                    verification=asdict(check) if check else None,
                 )
             )
             stage.reach(len(rows))

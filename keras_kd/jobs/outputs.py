@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-RECORDS = ("history.json", "results.json")
+RECORDS = ("history.json", "results.json", "report.html", "report.json")
 # A teacher behind its vocabulary, what is before it, and its words.
 TEXTS = ("teacher_of_numbers.keras", "words.keras", "vocabulary.txt")
 
@@ -13,7 +13,8 @@ def earlier_files(output: Path) -> list[Path]:
 
     names = ["student.keras", *RECORDS, *TEXTS]
     for kind in QUANTIZATIONS:
-        names += [f"student_{kind}.tflite", f"student_{kind}.tflite.json"]
+        file = f"student_{kind}.tflite"
+        names += [file, f"{file}.json", f"{file}.md"]
     return [output / name for name in names if (output / name).exists()]
 
 

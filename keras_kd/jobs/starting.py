@@ -70,6 +70,7 @@ class Outcome:
         rows: The measurements, one row per file.
         seconds: Duration of the job.
         machine: The machine and versions.
+        histories: Value of each measure after each epoch, by model.
     """
 
     setting: QuickstartSetting
@@ -80,6 +81,9 @@ class Outcome:
     rows: tuple[Row, ...]
     seconds: float
     machine: dict[str, str]
+    histories: dict[str, dict[str, list[float]]] = dataclasses.field(
+        default_factory=dict
+    )
 
     def to_json(self) -> str:
         """Return everything as JSON text."""
@@ -131,7 +135,7 @@ def quickstart(
         "student alone": alone,
         "student distilled": student,
     }
-    train(setting, splits, models, progress)
+    histories = train(setting, splits, models, progress)
     files = {
         "teacher": output / "teacher.keras",
         "student alone": output / "student_alone.keras",
@@ -150,6 +154,7 @@ def quickstart(
             name: model.count_params() for name, model in models.items()
         },
         steps=setting.epochs * len(splits.train),
+        histories=histories,
         rows=rows,
         seconds=round(time.perf_counter() - started, 1),
         machine=machine(),
@@ -217,7 +222,7 @@ def train(
     splits: "Splits",
     models: dict[str, "keras.Model"],
     progress: Progress,
-) -> None:
+) -> dict[str, dict[str, list[float]]]:
     """Train the teacher, the student alone, and the distilled student."""
     import keras_kd
 
@@ -234,12 +239,16 @@ def train(
         own_data = few_labels(setting, splits)
         distilled_data = splits.train.map(lambda x, y: x)
         alpha = 1.0
-    recipe.fit(teacher, splits.train, "teacher")
-    recipe.fit(alone, own_data, "student alone")
     distiller = keras_kd.Distiller(
         teacher, student, alpha=alpha, temperature=setting.temperature
     )
-    recipe.fit(distiller, distilled_data, "student distilled", labels=alpha < 1)
+    return {
+        "teacher": recipe.fit(teacher, splits.train, "teacher"),
+        "student alone": recipe.fit(alone, own_data, "student alone"),
+        "student distilled": recipe.fit(
+            distiller, distilled_data, "student distilled", labels=alpha < 1
+        ),
+    }
 
 
 def export(

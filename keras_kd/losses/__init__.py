@@ -2,7 +2,7 @@
 
 The import registers the method: it defines the public name, the string name
 (the class name in snake_case), the line of `keras-kd losses` and the row of
-the README table, and the contract test demands a row for it.
+the table of docs/losses.md, and the contract test demands a row for it.
 """
 
 from typing import Any

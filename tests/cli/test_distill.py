@@ -62,10 +62,14 @@ def test_it_leaves_the_student_and_its_files(teacher_path, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert sorted(os.listdir(output)) == [
         "history.json",
+        "report.html",
+        "report.json",
         "results.json",
+        "run.toml",
         "student.keras",
         "student_float16.tflite",
         "student_float16.tflite.json",
+        "student_float16.tflite.md",
     ]
     rows = {row["model"]: row for row in json.loads(result.stdout)}
     assert list(rows) == ["teacher", "student", "float16"]

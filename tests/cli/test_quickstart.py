@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 
 import keras
 import numpy as np
@@ -74,22 +76,56 @@ def small_run(tmp_path_factory):
 def test_it_leaves_every_file(small_run):
     output, result = small_run
     assert sorted(os.listdir(output)) == [
+        "report.html",
+        "report.json",
         "results.json",
+        "run.toml",
         "saved_model",
         "student.keras",
         "student_alone.keras",
         "student_dynamic_range.tflite",
         "student_dynamic_range.tflite.json",
+        "student_dynamic_range.tflite.md",
         "student_float16.tflite",
         "student_float16.tflite.json",
+        "student_float16.tflite.md",
         "student_float32.tflite",
         "student_float32.tflite.json",
+        "student_float32.tflite.md",
         "student_int8.tflite",
         "student_int8.tflite.json",
+        "student_int8.tflite.md",
         "teacher.keras",
     ]
     written = json.loads((output / "results.json").read_text())
     assert written == json.loads(result.stdout)
+
+
+@pytest.mark.export
+def test_the_report_says_what_to_ship_and_can_be_made_again(small_run):
+    output, _ = small_run
+    written = (output / "report.html").read_text()
+    assert re.search(r"Ship TFLite \w+ \(student_\w+\.tflite\)\.", written)
+    for title in ("Training", "Disagreements", "Rounding", "How it was made"):
+        assert f">{title}</h2>" in written
+    (output / "report.html").unlink()
+    again = CliRunner().invoke(app, ["report", str(output)])
+    assert again.stdout == f"Report: {output / 'report.html'}\n"
+    assert (output / "report.html").read_text() == written
+
+
+@pytest.mark.export
+def test_a_report_without_data_shows_what_was_measured(small_run, tmp_path):
+    output, _ = small_run
+    shutil.copy(output / "results.json", tmp_path)
+    missing = CliRunner().invoke(app, ["report", str(tmp_path / "none")])
+    assert missing.exit_code == 1
+    assert "No `results.json` in" in missing.stderr
+    options = ["report", str(tmp_path), "--without-data"]
+    assert CliRunner().invoke(app, options).exit_code == 0
+    page = (tmp_path / "report.html").read_text()
+    assert ">Training</h2>" in page
+    assert ">Disagreements</h2>" not in page
 
 
 @pytest.mark.export

@@ -191,15 +191,22 @@ def interrupted(teacher_path, tmp_path_factory):
 def test_it_goes_on_and_leaves_the_best_file(interrupted):
     output, results, before = interrupted
     assert sorted(os.listdir(output)) == [
+        "report.html",
+        "report.json",
         "results.json",
+        "run.toml",
         "setting.json",
         "student.keras",
         "student_float32.tflite",
         "student_float32.tflite.json",
+        "student_float32.tflite.md",
         "teacher_cache",
         "trials",
     ]
     assert len(results["trials"]) == 5
+    page = (output / "report.html").read_text()
+    assert "The search made 5 trials" in page
+    assert ">Disagreements</h2>" in page
     assert before, "something was trained before it was stopped"
     assert all(path.stat().st_mtime_ns == at for path, at in before.items())
     assert json.loads((output / "results.json").read_text()) == results

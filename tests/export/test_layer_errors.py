@@ -155,3 +155,17 @@ def test_the_layers_of_a_quantize_aware_student(tmp_path):
     assert found[0].layer == "changed"
     assert found[0].operator == "FULLY_CONNECTED"
     assert found[0].added > 0.2
+
+
+def test_rounding_names_the_layers_of_any_file_that_rounds(uneven, path):
+    student, x = uneven
+    worst = export.rounding(path, student, x)[0]
+    assert (worst.layer, worst.operator) == ("gather", "FULLY_CONNECTED")
+
+
+def test_a_file_that_does_not_round_is_refused(uneven, tmp_path):
+    student, x = uneven
+    path = tmp_path / "x.tflite"
+    export.tflite(student, path, None, verify=False)
+    with pytest.raises(ValueError, match=r"that rounds, .*kind float32"):
+        export.rounding(path, student, x)
