@@ -32,6 +32,7 @@ COMMANDS = (
 # A file of more than 300 lines holds one thing that reads best whole: path and
 # reason. What holds two things is split instead.
 LONG_FILES: dict[str, str] = {
+    "benchmarks/defaults.py": "one grid, its tasks and its table",
     "keras_kd/core/taps.py": "one class, what it decides and what it reads",
     "keras_kd/distiller/distiller.py": "one class, its saving included",
     "keras_kd/distiller/objective.py": "one class and what it pairs",
@@ -42,7 +43,8 @@ LONG_FILES: dict[str, str] = {
     "keras_kd/export/context.py": "one class and the checks of its parts",
     "keras_kd/export/verify.py": "one function, its demands and their errors",
     "keras_kd/jobs/compressing.py": "one run, its parts in their order",
-    "keras_kd/jobs/reporting.py": "one page, from a folder or from a result",
+    "keras_kd/jobs/reporting.py": "one page, from what a run left",
+    "keras_kd/jobs/starting.py": "one job, its settings and its results",
     "keras_kd/losses/base.py": "one class, mostly its documentation",
     "keras_kd/losses/contrastive_representation.py": "one class, its weights",
     "keras_kd/quantization/rewriting/rewrite.py": "one replay of a graph",

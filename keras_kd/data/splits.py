@@ -54,7 +54,7 @@ class Splits:
     name: str
     train: tf.data.Dataset
     validation: tf.data.Dataset | None
-    test: tf.data.Dataset | None
+    test: tf.data.Dataset
     input_shape: tuple[int, ...]
     num_classes: int
     class_names: tuple[str, ...]

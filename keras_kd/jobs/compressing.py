@@ -164,9 +164,8 @@ class Job:
             seed=setting.seed,
             max_train=setting.max_train,
         )
-        self.teacher, _, self.splits = behind_vocabulary(
-            teacher, output, splits, output
-        )
+        self._numbered = behind_vocabulary(teacher, splits)
+        self.teacher, self.splits, _ = self._numbered
         self._build: MakeStudent = student_builder(
             setting.student, self.teacher, self.splits
         )
@@ -260,6 +259,7 @@ class Job:
                     "choose another `output`, or set `overwrite=True`."
                 )
         write_text(path, _json(given))
+        self._numbered.save(self.output)
 
     def _tuner(
         self, cache: Any, project: str, trials: int, epochs: int, **given: Any

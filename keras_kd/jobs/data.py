@@ -83,7 +83,7 @@ def load_data(
     words = file and file.with_name(LOOK_UP)
     taker = taker_of(taker)
     if words and words.exists() and taker and taker.dtype != "string":
-        splits = load_data(source, **arguments)
+        splits = load_data(source, quiet=quiet, **arguments)
         if splits.kind == "text" and not splits.input_shape:
             look_up = keras.models.load_model(words)
             shape = tuple(look_up.output_shape[1:])

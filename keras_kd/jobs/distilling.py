@@ -135,14 +135,14 @@ def distill(
         seed=setting.seed,
         max_train=setting.max_train,
     )
-    remove_earlier(output)
-    teacher, path, splits = behind_vocabulary(
-        teacher, Path(setting.teacher), splits, output
-    )
+    numbered = behind_vocabulary(teacher, splits)
+    teacher, splits, _ = numbered
     chosen = strategy or keras_kd.strategies.strategy("none")
     with chosen.scope():
         student = make_student(setting.student, teacher, splits)
         history = _train(setting, teacher, student, splits, progress)
+    remove_earlier(output)
+    path = numbered.save(output) or Path(setting.teacher)
     save_keras(student, output / "student.keras")
     write_text(output / "history.json", json.dumps(history, indent=2) + "\n")
     result = Distilled(

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 from keras_kd.core.checks import requirement
+from keras_kd.jobs.data import load_data
 from keras_kd.jobs.machine import machine
 from keras_kd.jobs.models import load_student
 from keras_kd.jobs.models import load_teacher
-from keras_kd.jobs.texts import LOOK_UP
-from keras_kd.jobs.texts import numbered
 
 if TYPE_CHECKING:
     import keras
@@ -251,7 +250,7 @@ def _with_data(
             "read. Put them back, or set `without_data`."
         )
     teacher = load_teacher(paths[rows[0]], setting.get("teacher_output"))
-    splits = _splits(setting, teacher, paths[student].parent)
+    splits = _splits(setting, teacher, paths[rows[0]])
     model = load_student(paths[student])
     return {
         "dataset": splits.test,
@@ -261,22 +260,21 @@ def _with_data(
 
 
 def _splits(
-    setting: Mapping[str, Any], teacher: "keras.Model", folder: Path
+    setting: Mapping[str, Any], teacher: "keras.Model", file: Path
 ) -> "Splits":
-    """Load the data of a run as its models take it."""
-    from keras_kd import data
-
-    known = ("kind", "label", "scale")
-    of_texts = (folder / LOOK_UP).exists()
-    splits = data.load(
+    return load_data(
         setting["dataset"],
-        teacher=None if of_texts else teacher,
+        teacher,
+        file=file,
+        quiet=True,
+        # Teachers of `quickstart` are trained on images from 0 to 1.
+        scale=setting.get("scale", "0..1"),
+        kind=setting.get("kind"),
+        label=setting.get("label"),
         batch_size=setting["batch_size"],
         seed=setting["seed"],
         max_train=setting["max_train"],
-        **{name: setting[name] for name in known if name in setting},
     )
-    return numbered(splits, folder)
 
 
 def _rounding(

@@ -155,9 +155,9 @@ def search(
         for folder in ("trials", "teacher_cache"):
             shutil.rmtree(output / folder, ignore_errors=True)
     _check_begun(setting, output)
-    teacher, path, splits = behind_vocabulary(
-        teacher, Path(setting.teacher), splits, output
-    )
+    numbered = behind_vocabulary(teacher, splits)
+    teacher, splits, _ = numbered
+    path = numbered.save(output) or Path(setting.teacher)
     cache = keras_kd.TeacherCache.build(
         output / "teacher_cache",
         teacher,

@@ -232,8 +232,9 @@ def train(
     )
     if setting.labels is None:
         # Each student gets its own pipeline, so that both see the same order.
-        own_data = load(setting, again=True).train
-        distilled_data = load(setting, again=True).train
+        own_data, distilled_data = (
+            load(setting, again=True).train for _ in range(2)
+        )
         alpha = setting.alpha
     else:
         own_data = few_labels(setting, splits)

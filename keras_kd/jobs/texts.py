@@ -23,47 +23,46 @@ TEACHER, LOOK_UP, VOCABULARY = TEXTS
 
 
 class Numbered(NamedTuple):
-    """A teacher, its file and its data, behind the vocabulary.
+    """A teacher and its data, behind the vocabulary.
 
     Attributes:
         teacher: The teacher.
-        path: Its file.
         splits: The data.
+        look_up: From texts to numbers; `None` if nothing was changed.
     """
 
     teacher: "keras.Model"
-    path: Path
     splits: "Splits"
+    look_up: "keras.Model | None" = None
+
+    def save(self, output: Path) -> Path | None:
+        """Write both parts, and the words in the order of their numbers.
+
+        Returns:
+            The file of the teacher; `None` if nothing was changed.
+        """
+        if self.look_up is None:
+            return None
+        save_keras(self.teacher, output / TEACHER)
+        with staged(output / LOOK_UP) as scratch:
+            self.look_up.save(scratch)  # `save_keras` keeps no words
+        words = self.look_up.layers[-1].get_vocabulary()
+        write_text(output / VOCABULARY, "\n".join(words) + "\n")
+        sys.stderr.write(
+            "Teacher and student take the numbers of words, which "
+            f"`{output / LOOK_UP}` makes of texts; `{output / VOCABULARY}` "
+            "has the words in their order.\n"
+        )
+        return output / TEACHER
 
 
-def numbered(splits: "Splits", folder: Path) -> "Splits":
-    """Return the texts of a run as the numbers that its models take.
-
-    Args:
-        splits: The data; other than texts is returned as it is.
-        folder: The folder of the run.
-    """
-    import keras
-
-    path = folder / LOOK_UP
-    if splits.kind != "text" or not path.exists():
-        return splits
-    look_up = keras.models.load_model(path)
-    return splits.map(look_up, input_shape=look_up.output_shape[1:])
-
-
-def behind_vocabulary(
-    teacher: "keras.Model", path: Path, splits: "Splits", output: Path
-) -> Numbered:
+def behind_vocabulary(teacher: "keras.Model", splits: "Splits") -> Numbered:
     """Look words up before the models, if the teacher does it itself.
 
     Args:
         teacher: The teacher. Models without a `TextVectorization` of their
             inputs, and their data, are returned as they are.
-        path: Its file.
         splits: The data.
-        output: Folder for both parts of the teacher, and for the words in the
-            order of their numbers.
     """
     import keras
 
@@ -71,7 +70,7 @@ def behind_vocabulary(
     from keras_kd.core.output_kinds import remember
     from keras_kd.core.output_kinds import remembered
 
-    unchanged = Numbered(teacher, path, splits)
+    unchanged = Numbered(teacher, splits)
     if splits.kind != "text" or not graphs.is_graph(teacher):
         return unchanged
     graph = graphs.view(teacher)
@@ -86,18 +85,5 @@ def behind_vocabulary(
     look_up = keras.Model(graph.inputs[0], numbers)
     rest = keras.Model(numbers, graph.outputs[0], name=teacher.name)
     remember(rest, remembered(teacher))
-    save_keras(rest, output / TEACHER)
-    with staged(output / LOOK_UP) as scratch:
-        look_up.save(scratch)  # `save_keras` keeps weights, not words
-    words = found[0].operation.get_vocabulary()
-    write_text(output / VOCABULARY, "\n".join(words) + "\n")
-    sys.stderr.write(
-        "Teacher and student take the numbers of words, which "
-        f"`{output / LOOK_UP}` makes of texts; `{output / VOCABULARY}` has the "
-        "words in their order.\n"
-    )
-    return Numbered(
-        rest,
-        output / TEACHER,
-        splits.map(look_up, input_shape=tuple(numbers.shape[1:])),
-    )
+    shape = tuple(numbers.shape[1:])
+    return Numbered(rest, splits.map(look_up, input_shape=shape), look_up)

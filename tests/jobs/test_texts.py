@@ -35,12 +35,12 @@ def table(tmp_path):
 @pytest.fixture
 def numbered(teacher, table, tmp_path):
     splits = keras_kd.data.load(table)
-    path = tmp_path / "critic.keras"
-    return splits, behind_vocabulary(teacher, path, splits, tmp_path)
+    found = behind_vocabulary(teacher, splits)
+    return splits, found, found.save(tmp_path)
 
 
 def test_the_parts_are_the_teacher(teacher, numbered, tmp_path):
-    splits, (rest, path, numbers) = numbered
+    splits, (rest, numbers, _), path = numbered
     assert numbers.input_shape == (4,)
     texts, _ = next(iter(splits.test))
     tokens, _ = next(iter(numbers.test))
@@ -53,7 +53,7 @@ def test_the_parts_are_the_teacher(teacher, numbered, tmp_path):
 
 
 def test_a_file_of_numbers_is_given_texts(numbered, table, tmp_path):
-    _, (rest, _, numbers) = numbered
+    _, (rest, numbers, _), _ = numbered
     rest.save(tmp_path / "student.keras")
     splits = data.load_data(table, rest, file=tmp_path / "student.keras")
     np.testing.assert_array_equal(
@@ -62,14 +62,14 @@ def test_a_file_of_numbers_is_given_texts(numbered, table, tmp_path):
 
 
 def test_without_the_words_it_is_refused(numbered, table):
-    _, (rest, _, _) = numbered
+    _, (rest, _, _), _ = numbered
     with pytest.raises(ValueError, match="nothing tells its vocabulary"):
         data.load_data(table, rest)
 
 
 @pytest.mark.parametrize("family", ["text_cnn", "text_transformer"])
 def test_families_know_the_words(numbered, family):
-    _, (rest, _, numbers) = numbered
+    _, (rest, numbers, _), _ = numbered
     student = student_builder(family, rest, numbers)(0.1)
     sizes = {
         layer.input_dim
@@ -82,7 +82,8 @@ def test_families_know_the_words(numbered, family):
 
 
 def test_other_teachers_are_returned_as_they_are(numbered, tmp_path):
-    splits, (rest, path, _) = numbered
-    again = behind_vocabulary(rest, path, splits, tmp_path)
+    splits, (rest, _, _), _ = numbered
+    again = behind_vocabulary(rest, splits)
     assert again.teacher is rest
+    assert again.save(tmp_path / "unused") is None
     assert tf.string == again.splits.train.element_spec[0].dtype

@@ -89,7 +89,7 @@ def test_a_teacher_decides_size_and_channels(photos):
     said = " ".join(splits.notes)
     assert "resized to 4 x 4" in said
     assert "gray are converted to colour" in said
-    assert "takes pixels" not in said
+    assert "takes pixels of 0..255, which its first layers prepare" in said
 
 
 def test_all_that_is_wrong_is_said_at_once(photos):
