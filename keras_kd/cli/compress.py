@@ -175,7 +175,7 @@ def compress(  # noqa: PLR0913 (one option a line)
     with Progress() as progress:
         job = Job(setting, model, data, output, progress)
         if dry_run:
-            _print_plan(job.plan(), as_json)
+            _print_plan(job.plan(), minutes and 60 * minutes, as_json)
             return
         made = job.run(overwrite=overwrite)
     write_config(context, output)
@@ -187,11 +187,11 @@ def compress(  # noqa: PLR0913 (one option a line)
         raise typer.Exit(SHORTFALL)
 
 
-def _print_plan(plan: "Plan", as_json: bool) -> None:
+def _print_plan(plan: "Plan", limit: float | None, as_json: bool) -> None:
     if as_json:
         printing.print_json(dataclasses.asdict(plan))
     else:
-        typer.echo(plan.sentence())
+        typer.echo(plan.sentence(limit))
 
 
 def _print(made: "Compressed", output: Path) -> None:

@@ -16,6 +16,7 @@ import keras
 import keras_tuner
 
 import keras_kd
+from keras_kd.core.errors import OverBudgetError
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
@@ -33,6 +34,7 @@ from keras_kd.jobs.plan import Plan
 from keras_kd.jobs.plan import make_plan
 from keras_kd.jobs.plan import measure_pace
 from keras_kd.jobs.reporting import report_on_compressed
+from keras_kd.jobs.students import FAMILIES
 from keras_kd.jobs.students import MakeStudent
 from keras_kd.jobs.students import student_builder
 from keras_kd.jobs.texts import behind_vocabulary
@@ -40,6 +42,7 @@ from keras_kd.jobs.training import save_keras
 from keras_kd.jobs.training import task_of
 from keras_kd.jobs.watched_tuner import WatchedTuner
 from keras_kd.search import Candidate
+from keras_kd.search.trials.space import WIDTH
 
 _AWARE_EPOCHS = 0.2  # share of the full training
 # Shares of the time after which no trial begins, and the training ends.
@@ -178,6 +181,7 @@ class Job:
         path = self.output / "plan.json"
         if path.exists():
             return Plan(**json.loads(path.read_text("utf-8")))
+        self._check_possible()
         pace = measure_pace(
             self.teacher, self._build(0.25), self.splits.train, self._loss
         )
@@ -192,7 +196,7 @@ class Job:
         """Do everything; see `compress`."""
         self._begin(overwrite)
         plan = self.plan()
-        sys.stderr.write(plan.sentence() + "\n")
+        sys.stderr.write(plan.sentence(self._clock.left()) + "\n")
         write_text(self.output / "plan.json", _json(dataclasses.asdict(plan)))
         with self._progress.stage("teacher"):
             cache = keras_kd.TeacherCache.build(
@@ -235,6 +239,28 @@ class Job:
         result = dataclasses.replace(result, report_path=page)
         write_text(self.output / "results.json", result.to_json() + "\n")
         return result
+
+    def _check_possible(self) -> None:
+        """Refuse a budget that the narrowest student does not fit.
+
+        Raises:
+            OverBudgetError: Says by how much it is over.
+        """
+        if not self.setting.budget:
+            return
+        budget = keras_kd.Budget.from_dict(self.setting.budget)
+        try:
+            budget.check(self._build(WIDTH.low))
+        except OverBudgetError as error:
+            families = FAMILIES[self.splits.kind]
+            raise OverBudgetError(
+                f"Even the narrowest student, of width {WIDTH.low}, is over "
+                f"the budget: {error.reason}. Raise the budget, or choose "
+                f"another family of students: {', '.join(families)}.",
+                measurement=error.measurement,
+                violation=error.violation,
+                reason=error.reason,
+            ) from error
 
     def _begin(self, overwrite: bool) -> None:
         """Start a folder, or go on with one of the same settings."""
@@ -340,7 +366,13 @@ class Job:
     def _train_fully(
         self, cache: Any, plan: Plan, search: WatchedTuner, best: Candidate
     ) -> keras.Model:
-        """Train the student of a trial at full length, in one more search."""
+        """Train the student of a trial at full length, in one more search.
+
+        Without time for it, the trial's own student is returned.
+        """
+        trained = search.oracle.get_trial(best.trial_id)
+        if self._clock.is_over(_TRAINED):
+            return search.load_model(trained).student
         fixed = keras_tuner.HyperParameters()
         for name in ("alpha", "temperature", "width"):
             if name in best.values:
@@ -363,7 +395,7 @@ class Job:
         longer = tuner.best_candidate()
         if (longer.objective or 0.0) >= (best.objective or 0.0):
             return tuner.best_student()
-        return search.load_model(search.oracle.get_trial(best.trial_id)).student
+        return search.load_model(trained).student
 
     def _train_on(
         self,

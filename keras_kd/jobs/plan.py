@@ -47,13 +47,23 @@ class Plan:
     full_epochs: int
     seconds: float
 
-    def sentence(self) -> str:
-        """Return the plan in words."""
+    def sentence(self, limit: float | None = None) -> str:
+        """Return the plan in words.
+
+        Args:
+            limit: The seconds there are, if they are limited.
+        """
+        late = ""
+        if limit is not None and self.seconds > limit:
+            late = (
+                f" The time of {duration(limit)} is shorter: trainings end "
+                "early, and the result is the best by then."
+            )
         return (
             f"Plan: {_count(self.trials, 'student')} for "
             f"{_count(self.trial_epochs, 'epoch')} each, then the best one for "
             f"{_count(self.full_epochs, 'epoch')}; about "
-            f"{duration(self.seconds)} on this machine."
+            f"{duration(self.seconds)} on this machine.{late}"
         )
 
 

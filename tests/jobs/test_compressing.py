@@ -12,6 +12,7 @@ from keras_kd.core.errors import ExportMismatchError
 from keras_kd.core.progress import Progress
 from keras_kd.jobs import compressing as module
 from keras_kd.jobs import int8_file
+from keras_kd.jobs.clock import Clock
 from keras_kd.jobs.compressed import make_setting
 from keras_kd.search import StudentTuner
 
@@ -139,6 +140,35 @@ def test_other_settings_are_refused(made, trained, stopped):
 def test_bad_limits(options, message):
     with pytest.raises(ValueError, match=message):
         make_setting("digits", **options)
+
+
+def test_a_budget_below_the_narrowest_student_is_refused_first(
+    trained, tmp_path
+):
+    with pytest.raises(keras_kd.OverBudgetError) as caught:
+        compress(trained, tmp_path, size_bytes="2kB")
+    assert "narrowest student, of width 0.0625, is over" in str(caught.value)
+    assert "above the budget's 2,000" in str(caught.value)
+    assert "another family of students: mlp, convnet" in str(caught.value)
+    assert not (tmp_path / "teacher_cache").exists(), "no teacher ran"
+
+
+def test_late_trainings_are_left_out(monkeypatch):
+    class Search:
+        class oracle:  # noqa: N801
+            @staticmethod
+            def get_trial(trial_id):
+                return f"trial {trial_id}"
+
+        @staticmethod
+        def load_model(trial):
+            return type("Distiller", (), {"student": f"student of {trial}"})
+
+    job = module.Job.__new__(module.Job)
+    job._clock = Clock(1e-9)
+    best = type("Candidate", (), {"trial_id": "07", "values": {}})
+    student = job._train_fully(None, None, Search, best)
+    assert student == "student of trial 07"
 
 
 def test_an_unknown_option_is_an_error():

@@ -46,6 +46,13 @@ def test_what_was_chosen_is_kept():
     assert "20 students for 4 epochs each" in plan.sentence()
 
 
+def test_a_plan_that_takes_longer_than_there_is_says_so():
+    plan = make_plan(PACE, seconds=60)
+    assert "shorter" in plan.sentence(60)
+    assert "shorter" not in plan.sentence()
+    assert "shorter" not in make_plan(PACE, seconds=600).sentence(600)
+
+
 @pytest.mark.untraced
 def test_the_pace_is_of_all_batches(make_classifier, images, labels):
     calls = []
