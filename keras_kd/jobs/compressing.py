@@ -48,6 +48,7 @@ _AWARE_EPOCHS = 0.2  # share of the full training
 # Shares of the time after which no trial begins, and the training ends.
 _SEARCHED, _TRAINED = 0.55, 0.8
 _MOST_PROPOSALS = 4  # per student that is trained
+_TIMED_WIDTH = 0.25
 _MAY_DIFFER = ("minutes", "max_accuracy_loss")
 _FOLDERS = ("teacher_cache", "trials", "full")
 
@@ -172,9 +173,6 @@ class Job:
         self._build: MakeStudent = student_builder(
             setting.student, self.teacher, self.splits
         )
-        self._loss, _ = task_of(
-            self.teacher, setting.teacher_output, subject="compress"
-        )
 
     def plan(self) -> Plan:
         """Return what will be done; measured once for a folder."""
@@ -182,8 +180,9 @@ class Job:
         if path.exists():
             return Plan(**json.loads(path.read_text("utf-8")))
         self._check_possible()
+        student = self._build(_TIMED_WIDTH)
         pace = measure_pace(
-            self.teacher, self._build(0.25), self.splits.train, self._loss
+            self.teacher, student, self.splits.train, _loss_of(student)
         )
         return make_plan(
             pace,
@@ -415,7 +414,7 @@ class Job:
         )
         distiller.compile(
             keras.optimizers.Adam(self.setting.learning_rate / 10),
-            loss=self._loss,
+            loss=_loss_of(student),
         )
         label = "training with int8 arithmetic"
         with self._progress.stage(label, epochs * steps) as stage:
@@ -471,3 +470,8 @@ class Job:
 
 def _json(content: Any) -> str:
     return json.dumps(content, indent=2, default=str) + "\n"
+
+
+def _loss_of(student: keras.Model) -> Any:
+    loss, _ = task_of(student, kind_of(student), subject="compress")
+    return loss

@@ -153,6 +153,19 @@ def test_a_budget_below_the_narrowest_student_is_refused_first(
     assert not (tmp_path / "teacher_cache").exists(), "no teacher ran"
 
 
+@pytest.mark.slow
+def test_a_student_of_another_head_is_trained_with_int8_arithmetic(
+    monkeypatch, trained, tmp_path
+):
+    """The teacher gives probabilities, a family's student logits."""
+    monkeypatch.setattr(int8_file, "ROUNDING_LOSS", -100)
+    teacher = keras.Sequential([trained, keras.layers.Softmax()])
+    teacher.build((None, 8, 8, 1))
+    result = compress(teacher, tmp_path, student="ds_cnn", trials=1, epochs=1)
+    assert result.verification.passed
+    assert (tmp_path / "student_int8_aware.tflite").exists()
+
+
 def test_late_trainings_are_left_out(monkeypatch):
     class Search:
         class oracle:  # noqa: N801
