@@ -17,8 +17,8 @@ distillation loss can weigh its examples:
 - `class_balance=[...]`, the number of examples of each class, lets those of
   rare classes count more (Cui et al. 2019, arXiv:1901.05555).
 - `weighting="teacher_correct"` leaves out the examples on which the teacher is
-  wrong, which are mostly of rare classes; `"teacher_confidence"` and
-  `"entropy"` let examples count less the less sure the teacher is.
+  wrong; `"teacher_confidence"` and `"entropy"` let examples count less the
+  less sure the teacher is.
 
 Both change the distillation loss alone; for the labels Keras has
 `class_weight`. What they are worth shows in the recall of each class, not in
@@ -35,17 +35,17 @@ import numpy as np
 import keras_kd
 
 fast = os.environ.get("KERAS_KD_FAST") == "1"
-num_rare = 8
+num_rare = 20
 rare = (3, 5, 8)
-teacher_epochs = 10 if fast else 30
+teacher_epochs = 4
 student_epochs = 20 if fast else 40
 seeds = range(1 if fast else 5)
 
 """
 ## Data
 
-The digits that come with the package, but of three digits only eight images
-each are left to learn from. Validation and test images stay as they are.
+The digits that come with the package, but of three digits only twenty
+images each are left to learn from. Validation and test images stay as they are.
 """
 
 (train_images, train_labels), (test_images, test_labels) = (
@@ -79,15 +79,15 @@ splits = keras_kd.data.load(
 """
 ## The teacher
 
-It has learned from the same images, and gets the rare digits wrong more often
-than the others.
+It has learned from the same images, for a short time, so that it gets some of
+the rare digits wrong even among the images that it learned from.
 """
 
 
 def fit(model, epochs, validation_data=None):
     """Train a model or a Distiller."""
     steps = epochs * len(splits.train)
-    rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
+    rate = keras.optimizers.schedules.CosineDecay(1e-2, steps)
     model.compile(
         keras.optimizers.Adam(rate),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -103,9 +103,9 @@ def fit(model, epochs, validation_data=None):
     )
 
 
-def measure(model):
+def measure(model, dataset=splits.test):
     """Return the accuracy and the mean recall of rare and other digits."""
-    found = keras_kd.evaluate(model, splits.test, latency=False)
+    found = keras_kd.evaluate(model, dataset, latency=False)
     recall = np.asarray(found.per_class_recall)
     is_rare = np.isin(np.arange(10), rare)
     return {
@@ -118,6 +118,10 @@ def measure(model):
 keras.utils.set_random_seed(0)
 teacher = keras_kd.students.mlp(splits.input_shape, 10, hidden=(256,))
 fit(teacher, teacher_epochs, validation_data=splits.validation)
+known = measure(teacher, splits.train)["rare"]
+print(
+    f"The teacher is right on {known:.1%} of the rare digits it learned from."
+)
 
 """
 ## The students
@@ -130,7 +134,7 @@ count as the inverse of its number; the default suits classes of hundreds.
 def make_student(seed):
     """Return an untrained student."""
     keras.utils.set_random_seed(seed)
-    return keras_kd.students.mlp(splits.input_shape, 10, hidden=(8,))
+    return keras_kd.students.mlp(splits.input_shape, 10, hidden=(16,))
 
 
 def train_from_labels(seed):
@@ -186,9 +190,9 @@ Printed from the numbers above, not typed.
 """
 
 
-def gain(name, measured):
-    """Return the mean lead over plain soft targets, in points."""
-    pairs = zip(results[name], results["soft targets"], strict=True)
+def gain(name, measured, over="soft targets"):
+    """Return the mean lead over other students, in points."""
+    pairs = zip(results[name], results[over], strict=True)
     return 100 * statistics.mean(a[measured] - b[measured] for a, b in pairs)
 
 
@@ -198,4 +202,9 @@ for name in ("class_balance", "teacher_correct", "both"):
         f"against plain soft targets, of the others "
         f"{gain(name, 'others'):+.1f}, accuracy {gain(name, 'accuracy'):+.1f}."
     )
+print(
+    "Against the labels alone, recall of the rare digits: plain soft targets "
+    f"{gain('soft targets', 'rare', 'labels alone'):+.1f} points, with "
+    f"class_balance {gain('class_balance', 'rare', 'labels alone'):+.1f}."
+)
 print(json.dumps(results))
