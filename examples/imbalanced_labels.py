@@ -39,7 +39,7 @@ num_rare = 20
 rare = (3, 5, 8)
 teacher_epochs = 4
 student_epochs = 20 if fast else 40
-seeds = range(1 if fast else 5)
+seeds = range(1 if fast else 3)
 
 """
 ## Data

@@ -174,14 +174,23 @@ def spread(name, measured):
     return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
+def errors(name):
+    """Word the mean and the spread of the errors of a few runs."""
+    return f"{mean(name, 'errors'):.0f} ± {spread(name, 'errors'):.0f}"
+
+
+def calibration(name):
+    """Word the mean calibration error of a few runs."""
+    return f"{mean(name, 'calibration_error'):.3f}"
+
+
 teacher_errors = measure(teacher)["errors"]
 print(f"teacher: {teacher_errors} errors of {few.num_test:,}")
 print(f"{'student':<22}{'errors':<12}{'agreement':<12}calibration error")
 for name in runs:
-    errors = f"{mean(name, 'errors'):.0f} ± {spread(name, 'errors'):.0f}"
     print(
-        f"{name:<22}{errors:<12}{mean(name, 'agreement'):<12.1%}"
-        f"{mean(name, 'calibration_error'):.3f}"
+        f"{name:<22}{errors(name):<12}{mean(name, 'agreement'):<12.1%}"
+        f"{calibration(name)}"
     )
 
 """
@@ -190,23 +199,16 @@ for name in runs:
 Printed from the numbers above, not typed.
 """
 
-hottest = f"T = {temperatures[-1]:g}"
-coldest = f"T = {temperatures[0]:g}"
-gap = {
-    kind: abs(
-        mean(f"{kind}, {hottest}", "agreement")
-        - mean("labels alone", "agreement")
-    )
-    for kind in ("plain KL", "T squared")
-}
+
+low, high = (f"T = {temperatures[at]:g}" for at in (0, -1))
 best = min(runs, key=lambda name: mean(name, "errors"))
 print(
-    f"Fewest errors: {best}, {mean(best, 'errors'):.0f} against "
-    f"{mean('labels alone', 'errors'):.0f} with the labels alone.\n"
-    f"At {hottest} plain KL moves the student's agreement with the teacher by "
-    f"{100 * gap['plain KL']:.2f} points, with the factor T squared by "
-    f"{100 * gap['T squared']:.2f}.\n"
-    f"At {coldest} plain KL makes {mean(f'plain KL, {coldest}', 'errors'):.0f} "
-    f"errors, at 1 {mean('plain KL, T = 1', 'errors'):.0f}."
+    f"Fewest errors: {best}, {errors(best)}, against {errors('labels alone')} "
+    "with the labels alone.\n"
+    f"Calibration error: {calibration('labels alone')} with the labels alone; "
+    f"{calibration(f'plain KL, {high}')} with plain KL at {high}, "
+    f"{calibration(f'T squared, {high}')} with the factor T squared; "
+    f"{calibration(f'plain KL, {low}')} with plain KL at {low}, whose targets "
+    "are surer than the teacher is."
 )
 print(json.dumps({"teacher": teacher_errors, "runs": runs}))
