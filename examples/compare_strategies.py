@@ -32,13 +32,13 @@ import numpy as np
 import keras_kd
 
 fast = os.environ.get("KERAS_KD_FAST") == "1"
-num_images = 1_000 if fast else 5_000
-num_held_out = 300 if fast else 2_000
+num_images = 2_000 if fast else 5_000
+num_held_out = 500 if fast else 2_000
 teacher_width = 1.0 if fast else 2.0
-epochs = 6 if fast else 25
-widths = (0.25, 0.5)
+epochs = 12 if fast else 25
+widths = (0.5,) if fast else (0.25, 0.5)
 seeds = range(1 if fast else 3)
-limits = ("15kB", "40kB")
+limits = ("15kB",) if fast else ("15kB", "40kB")
 
 """
 ## Data
@@ -67,7 +67,7 @@ except (ImportError, OSError) as error:
     raise SystemExit(0) from error
 
 splits = keras_kd.data.load(
-    {"train": train, "validation": validation, "test": test}, batch_size=50
+    {"train": train, "validation": validation, "test": test}, batch_size=32
 )
 print(f"{splits.num_train:,} images, {splits.num_test:,} test images")
 
@@ -98,7 +98,7 @@ def make_model(width, seed):
 def fit(model, data, validation_data=None):
     """Train a model or a Distiller."""
     steps = epochs * len(data)
-    rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
+    rate = keras.optimizers.schedules.CosineDecay(5e-3, steps)
     model.compile(
         keras.optimizers.Adam(rate),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -172,7 +172,7 @@ def test_your_own_photos():
 @pytest.mark.slow
 def test_compare_strategies():
     results = run("compare_strategies")
-    assert len(results["accuracy"]) == 8
+    assert results["right_in_training"] > results["teacher"] > 0.3
     for limit, choice in results["choices"].items():
         assert choice["size_bytes"] <= 1_000 * int(limit.removesuffix("kB"))
         rivals = {
