@@ -164,7 +164,7 @@ def test_your_own_photos():
     assert (results["scale"], results["input_step"]) == ("0..255", 1.0)
     assert results["size_bytes"] <= 30_000
     assert results["report_bytes"] < 2_000_000
-    assert results["agreement"] > 0.9
+    assert results["agreement"] > 0.85
     # Of 38 photos: guessing one class of four is right on 25 %.
     assert results["file"] > 0.35
 
