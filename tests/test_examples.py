@@ -15,8 +15,11 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 HEADER = ("Title", "Author", "Date created", "Last modified")
 HEADER += ("Description", "Accelerator")
 DATASETS = {
+    "compare_strategies": "cifar10_jpeg",
     "cross_modal": "spoken_digit_compact",
+    "mnist_plain_kl": "mnist",
     "transfer_unlabelled": "mnist",
+    "your_own_photos": "cifar10_jpeg",
 }
 
 
@@ -152,3 +155,60 @@ def test_an_example_says_what_it_misses(name, tmp_path):
     said = json.loads(result.stdout.splitlines()[-1])["skipped"]
     assert re.search(DATASETS[name], said, re.IGNORECASE)
     assert re.search("tensorflow.datasets", said)
+
+
+@pytest.mark.slow
+def test_your_own_photos():
+    results = run("your_own_photos")
+    assert results["class_names"] == ["airplane", "automobile", "frog", "horse"]
+    assert (results["scale"], results["input_step"]) == ("0..255", 1.0)
+    assert results["size_bytes"] <= 30_000
+    assert results["report_bytes"] < 2_000_000
+    assert results["agreement"] > 0.85
+    # Of 38 photos: guessing one class of four is right on 25 %.
+    assert results["file"] > 0.35
+
+
+@pytest.mark.slow
+def test_compare_strategies():
+    results = run("compare_strategies")
+    assert results["right_in_training"] > results["teacher"] > 0.3
+    for limit, choice in results["choices"].items():
+        assert choice["size_bytes"] <= 1_000 * int(limit.removesuffix("kB"))
+        rivals = {
+            name: mean(values)
+            for name, values in results["accuracy"].items()
+            if float(name.split(", ")[1]) <= choice["width"]
+        }
+        chosen = f"{choice['strategy']}, {choice['width']}"
+        assert max(rivals.values()) == rivals[chosen]
+        assert mean(choice["test"]) > 0.25
+
+
+@pytest.mark.slow
+def test_mnist_plain_kl():
+    results = run("mnist_plain_kl")
+    errors = {
+        name: mean(run["calibration_error"] for run in measured)
+        for name, measured in results["runs"].items()
+    }
+    labels = errors["labels alone"]
+    # At a high temperature plain KL leaves the student to the labels.
+    assert abs(errors["plain KL, T = 8"] - labels) < 0.015
+    assert errors["T squared, T = 8"] < labels - 0.015
+    assert errors["plain KL, T = 0.5"] > labels + 0.015
+    assert results["teacher"] < min(
+        mean(run["errors"] for run in measured)
+        for measured in results["runs"].values()
+    )
+
+
+@pytest.mark.slow
+def test_imbalanced_labels():
+    results = run("imbalanced_labels")
+    rare = {
+        name: mean(run["rare"] for run in measured)
+        for name, measured in results.items()
+    }
+    assert rare["class_balance"] > rare["soft targets"]
+    assert rare["both"] > rare["soft targets"]
