@@ -16,6 +16,8 @@ HEADER = ("Title", "Author", "Date created", "Last modified")
 HEADER += ("Description", "Accelerator")
 DATASETS = {
     "cross_modal": "spoken_digit_compact",
+    "spoken_digits": "spoken_digit_compact",
+    "text_transformer": "clinc_oos",
     "transfer_unlabelled": "mnist",
 }
 
@@ -127,6 +129,12 @@ def test_every_example_has_a_test():
     assert len(EXAMPLES) >= 5
 
 
+def test_the_page_of_examples_has_a_line_for_each():
+    page = (ROOT / "docs" / "examples.md").read_text()
+    linked = re.findall(r"\]\(\.\./examples/(\w+)\.py\)", page)
+    assert sorted(linked) == [path.stem for path in EXAMPLES]
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_has_the_form_of_keras_io(path):
     text = path.read_text()
@@ -152,3 +160,31 @@ def test_an_example_says_what_it_misses(name, tmp_path):
     said = json.loads(result.stdout.splitlines()[-1])["skipped"]
     assert re.search(DATASETS[name], said, re.IGNORECASE)
     assert re.search("tensorflow.datasets", said)
+
+
+@pytest.mark.slow
+def test_text_transformer():
+    results = run("text_transformer")
+    large, small = results["parameters"]
+    assert small < large / 4
+    distilled, few_labels, all_labels = (
+        mean(results[name])
+        for name in ("distilled", "few_labels", "all_labels")
+    )
+    assert results["teacher"] > distilled > few_labels + 0.1
+    # Without labels it comes near what all labels give; one seed, few texts.
+    assert abs(distilled - all_labels) < 0.08
+
+
+@pytest.mark.slow
+def test_spoken_digits():
+    results = run("spoken_digits")
+    assert results["passed"]
+    assert results["input_dtype"] == "int8"
+    assert results["file_agrees"] > 0.9
+    assert abs(results["file"] - results["distilled"][0]) < 0.05
+    large, small = results["bytes"]
+    assert small < large / 5
+    assert results["teacher"] > 0.9
+    # In so few steps the students learn little: far above chance, no more.
+    assert min(*results["distilled"], *results["labels"]) > 0.25
