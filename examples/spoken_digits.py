@@ -127,9 +127,8 @@ teacher.fit(
 ## The students
 
 From the labels alone, or with the teacher: the same weights to begin with,
-the same batches, the same number of steps. These are few in the short form:
-both students are then far from done, and which of them is ahead says nothing
-about longer training.
+the same batches, the same number of steps. These are few in the short form,
+which cannot tell what longer training gives.
 """
 
 
@@ -219,8 +218,8 @@ before, after = results["bytes"]
 print(
     f"The int8 file has {after / 1000:.0f} kB, {before / after:.0f} times less "
     f"than the teacher's weights, and picks the student's digit for "
-    f"{results['file_agrees']:.1%} of the test recordings. The teacher makes "
-    f"the student {100 * gain:+.1f} points better than the labels alone, with "
-    f"{len(test_data[0])} recordings to tell."
+    f"{results['file_agrees']:.1%} of the test recordings. Distilled, the "
+    f"student is {100 * gain:+.1f} points from labels alone after "
+    f"{student_steps} steps, with {len(test_data[0])} recordings to tell."
 )
 print(json.dumps(results))
