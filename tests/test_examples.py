@@ -221,6 +221,7 @@ def test_imbalanced_labels():
     assert rare["both"] > rare["soft targets"]
 
 
+@pytest.mark.slow
 def test_text_transformer():
     results = run("text_transformer")
     large, small = results["parameters"]
