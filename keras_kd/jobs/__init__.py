@@ -61,5 +61,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(
             f"module 'keras_kd.jobs' has no attribute {name!r}"
         )
+    importlib.import_module("keras_kd.core.tensorflow_only")
     module = importlib.import_module(f"keras_kd.jobs.{_MODULES[name]}")
     return getattr(module, name)

@@ -28,6 +28,8 @@ from keras_kd.jobs.compressed import make_setting
 from keras_kd.jobs.data import load_data
 from keras_kd.jobs.int8_file import accuracy_of
 from keras_kd.jobs.int8_file import best_int8_file
+from keras_kd.jobs.logs import events
+from keras_kd.jobs.logs import loggers
 from keras_kd.jobs.models import kind_of
 from keras_kd.jobs.models import load_teacher
 from keras_kd.jobs.plan import Plan
@@ -50,7 +52,7 @@ _SEARCHED, _TRAINED = 0.55, 0.8
 _MOST_PROPOSALS = 4  # per student that is trained
 _TIMED_WIDTH = 0.25
 _MAY_DIFFER = ("minutes", "max_accuracy_loss")
-_FOLDERS = ("teacher_cache", "trials", "full")
+_FOLDERS = ("teacher_cache", "trials", "full", "logs")
 
 
 def compress(  # noqa: PLR0913 (the public contract)
@@ -268,7 +270,12 @@ class Job:
         if overwrite:
             for name in _FOLDERS:
                 shutil.rmtree(self.output / name, ignore_errors=True)
-            for name in ("plan.json", "chosen.json", "results.json"):
+            for name in (
+                "plan.json",
+                "chosen.json",
+                "full.csv",
+                "results.json",
+            ):
                 (self.output / name).unlink(missing_ok=True)
         elif path.exists():
             begun = json.loads(path.read_text("utf-8"))
@@ -317,6 +324,7 @@ class Job:
         trials: int,
         epochs: int,
         until: float,
+        logs: list[Any],
     ) -> None:
         """Search until enough students were trained, or it is late."""
         is_late = self._clock.is_over
@@ -325,7 +333,7 @@ class Job:
             tuner.search(
                 self.splits.train,
                 validation_data=self.splits.validation,
-                callbacks=[StopInTime(self._clock, until)],
+                callbacks=[StopInTime(self._clock, until), *logs],
                 epochs=epochs,
                 shuffle=False,
                 verbose=0,
@@ -343,6 +351,7 @@ class Job:
                 trials=plan.trials,
                 epochs=plan.trial_epochs,
                 until=_SEARCHED,
+                logs=events(self.output, "trials"),
             )
         return tuner
 
@@ -390,6 +399,7 @@ class Job:
             trials=1,
             epochs=plan.full_epochs,
             until=_TRAINED,
+            logs=loggers(self.output, "full"),
         )
         longer = tuner.best_candidate()
         if (longer.objective or 0.0) >= (best.objective or 0.0):

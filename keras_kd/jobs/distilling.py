@@ -12,6 +12,8 @@ import keras_kd
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
 from keras_kd.jobs.data import load_data
+from keras_kd.jobs.logs import loggers
+from keras_kd.jobs.logs import remove_logs
 from keras_kd.jobs.machine import machine
 from keras_kd.jobs.measuring import Row
 from keras_kd.jobs.measuring import measure
@@ -137,10 +139,11 @@ def distill(
     )
     numbered = behind_vocabulary(teacher, splits)
     teacher, splits, _ = numbered
+    remove_logs(output, "history")
     chosen = strategy or keras_kd.strategies.strategy("none")
     with chosen.scope():
         student = make_student(setting.student, teacher, splits)
-        history = _train(setting, teacher, student, splits, progress)
+        history = _train(setting, teacher, student, splits, output, progress)
     remove_earlier(output)
     path = numbered.save(output) or Path(setting.teacher)
     save_keras(student, output / "student.keras")
@@ -166,6 +169,7 @@ def _train(
     teacher: keras.Model,
     student: keras.Model,
     splits: keras_kd.data.Splits,
+    output: Path,
     progress: Progress,
 ) -> dict[str, list[float]]:
     distiller = keras_kd.Distiller(
@@ -175,6 +179,7 @@ def _train(
         temperature=setting.temperature,
         teacher_output=setting.teacher_output,
         student_output=setting.student_output,
+        agreement=True,
     )
     recipe = Recipe(
         setting.learning_rate, setting.epochs, len(splits.train), progress
@@ -185,6 +190,7 @@ def _train(
         "student",
         validation=splits.validation,
         output=setting.student_output,
+        logs=loggers(output, "history"),
     )
 
 

@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
-RECORDS = ("history.json", "results.json", "report.html", "report.json")
+RECORDS = (
+    "history.json",
+    "results.json",
+    "report.html",
+    "report.json",
+)
 # A teacher behind its vocabulary, what is before it, and its words.
 TEXTS = ("teacher_of_numbers.keras", "words.keras", "vocabulary.txt")
 

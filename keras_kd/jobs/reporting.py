@@ -13,6 +13,7 @@ from typing import Any
 
 from keras_kd.core.checks import requirement
 from keras_kd.jobs.data import load_data
+from keras_kd.jobs.logs import read_table
 from keras_kd.jobs.machine import machine
 from keras_kd.jobs.models import load_student
 from keras_kd.jobs.models import load_teacher
@@ -137,6 +138,9 @@ def report_on_compressed(
             result.evaluations,
             title=f"Distillation report: {setting.data}",
             ship=ship,
+            histories={
+                "full training": read_table(result.path.parent / "full.csv")
+            },
             trials=result.trials,
             dataset=splits.test,
             models=dict(

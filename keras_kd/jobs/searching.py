@@ -16,6 +16,7 @@ import keras_kd
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
 from keras_kd.jobs.data import load_data
+from keras_kd.jobs.logs import events
 from keras_kd.jobs.machine import machine
 from keras_kd.jobs.measuring import Row
 from keras_kd.jobs.measuring import measure
@@ -152,7 +153,7 @@ def search(
     )
     if overwrite:
         remove_earlier(output)
-        for folder in ("trials", "teacher_cache"):
+        for folder in ("trials", "teacher_cache", "logs"):
             shutil.rmtree(output / folder, ignore_errors=True)
     _check_begun(setting, output)
     numbered = behind_vocabulary(teacher, splits)
@@ -176,6 +177,7 @@ def search(
                 splits.train,
                 validation_data=splits.validation,
                 epochs=setting.epochs,
+                callbacks=events(output, "trials"),
                 shuffle=False,
                 verbose=0,
             )

@@ -1,5 +1,6 @@
 """Training and `.keras` files, for the commands that train or load."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ class Recipe:
         labels: bool = True,
         validation: Any = None,
         output: str | None = None,
+        logs: Sequence[Any] = (),
     ) -> dict[str, list[float]]:
         """Compile and train a model.
 
@@ -48,6 +50,7 @@ class Recipe:
             labels: Whether `dataset` has labels, as class numbers.
             validation: Batches to measure the model on after each epoch.
             output: What the model returns, if its layers do not tell.
+            logs: Callbacks that log the training.
 
         Returns:
             The value of each measure after each epoch.
@@ -72,7 +75,7 @@ class Recipe:
                 steps_per_epoch=self.steps_per_epoch,
                 verbose=0,
                 shuffle=False,
-                callbacks=[stage.callback(self.steps_per_epoch)],
+                callbacks=[stage.callback(self.steps_per_epoch), *logs],
             )
         return {
             name: [float(value) for value in values]

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import keras_kd
 from keras_kd.cli import app
 from keras_kd.jobs import outputs
+from keras_kd.jobs.logs import read_table
 
 
 def run(*arguments):
@@ -62,7 +63,9 @@ def test_it_leaves_the_student_and_its_files(teacher_path, tmp_path):
     )
     assert result.exit_code == 0, result.stderr
     assert sorted(os.listdir(output)) == [
+        "history.csv",
         "history.json",
+        "logs",
         "report.html",
         "report.json",
         "results.json",
@@ -84,6 +87,11 @@ def test_it_leaves_the_student_and_its_files(teacher_path, tmp_path):
     assert results["setting"]["scale"] == "0..1"
     history = json.loads((output / "history.json").read_text())
     assert len(history["val_accuracy"]) == 2
+    assert {"agreement", "soft_targets", "student_loss"} <= history.keys()
+    table = read_table(output / "history.csv")
+    assert table.keys() == history.keys()
+    np.testing.assert_allclose(table["loss"], history["loss"], rtol=1e-6)
+    assert list((output / "logs" / "history").rglob("events.*"))
 
 
 @pytest.mark.slow

@@ -192,6 +192,7 @@ def interrupted(teacher_path, tmp_path_factory):
 def test_it_goes_on_and_leaves_the_best_file(interrupted):
     output, results, before = interrupted
     assert sorted(os.listdir(output)) == [
+        "logs",
         "report.html",
         "report.json",
         "results.json",

@@ -5,7 +5,9 @@ from processes import run_python
 
 import keras_kd
 
-ROOMS = [name for name in keras_kd.__all__ if name not in ("__version__",)]
+# `jobs` itself is imported by `--help`, without Keras; its names are not.
+ROOMS = [n for n in keras_kd.__all__ if n not in ("__version__", "jobs")]
+JOBS = keras_kd.jobs.__all__
 SAYS = "`keras_kd` needs Keras on TensorFlow"
 
 
@@ -16,11 +18,13 @@ def test_every_public_name(backend):
     code = f"""
 import keras_kd
 assert keras_kd.ExportMismatchError and keras_kd.__version__
-for name in {ROOMS}:
+names = [(keras_kd, name) for name in {ROOMS}]
+names += [(keras_kd.jobs, name) for name in {JOBS}]
+for room, name in names:
     if name.endswith("Error"):
         continue
     try:
-        getattr(keras_kd, name)
+        getattr(room, name)
     except ImportError as error:
         assert str(error).startswith({SAYS!r}), (name, error)
         assert "Received: Keras on {backend!r}" in str(error)
