@@ -11,6 +11,8 @@ from typing import Any
 
 import typer
 
+from keras_kd.core import words
+
 if TYPE_CHECKING:
     from keras_kd.evaluation import Evaluation
     from keras_kd.jobs.measuring import Row
@@ -123,16 +125,8 @@ def percent(value: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """Format a number with three significant digits; `None` as "".
-
-    No measurement here repeats itself more precisely. Counts and numbers
-    from 100 on are given in whole.
-    """
-    if value is None:
-        return ""
-    if isinstance(value, int) or abs(value) >= 99.95:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+    """Format a number with three significant digits; `None` as ""."""
+    return "" if value is None else words.number(value)
 
 
 def measure(name: str, value: Any) -> str:

@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from keras_kd.core.words import counted
 from keras_kd.data.holding_out import Rows
 from keras_kd.data.sources.source import KINDS
 from keras_kd.data.sources.source import Part
 from keras_kd.data.sources.source import Source
-from keras_kd.data.sources.source import counted
 from keras_kd.data.sources.source import listed
 from keras_kd.data.taker import Taker
 

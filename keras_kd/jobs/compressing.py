@@ -20,12 +20,14 @@ from keras_kd.core.errors import OverBudgetError
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
+from keras_kd.jobs.begun import check_begun
+from keras_kd.jobs.begun import to_json
 from keras_kd.jobs.clock import Clock
 from keras_kd.jobs.clock import StopInTime
 from keras_kd.jobs.compressed import Compressed
 from keras_kd.jobs.compressed import CompressSetting
 from keras_kd.jobs.compressed import make_setting
-from keras_kd.jobs.data import load_data
+from keras_kd.jobs.data import load_for
 from keras_kd.jobs.int8_file import accuracy_of
 from keras_kd.jobs.int8_file import best_int8_file
 from keras_kd.jobs.logs import events
@@ -40,6 +42,7 @@ from keras_kd.jobs.students import FAMILIES
 from keras_kd.jobs.students import MakeStudent
 from keras_kd.jobs.students import student_builder
 from keras_kd.jobs.texts import behind_vocabulary
+from keras_kd.jobs.training import adam
 from keras_kd.jobs.training import save_keras
 from keras_kd.jobs.training import task_of
 from keras_kd.jobs.watched_tuner import WatchedTuner
@@ -160,16 +163,7 @@ class Job:
         self._clock = Clock(setting.minutes)
         check_writable(output / "student.keras")
         keras.utils.set_random_seed(setting.seed)
-        splits = load_data(
-            data,
-            teacher,
-            scale=setting.scale,
-            kind=setting.kind,
-            label=setting.label,
-            batch_size=setting.batch_size,
-            seed=setting.seed,
-            max_train=setting.max_train,
-        )
+        splits = load_for(setting, data, teacher)
         self._numbered = behind_vocabulary(teacher, splits)
         self.teacher, self.splits, _ = self._numbered
         self._build: MakeStudent = student_builder(
@@ -266,7 +260,6 @@ class Job:
     def _begin(self, overwrite: bool) -> None:
         """Start a folder, or go on with one of the same settings."""
         path = self.output / "setting.json"
-        given = json.loads(_json(dataclasses.asdict(self.setting)))
         if overwrite:
             for name in _FOLDERS:
                 shutil.rmtree(self.output / name, ignore_errors=True)
@@ -277,29 +270,21 @@ class Job:
                 "results.json",
             ):
                 (self.output / name).unlink(missing_ok=True)
-        elif path.exists():
-            begun = json.loads(path.read_text("utf-8"))
-            differing = [
-                f"{name}: was {begun.get(name)!r}, is {value!r}"
-                for name, value in given.items()
-                if name not in _MAY_DIFFER and begun.get(name) != value
-            ]
-            if differing:
-                raise ValueError(
-                    f"The result in `{self.output}` was begun with other "
-                    f"options: {'; '.join(differing)}. Use the former options, "
-                    "choose another `output`, or set `overwrite=True`."
-                )
-        write_text(path, _json(given))
+        else:
+            check_begun(
+                path,
+                self.setting,
+                _MAY_DIFFER,
+                "result",
+                "`output`, or set `overwrite=True`.",
+            )
+        write_text(path, to_json(self.setting))
         self._numbered.save(self.output)
 
     def _tuner(
         self, cache: Any, project: str, trials: int, epochs: int, **given: Any
     ) -> WatchedTuner:
         steps = epochs * len(self.splits.train)
-        rate = keras.optimizers.schedules.CosineDecay(
-            self.setting.learning_rate, steps
-        )
         budget = self.setting.budget
         # KerasTuner prints to standard output when it resumes a search.
         with contextlib.redirect_stdout(io.StringIO()):
@@ -309,7 +294,7 @@ class Job:
                 budget=keras_kd.Budget.from_dict(budget) if budget else None,
                 objective="val_accuracy",
                 max_trials=trials,
-                optimizer=keras.optimizers.Adam(rate),
+                optimizer=adam(self.setting.learning_rate, steps),
                 seed=self.setting.seed,
                 directory=str(self.output),
                 project_name=project,

@@ -101,6 +101,26 @@ def load_data(
     return splits
 
 
+def load_for(setting: Any, source: Any, teacher: "keras.Model") -> "Splits":
+    """Load the data of a job as its settings say.
+
+    Args:
+        setting: The settings of a job.
+        source: What `keras_kd.data.load` takes.
+        teacher: The teacher, which the data is made to fit.
+    """
+    return load_data(
+        source,
+        teacher,
+        scale=setting.scale,
+        kind=setting.kind,
+        label=setting.label,
+        batch_size=setting.batch_size,
+        seed=setting.seed,
+        max_train=setting.max_train,
+    )
+
+
 def taker_of_file(
     path: str | os.PathLike[str], output: str | None = None
 ) -> "Taker | keras.Model":

@@ -11,7 +11,7 @@ import keras
 import keras_kd
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
-from keras_kd.jobs.data import load_data
+from keras_kd.jobs.data import load_for
 from keras_kd.jobs.logs import loggers
 from keras_kd.jobs.logs import remove_logs
 from keras_kd.jobs.machine import machine
@@ -127,16 +127,7 @@ def distill(
     """
     started = time.perf_counter()
     keras.utils.set_random_seed(setting.seed)
-    splits = load_data(
-        setting.dataset,
-        teacher,
-        scale=setting.scale,
-        kind=setting.kind,
-        label=setting.label,
-        batch_size=setting.batch_size,
-        seed=setting.seed,
-        max_train=setting.max_train,
-    )
+    splits = load_for(setting, setting.dataset, teacher)
     numbered = behind_vocabulary(teacher, splits)
     teacher, splits, _ = numbered
     remove_logs(output, "history")

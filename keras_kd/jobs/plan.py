@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_kd.core.progress import duration
+from keras_kd.core.words import counted
 
 # Without a time limit.
 NUM_TRIALS, TRIAL_EPOCHS, FULL_EPOCHS = 20, 10, 30
@@ -60,9 +61,9 @@ class Plan:
                 "early, and the result is the best by then."
             )
         return (
-            f"Plan: {_count(self.trials, 'student')} for "
-            f"{_count(self.trial_epochs, 'epoch')} each, then the best one for "
-            f"{_count(self.full_epochs, 'epoch')}; about "
+            f"Plan: {counted(self.trials, 'student')} for "
+            f"{counted(self.trial_epochs, 'epoch')} each, then the best one "
+            f"for {counted(self.full_epochs, 'epoch')}; about "
             f"{duration(self.seconds)} on this machine.{late}"
         )
 
@@ -152,7 +153,3 @@ def make_plan(
         + (pace.start + full * pace.epoch)
     )
     return Plan(number, short, full, round(needed / (_SEARCH + _TRAINING), 1))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -15,7 +15,9 @@ import keras
 import keras_kd
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
-from keras_kd.jobs.data import load_data
+from keras_kd.jobs.begun import check_begun
+from keras_kd.jobs.begun import to_json
+from keras_kd.jobs.data import load_for
 from keras_kd.jobs.logs import events
 from keras_kd.jobs.machine import machine
 from keras_kd.jobs.measuring import Row
@@ -25,6 +27,7 @@ from keras_kd.jobs.outputs import remove_earlier
 from keras_kd.jobs.students import MakeStudent
 from keras_kd.jobs.students import student_builder
 from keras_kd.jobs.texts import behind_vocabulary
+from keras_kd.jobs.training import adam
 from keras_kd.jobs.training import save_keras
 from keras_kd.jobs.watched_tuner import WatchedTuner
 from keras_kd.search import StudentTuner
@@ -141,16 +144,7 @@ def search(
     """
     started = time.perf_counter()
     keras.utils.set_random_seed(setting.seed)
-    splits = load_data(
-        setting.dataset,
-        teacher,
-        scale=setting.scale,
-        kind=setting.kind,
-        label=setting.label,
-        batch_size=setting.batch_size,
-        seed=setting.seed,
-        max_train=setting.max_train,
-    )
+    splits = load_for(setting, setting.dataset, teacher)
     if overwrite:
         remove_earlier(output)
         for folder in ("trials", "teacher_cache", "logs"):
@@ -169,7 +163,7 @@ def search(
     with contextlib.redirect_stdout(sys.stderr):
         build = student_builder(setting.student, teacher, splits)
         tuner = _tuner(setting, output, cache, build, len(splits.train))
-    write_text(output / "setting.json", _json(setting))
+    write_text(output / "setting.json", to_json(setting))
     with Progress() as progress:
         with progress.stage("search", tuner.steps(setting.epochs)) as stage:
             tuner.watch(stage)
@@ -204,8 +198,6 @@ def _tuner(
     build: MakeStudent,
     steps_per_epoch: int,
 ) -> WatchedTuner:
-    steps = setting.epochs * steps_per_epoch
-    rate = keras.optimizers.schedules.CosineDecay(setting.learning_rate, steps)
     return WatchedTuner(
         cache,
         build,
@@ -213,7 +205,7 @@ def _tuner(
         tuner=setting.tuner,
         objective=_OBJECTIVE,
         max_trials=setting.max_trials,
-        optimizer=keras.optimizers.Adam(rate),
+        optimizer=adam(setting.learning_rate, setting.epochs * steps_per_epoch),
         executions_per_trial=setting.executions_per_trial,
         seed=setting.seed,
         directory=str(output),
@@ -230,25 +222,14 @@ def _check_begun(setting: SearchSetting, output: Path) -> None:
     Raises:
         ValueError: Names the options that differ.
     """
-    path = output / "setting.json"
-    if not path.exists() or not any((output / "trials").glob("trial_*")):
-        return
-    begun, given = json.loads(path.read_text("utf-8")), _json(setting)
-    differing = [
-        f"{name}: was {begun.get(name)!r}, is {value!r}"
-        for name, value in json.loads(given).items()
-        if name not in _MAY_DIFFER and begun.get(name) != value
-    ]
-    if differing:
-        raise ValueError(
-            f"The search in `{output}` was begun with other options: "
-            f"{'; '.join(differing)}. Use the former options, choose another "
-            "--output, or delete that search with --overwrite."
+    if any((output / "trials").glob("trial_*")):
+        check_begun(
+            output / "setting.json",
+            setting,
+            _MAY_DIFFER,
+            "search",
+            "--output, or delete that search with --overwrite.",
         )
-
-
-def _json(setting: SearchSetting) -> str:
-    return json.dumps(dataclasses.asdict(setting), indent=2) + "\n"
 
 
 def _files(

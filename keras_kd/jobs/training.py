@@ -55,15 +55,12 @@ class Recipe:
         Returns:
             The value of each measure after each epoch.
         """
-        import keras
-
         steps = self.epochs * self.steps_per_epoch
-        rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
         loss = accuracy = None
         if labels:
             loss, accuracy = task_of(getattr(model, "student", model), output)
         model.compile(
-            keras.optimizers.Adam(rate),
+            adam(self.learning_rate, steps),
             loss=loss,
             metrics=None if accuracy is None else [accuracy],
         )
@@ -81,6 +78,14 @@ class Recipe:
             name: [float(value) for value in values]
             for name, values in history.history.items()
         }
+
+
+def adam(learning_rate: float, steps: int) -> "keras.optimizers.Optimizer":
+    """Return Adam, whose learning rate decays to 0 along a cosine."""
+    import keras
+
+    rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+    return keras.optimizers.Adam(rate)
 
 
 def task_of(

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_kd.core import pareto
+
 NUM_BINS = 10
 # Two-sided 95 % of a normal distribution.
 _Z = 1.959963984540054
@@ -52,14 +54,7 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
     >>> front([(3, 0.9), (1, 0.7), (2, 0.7), (4, 0.8)])
     [1, 0]
     """
-    kept: list[int] = []
-    order = sorted(
-        range(len(points)), key=lambda i: (points[i][0], -points[i][1])
-    )
-    for index in order:
-        if not kept or points[index][1] > points[kept[-1]][1]:
-            kept.append(index)
-    return kept
+    return pareto.front([(cost, -value) for cost, value in points])
 
 
 class Reliability(NamedTuple):

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from keras_kd.core.words import counted as counted
+from keras_kd.core.words import number as number
+
 
 def percent(value: float) -> str:
     """Format a share with one decimal.
@@ -23,19 +26,6 @@ def points(difference: float) -> str:
     ('1.2 points', '1.0 points')
     """
     return f"{abs(100 * difference):.1f} points"
-
-
-def number(value: float) -> str:
-    """Format a number with three digits; counts are given in whole.
-
-    Example:
-    >>> from keras_kd.reporting.words import number
-    >>> number(0.12345), number(1234567), number(1234.5), number(-0.0)
-    ('0.123', '1,234,567', '1,234', '0')
-    """
-    if isinstance(value, int) or abs(value) >= 99.95:
-        return f"{value:,.0f}"
-    return f"{value + 0.0:.3g}"  # no -0
 
 
 def size(value: float) -> str:
@@ -68,14 +58,3 @@ def listed(names: Sequence[str]) -> str:
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def counted(count: int, one: str, more: str | None = None) -> str:
-    """Format a count with its noun.
-
-    Example:
-    >>> from keras_kd.reporting.words import counted
-    >>> counted(1, "trial"), counted(1200, "trial")
-    ('1 trial', '1,200 trials')
-    """
-    return f"{count:,} {one if count == 1 else more or one + 's'}"

@@ -5,9 +5,9 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from keras_kd.core import pareto
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_number
-from keras_kd.search import pareto
 from keras_kd.search.candidate import Candidate
 from keras_kd.search.cluster import AnyOracle
 from keras_kd.search.cost.budget import Budget

@@ -11,11 +11,11 @@ import xxhash
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
+from keras_kd.core.words import counted
 from keras_kd.data.sources.source import PARTS
 from keras_kd.data.sources.source import Part
 from keras_kd.data.sources.source import Range
 from keras_kd.data.sources.source import Source
-from keras_kd.data.sources.source import counted
 from keras_kd.data.sources.source import listed
 
 # Larger class numbers are names, such as post codes.

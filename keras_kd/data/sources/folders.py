@@ -14,11 +14,11 @@ import tensorflow as tf
 import xxhash
 
 from keras_kd.core.checks import requirement
+from keras_kd.core.words import counted
 from keras_kd.data.sources.formats import FORMATS
 from keras_kd.data.sources.formats import Format
 from keras_kd.data.sources.source import Part
 from keras_kd.data.sources.source import Source
-from keras_kd.data.sources.source import counted
 from keras_kd.data.sources.source import listed
 
 # What a folder above the classes may be called.

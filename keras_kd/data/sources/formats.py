@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_kd.data.sources.source import counted
+from keras_kd.core.words import counted
 
 
 class Summary(NamedTuple):

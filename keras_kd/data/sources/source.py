@@ -91,8 +91,3 @@ def listed(items: Any, most: int = 10) -> str:
     more = len(items) - most
     shown = ", ".join(map(str, items[:most]))
     return f"{shown} and {more:,} more" if more > 0 else shown
-
-
-def counted(count: int, singular: str, plural: str = "") -> str:
-    """Return a number and a noun, `"1 file"` or `"2 files"`."""
-    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"

@@ -9,12 +9,12 @@ import numpy as np
 
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
+from keras_kd.core.words import counted
 from keras_kd.data.sources.arrays import array_part
 from keras_kd.data.sources.arrays import bad_rows
 from keras_kd.data.sources.arrays import labels_of
 from keras_kd.data.sources.arrays import mean_bytes
 from keras_kd.data.sources.source import Source
-from keras_kd.data.sources.source import counted
 from keras_kd.data.sources.source import listed
 
 SUFFIXES = (".csv", ".jsonl")

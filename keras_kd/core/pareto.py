@@ -19,7 +19,7 @@ def front(costs: Sequence[Sequence[float]]) -> list[int]:
         Row numbers.
 
     Example:
-    >>> from keras_kd.search.pareto import front
+    >>> from keras_kd.core.pareto import front
     >>> front([(3, 0.1), (1, 0.3), (2, 0.3), (2, 0.2), (3, 0.1)])
     [1, 3, 0]
     """
@@ -52,7 +52,7 @@ def knee(costs: Sequence[Sequence[float]]) -> int:
         A row number; of equal points, the first.
 
     Example:
-    >>> from keras_kd.search.pareto import knee
+    >>> from keras_kd.core.pareto import knee
     >>> knee([(1, 0.30), (2, 0.12), (10, 0.10)])
     1
     """

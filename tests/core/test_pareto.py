@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from keras_kd.search.pareto import front
-from keras_kd.search.pareto import knee
+from keras_kd.core.pareto import front
+from keras_kd.core.pareto import knee
 
 
 def sweep(points):
