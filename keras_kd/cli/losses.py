@@ -23,6 +23,8 @@ class Method:
         loss: The class in `keras_kd.losses`.
         kind: `"logit"`, `"feature"` or `"relation"`.
         summary: The first sentence of its documentation.
+        use: When to use it, when not, and what it costs.
+        formula: Its value for one example.
         reference: Where it was published.
     """
 
@@ -30,22 +32,37 @@ class Method:
     loss: str
     kind: str
     summary: str
+    use: str
+    formula: str
     reference: str
 
 
 def losses(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Explain this loss: its use, formula and paper."),
+    ] = None,
     as_json: Json = False,
     as_markdown: Annotated[
         bool,
-        typer.Option("--markdown", help="Print the table of docs/losses.md."),
+        typer.Option("--markdown", help="Print the text of docs/losses.md."),
     ] = False,
 ) -> None:
-    """List the distillation losses."""
+    """List the distillation losses, or explain one."""
     rows = methods()
+    if name is not None:
+        from keras_kd.core.checks import check_choice
+
+        check_choice("losses", "NAME", name, [row.name for row in rows])
+        rows = [row for row in rows if row.name == name]
     if as_json:
         print_json([asdict(row) for row in rows])
     elif as_markdown:
         typer.echo(markdown(rows))
+    elif name is not None:
+        (row,) = rows
+        paragraphs = [row.summary, row.use, row.formula, row.reference]
+        typer.echo("\n\n".join(filter(None, paragraphs)))
     else:
         print_table(
             ["name", "class", "kind"],
@@ -59,38 +76,42 @@ def methods() -> list[Method]:
     from keras_kd.losses import METHODS
 
     return [
-        Method(
-            name=name,
-            loss=cls.__name__,
-            kind=cls.kind,
-            summary=_summary(inspect.getdoc(cls) or ""),
-            reference=_reference(inspect.getdoc(cls) or ""),
-        )
+        _described(name, cls.__name__, cls.kind, inspect.getdoc(cls) or "")
         for name, cls in METHODS.items()
     ]
 
 
 def markdown(rows: list[Method]) -> str:
-    """Return the table of docs/losses.md."""
+    """Return the text of docs/losses.md: a table, then each loss."""
     lines = ["| loss | kind | what it does | reference |", "|---|---|---|---|"]
     for row in rows:
-        cells = [f"`{row.loss}`", row.kind, row.summary, row.reference]
+        paper = _first_sentence(row.reference)
+        cells = [f"`{row.loss}`", row.kind, row.summary, paper]
         escaped = (cell.replace("|", r"\|") for cell in cells)
         lines.append(f"| {' | '.join(escaped)} |")
+    for row in rows:
+        lines += ["", f"### {row.loss}", "", row.use, "", row.formula]
     return "\n".join(lines)
 
 
-def _summary(documentation: str) -> str:
-    return " ".join(documentation.partition("\n\n")[0].split())
-
-
-def _reference(documentation: str) -> str:
-    """Return the first sentence of the section `Reference`."""
-    section = re.search(
-        r"^Reference:\n((?:[ \t]+.*\n|\n)+)", documentation + "\n", re.M
+def _described(name: str, loss: str, kind: str, documentation: str) -> Method:
+    """Return what the documentation of a class says, by its sections."""
+    before, *sections = re.split(
+        r"^(\w+):\n(?=[ \t])", documentation, flags=re.MULTILINE
     )
-    if section is None:
-        return ""
-    text = " ".join(section[1].split())
+    said = dict(zip(sections[::2], sections[1::2], strict=True))
+    summary, _, use = before.partition("\n\n")
+    return Method(
+        name=name,
+        loss=loss,
+        kind=kind,
+        summary=" ".join(summary.split()),
+        use=use.strip(),
+        formula=inspect.cleandoc("\n" + said.get("Formula", "")).strip(),
+        reference=" ".join(said.get("Reference", "").split()),
+    )
+
+
+def _first_sentence(text: str) -> str:
     # The full stop of "et al." does not end the sentence.
     return re.split(r"(?<! al)\.(?:\s|$)", text)[0]
