@@ -2,7 +2,8 @@
 
 Each student learns from the labels alone, and under its teacher's cached
 outputs with every alpha and temperature, with and without a linear warm-up of
-alpha. Teachers see all training examples, students few. A default is safe if
+alpha (the longest task without). Teachers see all training examples, students
+few. A default is safe if
 it never loses to labels alone by more than the spread. A cell is written when
 it is done, and a stopped run goes on. Writes
 `benchmarks/results/defaults.json`.
@@ -48,6 +49,7 @@ class Task(NamedTuple):
         teacher_epochs: Passes of the teacher over all training examples.
         student: Makes the student.
         epochs: Passes of a student over its examples.
+        warm_ups: Whether alpha rises linearly: which of both are measured.
     """
 
     dataset: str
@@ -56,6 +58,7 @@ class Task(NamedTuple):
     teacher_epochs: int
     student: Build
     epochs: int
+    warm_ups: tuple[bool, ...] = WARM_UPS
 
 
 def _scaled(family: Any, **options: Any) -> Build:
@@ -90,7 +93,9 @@ TASKS = {
         12,
     ),
     "cifar10_jpeg": _CIFAR,
-    "cifar10_jpeg, four times as long": _CIFAR._replace(epochs=48),
+    "cifar10_jpeg, four times as long": _CIFAR._replace(
+        epochs=48, warm_ups=(False,)
+    ),
     "clinc_oos": Task(
         "clinc_oos",
         4000,
@@ -217,11 +222,11 @@ class Bench:
         return round(100 * float(np.mean(predicted.argmax(-1) == y)), 2)
 
 
-def grid(quick: bool) -> dict[str, tuple[float, float, bool]]:
+def grid(task: Task) -> dict[str, tuple[float, float, bool]]:
     """Return the name of each way to train, and its arguments."""
     ways = {ALONE: (0.0, 1.0, False)}
-    axes = (ALPHAS, TEMPERATURES, WARM_UPS)
-    if quick:
+    axes = (ALPHAS, TEMPERATURES, task.warm_ups)
+    if task is _QUICK:
         axes = (ALPHAS[-1:], TEMPERATURES[-1:], WARM_UPS[-1:])
     alphas, temperatures, warm_ups = axes
     for alpha in alphas:
@@ -233,32 +238,47 @@ def grid(quick: bool) -> dict[str, tuple[float, float, bool]]:
     return ways
 
 
-def summarize(
-    cells: dict[str, float], tasks: list[str], ways: list[str], seeds: int
-) -> None:
+def values(cells: dict[str, float], task: str, way: str) -> list[float]:
+    """Return what one way of training gave, a number a seed."""
+    wanted = f"{task}, {way}"
+    return [
+        value
+        for cell, value in cells.items()
+        if cell.rpartition(", ")[0] == wanted
+    ]
+
+
+def gains(
+    cells: dict[str, float], tasks: dict[str, Task]
+) -> dict[str, dict[str, float]]:
+    """Return each way's points over labels alone by task, the best first."""
+    gained: dict[str, dict[str, float]] = {}
+    for name, task in tasks.items():
+        alone = mean(values(cells, name, ALONE))
+        for way in grid(task):
+            if way != ALONE:
+                found = mean(values(cells, name, way))
+                gained.setdefault(way, {})[name] = found - alone
+    best_first = sorted(gained, key=lambda way: -mean(gained[way].values()))
+    return {way: gained[way] for way in best_first}
+
+
+def spread(numbers: list[float]) -> float:
+    """Return the standard deviation, 0 of one number."""
+    return stdev(numbers) if len(numbers) > 1 else 0.0
+
+
+def summarize(cells: dict[str, float], tasks: dict[str, Task]) -> None:
     """Print each way's gain over labels alone, the best mean first."""
-
-    def values(task: str, way: str) -> list[float]:
-        return [cells[f"{task}, {way}, {seed}"] for seed in range(seeds)]
-
     spreads = {}
     for task in tasks:
-        alone = values(task, ALONE)
-        spreads[task] = stdev(alone) if seeds > 1 else 0.0
+        alone = values(cells, task, ALONE)
+        spreads[task] = spread(alone)
         print(f"{task}: {ALONE} {mean(alone):.2f} ± {spreads[task]:.2f}")
-    gains = {
-        way: {
-            task: mean(values(task, way)) - mean(values(task, ALONE))
-            for task in tasks
-        }
-        for way in ways
-        if way != ALONE
-    }
     print("points over labels alone: mean, and by task")
-    for way in sorted(gains, key=lambda way: -mean(gains[way].values())):
-        each = gains[way]
-        safe = all(each[task] >= -spreads[task] for task in tasks)
-        listed = " ".join(f"{each[task]:7.2f}" for task in tasks)
+    for way, each in gains(cells, tasks).items():
+        listed = " ".join(f"{each.get(task, np.nan):7.2f}" for task in tasks)
+        safe = all(gain >= -spreads[task] for task, gain in each.items())
         print(
             f"  {way:26} {mean(each.values()):7.2f} : {listed}"
             f"{'  never loses' if safe else ''}"
@@ -291,14 +311,13 @@ def main() -> None:
     def bench(name: str) -> Bench:
         return Bench(name, tasks[name], options.folder)
 
-    ways = grid(options.quick)
     jobs = {
         f"{task}, {way}, {seed}": functools.partial(
             lambda task, *how: bench(task).run(*how), task, seed, *how
         )
         for task in tasks
         for seed in range(seeds)
-        for way, how in ways.items()
+        for way, how in grid(tasks[task]).items()
     }
     depends_on = {
         "what": "test accuracy in percent",
@@ -311,7 +330,7 @@ def main() -> None:
         },
     }
     cells = record.resumed("defaults", depends_on, jobs, keep=not options.quick)
-    summarize(cells, [*tasks], [*ways], seeds)
+    summarize(cells, tasks)
 
 
 if __name__ == "__main__":
