@@ -27,6 +27,7 @@ from keras_kd.losses import METHODS
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 ALONE = "student alone"
+SETTINGS = ["40 % wrong labels", "100 labels"]
 BATCH, ALPHA, RATE, CHANNELS = 32, 0.9, 5e-3, 64
 
 
@@ -67,7 +68,7 @@ def make_teacher(x: np.ndarray, y: np.ndarray, epochs: int) -> keras.Model:
 def labels(y: np.ndarray, setting: str, seed: int) -> np.ndarray:
     """Return the labels that a student gets; -1 where it gets none."""
     rng = np.random.default_rng(seed)
-    if setting == "40 % wrong labels":
+    if setting == SETTINGS[0]:
         wrong = rng.random(len(y)) < 0.4
         moved = (y + rng.integers(1, 10, len(y))) % 10
         return np.where(wrong, moved, y).astype("int32")
@@ -146,10 +147,7 @@ def main() -> None:
         "--quick", action="store_true", help="a few steps; writes nothing"
     )
     options = parser.parse_args()
-    methods, settings = (
-        [ALONE, *method_rows.COMPARED],
-        ["40 % wrong labels", "100 labels"],
-    )
+    methods, settings = [ALONE, *method_rows.COMPARED], SETTINGS
     seeds, steps, epochs = options.seeds, options.steps, 30
     if options.quick:
         methods, settings = [ALONE, "hint"], settings[1:]

@@ -9,7 +9,7 @@ def log_softmax(logits):
     return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
 
 
-def soft_targets(teacher, student, temperature=4.0):
+def soft_targets(teacher, student, temperature=1.0):
     """T^2 KL, one value a row, in the plain probability form."""
     log_p = log_softmax(teacher / temperature)
     log_q = log_softmax(student / temperature)

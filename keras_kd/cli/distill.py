@@ -49,7 +49,7 @@ def distill(  # noqa: PLR0913 (one option a line)
     ] = 0.9,
     temperature: Annotated[
         float, typer.Option(help="Softens the teacher's probabilities.")
-    ] = 4.0,
+    ] = 1.0,
     epochs: Annotated[int, typer.Option(min=1, help="Number of epochs.")] = 20,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Examples per step, over all devices.")

@@ -34,6 +34,9 @@ from keras_kd.losses import normal_labels
 from keras_kd.losses.base import snake_case
 from keras_kd.losses.weighting import is_weighted
 
+# Of the default loss. The papers' 4 pays late, if at all: in short training it
+# costs accuracy (benchmarks/defaults.py). `SoftTargets` alone keeps it.
+TEMPERATURE = 1.0
 _ALPHA_ADVICE = (
     "It weights the distillation part; 0.9 is usual. For weights that do not "
     "add up to 1, use `student_loss_weight` and the losses' `weight`."
@@ -351,7 +354,8 @@ def default_losses(
     Args:
         kinds: The kind of each of the student's outputs; `None` counts as
             classes.
-        temperature: Temperature of the soft targets.
+        temperature: Temperature of the soft targets; `None` takes
+            `TEMPERATURE`.
 
     Raises:
         ValueError: If `temperature` is given and there are no soft targets.
@@ -369,7 +373,7 @@ def default_losses(
                 temperature,
             )
         )
-    soft = {} if temperature is None else {"temperature": temperature}
+    soft = {"temperature": TEMPERATURE if temperature is None else temperature}
     fitting: dict[str, tuple[type[DistillationLoss], dict[str, Any]]] = {
         "classes": (SoftTargets, soft),
         "numbers": (LogitsMSE, {}),

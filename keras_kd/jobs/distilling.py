@@ -53,7 +53,7 @@ class DistillSetting:
     dataset: str
     student: str = "shrink:0.25"
     alpha: float = 0.9
-    temperature: float = 4.0
+    temperature: float = 1.0
     epochs: int = 20
     batch_size: int = 64
     learning_rate: float = 2e-3

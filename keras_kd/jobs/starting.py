@@ -53,7 +53,7 @@ class QuickstartSetting:
     seed: int = 0
     batch_size: int = 64
     learning_rate: float = 2e-3
-    temperature: float = 4.0
+    temperature: float = 1.0
     alpha: float = 0.9
 
 

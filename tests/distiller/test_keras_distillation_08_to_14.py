@@ -162,7 +162,7 @@ def test_12_dict_outputs_losses_weights_and_metrics(rows, classes):
         teacher, student, keras_kd.losses.SoftTargets(output="color"), alpha=1.0
     )
     one.compile(keras.optimizers.SGD(0.0))
-    kd = soft_targets(t["color"], s["color"]).mean()
+    kd = soft_targets(t["color"], s["color"], 4.0).mean()
     assert first_logs(one, rows)["loss"] == pytest.approx(kd, rel=1e-4)
 
 

@@ -126,7 +126,7 @@ def test_19_a_confidently_wrong_student_recovers():
     half = keras_kd.losses.SoftTargets(4.0)(
         teacher.astype("float16"), student.numpy().astype("float16")
     )
-    exact = soft_targets(teacher, student.numpy())
+    exact = soft_targets(teacher, student.numpy(), 4.0)
     assert half.numpy().dtype == np.float32
     assert half.numpy() == pytest.approx(exact, rel=1e-5)
 

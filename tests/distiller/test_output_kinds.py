@@ -46,7 +46,9 @@ def test_numbers_are_compared_by_their_squared_error(units):
 
 
 def test_one_unit_under_a_binary_crossentropy_is_two_classes():
-    distiller = keras_kd.Distiller(model(1), model(1), alpha=0.5)
+    distiller = keras_kd.Distiller(
+        model(1), model(1), alpha=0.5, temperature=4.0
+    )
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
     logs = logs_of(distiller, (X[:, :1] > 0).astype("float32"), loss=loss)
     t, s = outputs_of(distiller)
@@ -74,7 +76,9 @@ def test_from_the_teacher_alone_an_open_unit_is_asked_about():
 
 
 def test_labels_follow_the_teacher():
-    distiller = keras_kd.Distiller(model(5, "sigmoid"), model(5), alpha=1.0)
+    distiller = keras_kd.Distiller(
+        model(5, "sigmoid"), model(5), alpha=1.0, temperature=4.0
+    )
     logs = logs_of(distiller)
     t, s = outputs_of(distiller)
     p, q = (1 / (1 + np.exp(-z / 4)) for z in (np.log(t / (1 - t)), s))
@@ -224,7 +228,7 @@ def pixel_gap(kind, t, s):
         kl = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
         return 16 * kl, 4 * (q - p)
     p, q = (np.exp(restated.log_softmax(z / 4)) for z in (t, s))
-    kl = restated.soft_targets(t, s)[..., None]
+    kl = restated.soft_targets(t, s, 4.0)[..., None]
     return kl, 4 * (q - p)
 
 
@@ -251,7 +255,10 @@ def test_pixels_under_a_mask(kind, weighted):
     teacher, student = pixels(), pixels()
     kernel = student.layers[-1].kernel.numpy().astype("float64")
     t, s = x @ teacher.layers[-1].kernel.numpy(), x @ kernel
-    distiller = keras_kd.Distiller(teacher, student, alpha=1.0)
+    temperature = None if kind == "numbers" else 4.0
+    distiller = keras_kd.Distiller(
+        teacher, student, alpha=1.0, temperature=temperature
+    )
     compiled = {
         "classes": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         "labels": "binary_crossentropy",

@@ -205,7 +205,7 @@ def test_a_function_gives_features(how, tmp_path):
             for one, other in zip(*leaves, strict=True):
                 np.testing.assert_array_equal(one, other)
         teacher, x = found[1], found[1].join(X)
-    losses = [keras_kd.losses.SoftTargets(), hint]
+    losses = [keras_kd.losses.SoftTargets(1.0), hint]
     distiller = keras_kd.Distiller(teacher, student, losses, alpha=1.0)
     distiller.compile(keras.optimizers.SGD(0.0), run_eagerly=how != "traced")
     logs = distiller.fit(x, batch_size=16, verbose=0).history

@@ -32,7 +32,7 @@ def test_alpha_and_width_have_the_documented_ranges(hp):
 
 def test_the_only_temperature_is_called_temperature(hp):
     (loss,) = space.losses(hp, None)
-    assert loss.temperature == hp.get("temperature") == 4.0
+    assert loss.temperature == hp.get("temperature") == 1.0
     assert bounds(hp, "temperature") == (1.0, 16.0, "log")
 
 

@@ -1,0 +1,86 @@
+"""Fills the tables of docs/ from the results of the benchmarks.
+
+python benchmarks/pages.py
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean
+
+import defaults
+import losses_digits
+import method_rows
+import record
+
+from keras_kd.losses import METHODS
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def defaults_table() -> str:
+    """Return the gain over labels alone by alpha, temperature and task."""
+    cells = record.read("defaults")["cells"]
+    alone = {
+        task: defaults.values(cells, task, defaults.ALONE)
+        for task in defaults.TASKS
+    }
+    rows = [["", "mean", *alone]]
+    for way, gained in defaults.gains(cells, defaults.TASKS).items():
+        each = [
+            f"{gained[task]:+.1f}" if task in gained else "" for task in alone
+        ]
+        rows.append([way, f"{mean(gained.values()):+.1f}", *each])
+    accuracy = [_spread(values) for values in alone.values()]
+    return _markdown([*rows, ["labels alone, %", "", *accuracy]])
+
+
+def methods_table() -> str:
+    """Return what a step of each method costs, and what it brings."""
+    digits = record.read("losses_digits")["cells"]
+    cost = record.read("loss_cost")
+    sizes = [f"{classes} classes" for classes in (10, 100, 1000)]
+    rows = [["loss", *sizes, "of PyTorch's time", *losses_digits.SETTINGS]]
+    for name in [losses_digits.ALONE, *method_rows.COMPARED]:
+        ratios = [cost[size]["steps"].get(name) for size in sizes]
+        ratios.append(cost[sizes[1]]["losses"].get(name))
+        method = METHODS.get(name)
+        rows.append(
+            [
+                f"`{method.__name__}`" if method else name,
+                *(f"{found['ratio']:.2f}" if found else "" for found in ratios),
+                *(
+                    _spread(defaults.values(digits, setting, name))
+                    for setting in losses_digits.SETTINGS
+                ),
+            ]
+        )
+    return _markdown(rows)
+
+
+TABLES: dict[str, tuple[str, Callable[[], str]]] = {
+    "defaults": ("benchmarks.md", defaults_table),
+    "methods": ("losses.md", methods_table),
+}
+
+
+def filled(name: str) -> str:
+    """Return the page of a table, with the table as it was measured."""
+    page, table = TABLES[name]
+    start, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
+    before, _, rest = (DOCS / page).read_text("utf-8").partition(start)
+    return before + start + table() + end + rest.partition(end)[2]
+
+
+def _spread(values: list[float]) -> str:
+    return f"{mean(values):.1f} ± {defaults.spread(values):.1f}"
+
+
+def _markdown(rows: list[list[str]]) -> str:
+    head, *body = rows
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    for name, (page, _) in TABLES.items():
+        (DOCS / page).write_text(filled(name), "utf-8")
