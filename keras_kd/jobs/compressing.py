@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import keras_tuner
 import keras_kd
 from keras_kd.core.errors import OverBudgetError
 from keras_kd.core.files import check_writable
+from keras_kd.core.files import staged
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
 from keras_kd.jobs.begun import check_begun
@@ -28,16 +30,20 @@ from keras_kd.jobs.compressed import Compressed
 from keras_kd.jobs.compressed import CompressSetting
 from keras_kd.jobs.compressed import make_setting
 from keras_kd.jobs.data import load_for
+from keras_kd.jobs.int8_file import Int8File
 from keras_kd.jobs.int8_file import accuracy_of
 from keras_kd.jobs.int8_file import best_int8_file
 from keras_kd.jobs.logs import events
 from keras_kd.jobs.logs import loggers
+from keras_kd.jobs.measuring import Row
+from keras_kd.jobs.measuring import measure
 from keras_kd.jobs.models import kind_of
 from keras_kd.jobs.models import load_teacher
 from keras_kd.jobs.plan import Plan
 from keras_kd.jobs.plan import make_plan
 from keras_kd.jobs.plan import measure_pace
-from keras_kd.jobs.reporting import report_on_compressed
+from keras_kd.jobs.reporting import Loaded
+from keras_kd.jobs.reporting import report_on_run
 from keras_kd.jobs.students import FAMILIES
 from keras_kd.jobs.students import MakeStudent
 from keras_kd.jobs.students import student_builder
@@ -54,7 +60,7 @@ _AWARE_EPOCHS = 0.2  # share of the full training
 _SEARCHED, _TRAINED = 0.55, 0.8
 _MOST_PROPOSALS = 4  # per student that is trained
 _TIMED_WIDTH = 0.25
-_MAY_DIFFER = ("minutes", "max_accuracy_loss")
+_MAY_DIFFER = ("teacher", "minutes", "max_accuracy_loss")
 _FOLDERS = ("teacher_cache", "trials", "full", "logs")
 
 
@@ -123,6 +129,7 @@ def compress(  # noqa: PLR0913 (the public contract)
     Give for example `size_bytes='100kB'`.
     """
     setting = make_setting(
+        teacher,
         data,
         size_bytes=size_bytes,
         latency_ms=latency_ms,
@@ -213,27 +220,30 @@ class Job:
             self._progress,
         )
         save_keras(made.student, self.output / "student.keras")
-        evaluations = self._evaluate(made.student, Path(made.check.path))
+        rows = self._measure(made, self._progress)
         result = Compressed(
             path=Path(made.check.path),
             student=made.student,
-            evaluations=evaluations,
-            verification=made.check,
+            rows=rows,
             report_path=None,
             values=values,
             trials=tuple(search.results),
             plan=plan,
             data=self.splits.describe(),
-            shortfall=self._shortfall(evaluations),
+            setting=self.setting,
+            shortfall=self._shortfall(rows),
             seconds=round(self._clock.seconds(), 1),
         )
+        self._write(result)
         with self._progress.stage("report"):
-            page = report_on_compressed(
-                result, self.setting, self.teacher, self.splits
-            )
+            loaded = Loaded(self.teacher, made.student, self.splits)
+            page = report_on_run(self.output, loaded)
         result = dataclasses.replace(result, report_path=page)
-        write_text(self.output / "results.json", result.to_json() + "\n")
+        self._write(result)
         return result
+
+    def _write(self, result: Compressed) -> None:
+        write_text(self.output / "results.json", result.to_json() + "\n")
 
     def _check_possible(self) -> None:
         """Refuse a budget that the narrowest student does not fit.
@@ -279,7 +289,24 @@ class Job:
                 "`output`, or set `overwrite=True`.",
             )
         write_text(path, to_json(self.setting))
-        self._numbered.save(self.output)
+        self._teacher_file = (
+            self._numbered.save(self.output) or self._save_teacher()
+        )
+
+    def _save_teacher(self) -> Path:
+        """Return the teacher's file; write that of a model of Python."""
+        if self.setting.teacher is not None:
+            return Path(self.setting.teacher)
+        path = self.output / "teacher.keras"
+        try:
+            with staged(path) as scratch:
+                self.teacher.save(scratch)
+        except (NotImplementedError, TypeError, ValueError) as error:
+            sys.stderr.write(
+                "warning: the teacher was not saved, and `keras-kd report` "
+                f"needs it: {error}\n"
+            )
+        return path
 
     def _tuner(
         self, cache: Any, project: str, trials: int, epochs: int, **given: Any
@@ -424,35 +451,29 @@ class Job:
                 ],
             )
 
-    def _evaluate(
-        self, student: keras.Model, path: Path
-    ) -> dict[str, keras_kd.Evaluation]:
-        models = {
-            "teacher": self.teacher,
-            "student": student,
-            "TFLite int8": path,
+    def _measure(self, made: Int8File, progress: Progress) -> tuple[Row, ...]:
+        """Measure teacher, student and file on the test examples."""
+        files = {
+            "teacher": self._teacher_file,
+            "student": self.output / "student.keras",
+            "TFLite int8": Path(made.check.path),
         }
-        found = {}
-        with self._progress.stage("evaluate", len(models)) as stage:
-            for name, model in models.items():
-                is_teacher = model is self.teacher
-                found[name] = keras_kd.evaluate(
-                    model,
-                    self.splits.test,
-                    teacher=self.teacher,
-                    teacher_output=self.setting.teacher_output,
-                    model_output=self.setting.teacher_output
-                    if is_teacher
-                    else kind_of(student),
-                )
-                stage.reach(len(found))
-        return found
+        return measure(
+            files,
+            {"TFLite int8": made.check},
+            self.splits.test,
+            self._teacher_file,
+            progress,
+            teacher_output=self.setting.teacher_output,
+            student_output=kind_of(made.student),
+            models={"teacher": self.teacher, "student": made.student},
+        )
 
-    def _shortfall(self, found: Mapping[str, keras_kd.Evaluation]) -> str:
+    def _shortfall(self, rows: Sequence[Row]) -> str:
         loss = self.setting.max_accuracy_loss
         if loss is None:
             return ""
-        teacher, *_, file = [one.accuracy or 0.0 for one in found.values()]
+        teacher, *_, file = [row.accuracy or 0.0 for row in rows]
         lost = 100 * (teacher - file)
         if lost <= loss:
             return ""

@@ -111,7 +111,7 @@ def test_the_results_are_written(made, stopped):
     result, _ = made
     content = json.loads((stopped / "results.json").read_text())
     assert content["values"] == result.values
-    assert content["evaluations"]["teacher"]["num_examples"] == 500
+    assert content["rows"][0]["evaluation"]["num_examples"] == 500
     assert content["report_path"] == str(stopped / "report.html")
     page = result.report_path.read_text()
     assert "Ship TFLite int8 (student_int8.tflite)." in page
@@ -120,6 +120,15 @@ def test_the_results_are_written(made, stopped):
     student = keras.models.load_model(stopped / "student.keras")
     x = np.zeros((1, 8, 8, 1), "float32")
     np.testing.assert_array_equal(student(x), result.student(x))
+
+
+def test_the_page_is_made_again_from_the_folder(made, stopped):
+    result, _ = made
+    pages = []
+    for _ in range(2):
+        pages.append(result.report_path.read_text())
+        assert keras_kd.jobs.report(stopped) == result.report_path
+    assert pages[0] == pages[1]
 
 
 def test_other_settings_are_refused(made, trained, stopped):
@@ -139,7 +148,7 @@ def test_other_settings_are_refused(made, trained, stopped):
 )
 def test_bad_limits(options, message):
     with pytest.raises(ValueError, match=message):
-        make_setting("digits", **options)
+        make_setting("t.keras", "digits", **options)
 
 
 def test_a_budget_below_the_narrowest_student_is_refused_first(
@@ -186,7 +195,7 @@ def test_late_trainings_are_left_out(monkeypatch):
 
 def test_an_unknown_option_is_an_error():
     with pytest.raises(TypeError, match="epoch"):
-        make_setting("digits", size_bytes=1000, epoch=3)
+        make_setting("t.keras", "digits", size_bytes=1000, epoch=3)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +222,7 @@ def test_without_a_budget_the_smallest_good_student_is_chosen(
 
     monkeypatch.setattr(module, "accuracy_of", lambda *_: 0.98)
     job = module.Job.__new__(module.Job)
-    job.setting = make_setting("digits", max_accuracy_loss=least)
+    job.setting = make_setting("t.keras", "digits", max_accuracy_loss=least)
     job.output, job.teacher, job.splits = tmp_path, None, None
     assert job._choose(Tuner()).trial_id == chosen
 
