@@ -61,33 +61,36 @@ def report(
 ) -> Path:
     """Write `report.html` into the folder of a run.
 
-        The file to ship is the smallest of those whose accuracy is within one
-        percentage point of the best exported file's.
+    The file to ship is the smallest of those whose accuracy is within one
+    percentage point of the best exported file's.
 
-        Args:
-            folder: What `quickstart`, `distill`, `search` or `compress` wrote to.
-            data: What `keras_kd.data.load` takes. Needed only if the data was
-                moved, or given to `compress` as arrays or a dataset.
-            without_data: Whether to show only what `results.json` tells. By
-                default the data and the models are loaded again, for everything
-    X
-            The page.
+    Args:
+        folder: What `quickstart`, `distill`, `search` or `compress` wrote
+            to.
+        data: What `keras_kd.data.load` takes. Needed only if the data was
+            moved, or given to `compress` as arrays or a dataset.
+        without_data: Whether to show only what `results.json` tells. By
+            default the data and the models are loaded again, for everything
+            that is about single examples.
+        loaded: The models and the data, if the run still holds them.
 
-        Raises:
-            FileNotFoundError: If there is no `results.json`, or a model that it
-                names is gone.
-            ValueError: If it is from an earlier version, or the run had its data
-                from Python and `data` is not given.
-            ImportError: If the extra `report` is not installed.
+    Returns:
+        The page.
 
-        Example:
-        >>> import keras_kd
-        >>> try:
-        ...     keras_kd.jobs.report("gone")
-        ... except FileNotFoundError as error:
-        ...     print(error)
-        No `results.json` in `gone`. Give the folder that `quickstart`, `distill`,
-        `search` or `compress` wrote to.
+    Raises:
+        FileNotFoundError: If there is no `results.json`, or a model that it
+            names is gone.
+        ValueError: If it is from an earlier version, or the run had its
+            data from Python and `data` is not given.
+        ImportError: If the extra `report` is not installed.
+
+    Example:
+    >>> import keras_kd
+    >>> try:
+    ...     keras_kd.jobs.report("gone")
+    ... except FileNotFoundError as error:
+    ...     print(str(error).partition(". ")[0])
+    No `results.json` in `gone`
     """
     import keras_kd
     from keras_kd.export import Verification
