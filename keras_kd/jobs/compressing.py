@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,8 +57,10 @@ from keras_kd.search import Candidate
 from keras_kd.search.trials.space import WIDTH
 
 _AWARE_EPOCHS = 0.2  # share of the full training
-# Shares of the time after which no trial begins, and the training ends.
-_SEARCHED, _TRAINED = 0.55, 0.8
+# Shares of the time for training, at which the search ends, and the rest.
+_SEARCHED, _TRAINED = 0.7, 1.0
+# Later, there is no time to trace and export a second student.
+_MAY_RETRY = 0.9
 _MOST_PROPOSALS = 4  # per student that is trained
 _TIMED_WIDTH = 0.25
 _MAY_DIFFER = ("teacher", "minutes", "max_accuracy_loss")
@@ -98,9 +101,14 @@ def compress(  # noqa: PLR0913 (the public contract)
         max_accuracy_loss: Points of accuracy, of 100, that the file may lose
             against the teacher. Without `size_bytes` and `latency_ms` the
             smallest student within it is taken.
-        minutes: Time for this call. The job plans trials and epochs from the
-            pace that it measures; the result is the best by then. Defaults
-            to as long as 20 trials take.
+        minutes: Time for this call. The job plans the examples, trials and
+            epochs from the pace that it measures; the result is the best by
+            then. Trainings end at a step, so that there is time for one
+            export, the measurements and the report, as a first export
+            foretells. It takes longer by as much as that estimate is wrong
+            and, where the time does not suffice for more, until one student
+            has learned for a step and is exported. Defaults to as long as
+            20 trials take.
         output: Folder for the file, the Keras student, the report and what
             is needed to resume.
         overwrite: Whether to delete an earlier result in `output`.
@@ -170,12 +178,18 @@ class Job:
         self._clock = Clock(setting.minutes)
         check_writable(output / "student.keras")
         keras.utils.set_random_seed(setting.seed)
-        splits = load_for(setting, data, teacher)
-        self._numbered = behind_vocabulary(teacher, splits)
-        self.teacher, self.splits, _ = self._numbered
+        self._given = teacher, data
+        self._use(setting)
         self._build: MakeStudent = student_builder(
             setting.student, self.teacher, self.splits
         )
+
+    def _use(self, setting: CompressSetting, *, quiet: bool = False) -> None:
+        """Load the data as a setting says."""
+        teacher, data = self._given
+        splits = load_for(setting, data, teacher, quiet=quiet)
+        self._numbered = behind_vocabulary(teacher, splits)
+        self.teacher, self.splits, _ = self._numbered
 
     def plan(self) -> Plan:
         """Return what will be done; measured once for a folder."""
@@ -184,11 +198,23 @@ class Job:
             return Plan(**json.loads(path.read_text("utf-8")))
         self._check_possible()
         student = self._build(_TIMED_WIDTH)
-        pace = measure_pace(
-            self.teacher, student, self.splits.train, _loss_of(student)
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            pace = measure_pace(
+                self.teacher,
+                student,
+                self.splits,
+                _loss_of(student),
+                lambda: keras_kd.export.tflite(
+                    student,
+                    Path(folder, "student.tflite"),
+                    "int8",
+                    calibration=self.splits.train.map(lambda x, y: x),
+                    verify=False,
+                ),
+            )
         return make_plan(
             pace,
+            num_train=self.splits.num_train,
             seconds=self._clock.left(),
             trials=self.setting.trials,
             full_epochs=self.setting.epochs,
@@ -200,6 +226,10 @@ class Job:
         plan = self.plan()
         sys.stderr.write(plan.sentence(self._clock.left()) + "\n")
         write_text(self.output / "plan.json", _json(dataclasses.asdict(plan)))
+        self._clock.reserve = plan.finish
+        if plan.max_train is not None:
+            fewer = dataclasses.replace(self.setting, max_train=plan.max_train)
+            self._use(fewer, quiet=True)
         with self._progress.stage("teacher"):
             cache = keras_kd.TeacherCache.build(
                 self.output / "teacher_cache",
@@ -218,6 +248,7 @@ class Job:
             self.splits,
             functools.partial(self._train_on, cache, plan, values),
             self._progress,
+            is_late=functools.partial(self._clock.is_over, _MAY_RETRY),
         )
         save_keras(made.student, self.output / "student.keras")
         rows = self._measure(made, self._progress)
@@ -447,7 +478,7 @@ class Job:
                 shuffle=False,
                 callbacks=[
                     stage.callback(steps),
-                    StopInTime(self._clock, 1.0),
+                    StopInTime(self._clock, _TRAINED),
                 ],
             )
 

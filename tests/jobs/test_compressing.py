@@ -1,6 +1,8 @@
 """`compress`: one call from a teacher to a verified file."""
 
+import dataclasses
 import io
+import itertools
 import json
 
 import keras
@@ -17,6 +19,7 @@ from keras_kd.jobs.compressed import make_setting
 from keras_kd.search import StudentTuner
 
 pytestmark = [pytest.mark.untraced, pytest.mark.export]
+Check = dataclasses.make_dataclass("Check", ["path"])
 OPTIONS = {
     "trials": 2,
     "epochs": 2,
@@ -124,11 +127,10 @@ def test_the_results_are_written(made, stopped):
 
 def test_the_page_is_made_again_from_the_folder(made, stopped):
     result, _ = made
-    pages = []
-    for _ in range(2):
-        pages.append(result.report_path.read_text())
-        assert keras_kd.jobs.report(stopped) == result.report_path
-    assert pages[0] == pages[1]
+    written = result.report_path.read_text()
+    result.report_path.unlink()
+    assert keras_kd.jobs.report(stopped) == result.report_path
+    assert result.report_path.read_text() == written
 
 
 def test_other_settings_are_refused(made, trained, stopped):
@@ -168,11 +170,48 @@ def test_a_student_of_another_head_is_trained_with_int8_arithmetic(
 ):
     """The teacher gives probabilities, a family's student logits."""
     monkeypatch.setattr(int8_file, "ROUNDING_LOSS", -100)
+    aware = []
+    real = module.Job._train_on
+
+    def note(*given):
+        aware.append(keras_kd.quantization.is_quantize_aware(given[-1]))
+        return real(*given)
+
+    monkeypatch.setattr(module.Job, "_train_on", note)
     teacher = keras.Sequential([trained, keras.layers.Softmax()])
     teacher.build((None, 8, 8, 1))
     result = compress(teacher, tmp_path, student="ds_cnn", trials=1, epochs=1)
     assert result.verification.passed
-    assert (tmp_path / "student_int8_aware.tflite").exists()
+    assert aware == [True]
+    assert list(tmp_path.glob("*.tflite")) == [result.path]
+
+
+@pytest.mark.slow
+def test_time_that_is_over_still_gives_a_verified_file(
+    monkeypatch, trained, tmp_path, capsys
+):
+    """An hour passes with every look at the clock."""
+    hours = itertools.count()
+
+    def clock(minutes):
+        return Clock(minutes, now=lambda: 3600 * next(hours))
+
+    monkeypatch.setattr(module, "Clock", clock)
+    monkeypatch.setattr(module, "report_on_run", lambda *_: None)
+    steps = []
+    real = keras_kd.Distiller.train_step
+    monkeypatch.setattr(
+        keras_kd.Distiller,
+        "train_step",
+        lambda *given: steps.append(1) or real(*given),
+    )
+    result = compress(trained, tmp_path, minutes=1, trials=5, epochs=9)
+    assert result.verification.passed
+    assert result.path.exists()
+    assert len(result.trials) == 1
+    assert not (tmp_path / "full").exists()
+    assert len(steps) == 1
+    assert "trainings end early" in capsys.readouterr().err
 
 
 def test_late_trainings_are_left_out(monkeypatch):
@@ -231,9 +270,9 @@ def test_without_a_budget_the_smallest_good_student_is_chosen(
     ("accuracies", "kept", "trains"),
     [
         ([0.90, 0.90], "rounded", False),
-        ([0.80, 0.90, 0.88, 0.88], "aware", True),
+        ([0.80, 0.90, 0.88], "aware", True),
         ([0.80, 0.90, 0.70], "rounded", True),
-        ([None, 0.90, 0.88, 0.88], "aware", True),
+        ([None, 0.90, 0.88], "aware", True),
     ],
     ids=["loses nothing", "gains", "does not gain", "was refused"],
 )
@@ -248,8 +287,10 @@ def test_a_file_that_loses_is_made_with_int8_training(
         value = next(found)
         if value is None:
             raise ExportMismatchError("it is off")
-        return int8_file.Int8File(student, path, value)
+        return int8_file.Int8File(student, Check(path), value)
 
+    for name in ("s.tflite.json", "s_aware.tflite", "s_aware.tflite.json"):
+        (tmp_path / name).touch()
     monkeypatch.setattr(int8_file, "_export", export)
     monkeypatch.setattr(int8_file, "accuracy_of", lambda *_: next(found))
     student = keras_kd.students.mlp((4,), 2, hidden=(3,))
@@ -262,5 +303,30 @@ def test_a_file_that_loses_is_made_with_int8_training(
     )
     assert bool(trained) == trains
     assert (result.student is student) == (kept == "rounded")
-    assert result.check == tmp_path / "s.tflite"
+    assert str(result.check.path) == str(tmp_path / "s.tflite")
+    assert not (tmp_path / "s_aware.tflite").exists() or not trains
     assert next(found, None) is None
+
+
+def test_without_time_for_int8_training_the_loss_is_said(
+    monkeypatch, tmp_path, capsys
+):
+    found = iter([0.8, 0.9])
+    monkeypatch.setattr(
+        int8_file,
+        "_export",
+        lambda student, path, splits: int8_file.Int8File(
+            student, path, next(found)
+        ),
+    )
+    monkeypatch.setattr(int8_file, "accuracy_of", lambda *_: next(found))
+    result = int8_file.best_int8_file(
+        None,
+        tmp_path / "s.tflite",
+        None,
+        None,
+        Progress(io.StringIO()),
+        is_late=lambda: True,
+    )
+    assert result.accuracy == 0.8
+    assert "The file loses 10.0 points" in capsys.readouterr().err
