@@ -118,11 +118,23 @@ def test_the_sentences_are_computed_from_the_numbers(page, words):
     assert words in " ".join(page.words.split())
 
 
-def test_an_example_says_who_chose_what(path):
+def test_an_example_shows_the_three_likeliest_classes_of_both(path):
     text = path.read_text()
     assert "<h3>Example 0: ape</h3>" in text
+    card = text.partition("<h3>Example 0: ape</h3>")[2].partition("</dl>")[0]
+    said = re.findall(r"<dt>(.*)</dt>|<dd.*>(\w+) <b>(.*)</b></dd>", card)
     # The softmax of (5, 0, 0), and of (-4, 0, 0).
-    assert "<li>teacher: ape (98.7%)</li><li>student: bee (49.5%)</li>" in text
+    assert [" ".join(part for part in line if part) for line in said] == [
+        "teacher",
+        "ape 98.7%",
+        "bee 0.7%",
+        "cat 0.7%",
+        "student",
+        "bee 49.5%",
+        "cat 49.5%",
+        "ape 0.9%",
+    ]
+    assert '<dd style="--share: 49.5%">' in card
 
 
 def test_the_row_to_ship_is_marked(path):
