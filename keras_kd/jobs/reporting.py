@@ -120,7 +120,7 @@ def report(
     return keras_kd.report(
         folder / PAGE,
         evaluations,
-        title=f"Distillation report: {results['data']['name']}",
+        title=f"Distillation report: {Path(results['data']['name']).name}",
         ship=ship,
         histories=_histories(folder, results),
         trials=results.get("trials"),

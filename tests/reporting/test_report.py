@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 import keras_kd
+from keras_kd.reporting.contents import Contents
+from keras_kd.reporting.sections.training import curves
 
 NASTY = "<script>alert('&\"')</script> $x$"
 
@@ -282,3 +284,15 @@ def test_trials_may_be_what_a_tuner_returns(tmp_path, evaluations, trials):
     ]
     path = keras_kd.report(tmp_path / "a.html", evaluations, trials=trials)
     assert "The search made 4 trials" in path.read_text()
+
+
+def test_a_distillers_validation_loss_is_drawn_beside_the_tasks_part():
+    """It is the task's loss alone, and no part of the sum called loss."""
+    history = {"loss": [1.0, 0.5], "val_loss": [2.1, 1.6]}
+    history["student_loss"] = [2.0, 1.5]
+    section = curves(Contents("", {}, "a", histories={"a": history}))
+    assert [figure.sentence for figure in section.figures] == [
+        "a: loss falls from 1 to 0.5 in 2 epochs.",
+        "a: student_loss falls from 2 to 1.5 in 2 epochs, and ends at 1.6 on "
+        "validation data.",
+    ]
