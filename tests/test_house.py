@@ -43,7 +43,6 @@ LONG_FILES: dict[str, str] = {
     "keras_kd/export/context.py": "one class and the checks of its parts",
     "keras_kd/export/verify.py": "one function, its demands and their errors",
     "keras_kd/jobs/compressing.py": "one run, its parts in their order",
-    "keras_kd/jobs/reporting.py": "one page, from what a run left",
     "keras_kd/jobs/starting.py": "one job, its settings and its results",
     "keras_kd/losses/base.py": "one class, mostly its documentation",
     "keras_kd/losses/contrastive_representation.py": "one class, its weights",

@@ -146,6 +146,7 @@ def compress(  # noqa: PLR0913 (one option a line)
             minutes = units.quantity("compress", "time", time, _TIMES)
     with problems:
         setting = make_setting(
+            teacher,
             data,
             size_bytes=budget,
             latency_ms=latency,

@@ -15,9 +15,16 @@ def report(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="What quickstart, distill or search wrote its files to."
+            help="What quickstart, distill, search or compress wrote to."
         ),
     ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="The data, if it was moved or `compress` got it in Python.",
+            show_default="as the run had it",
+        ),
+    ] = None,
     without_data: Annotated[
         bool,
         typer.Option(
@@ -37,4 +44,4 @@ def report(
     from keras_kd import jobs
 
     import_classes(imports)
-    print_report(jobs.report(folder, without_data=without_data))
+    print_report(jobs.report(folder, data=data, without_data=without_data))

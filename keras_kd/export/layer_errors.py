@@ -31,6 +31,7 @@ _NUM_LAYERS = 3
 _TIMEOUT = 600.0
 # Stands in for the operator of a file's inputs.
 INPUT = "input"
+_LOGARITHM = "LOG"
 # An input rounded to a byte over its own range is off by up to 1/510 of the
 # range, about 1 % of the spread, and a few percent if outliers widen the range.
 # A larger error means that the calibration data had another range.
@@ -105,6 +106,12 @@ def worded(layers: list[LayerError]) -> str:
         text += (
             " The input itself is lost: the calibration data had another "
             "range than these."
+        )
+    elif layers[0].operator == _LOGARITHM:
+        text += (
+            " A logarithm, as in a spectrogram, needs the small values that "
+            "int8 rounds to zero: let `quantize_aware` leave it in float32, "
+            "or compute it before the student."
         )
     return text
 

@@ -12,6 +12,7 @@ import keras
 import keras_kd
 from keras_kd.core.checks import check_number
 from keras_kd.jobs.machine import machine
+from keras_kd.jobs.measuring import Row
 from keras_kd.jobs.plan import Plan
 from keras_kd.search.candidate import Candidate
 
@@ -21,7 +22,9 @@ class CompressSetting:
     """The settings of `compress`, as they are written to `setting.json`.
 
     Attributes:
-        data: What `keras_kd.data.load` takes, or a description of it.
+        teacher: The teacher's file; `None` for a model of Python.
+        dataset: Name or path for `keras_kd.data.load`; `None` for arrays or
+            a dataset.
         budget: The arguments of the `keras_kd.Budget`; empty for the
             smallest student within `max_accuracy_loss`.
         max_accuracy_loss: Points of accuracy that the file may lose.
@@ -39,7 +42,8 @@ class CompressSetting:
         teacher_output: What the teacher returns; `None` if its file tells.
     """
 
-    data: str
+    teacher: str | None
+    dataset: str | None
     budget: Mapping[str, Any]
     max_accuracy_loss: float | None = None
     minutes: float | None = None
@@ -63,30 +67,43 @@ class Compressed:
     Attributes:
         path: The file to ship.
         student: The student in it, as a Keras model.
-        evaluations: Measurements on test examples that nothing else has
-            seen, by name: the teacher, the student, the file.
-        verification: The comparison of the file with the student.
+        rows: Measurements on test examples that nothing else has seen: the
+            teacher, the student, the file.
         report_path: The report; `None` without the extra `report`.
         values: The hyperparameters of the student: alpha, temperature,
             width.
         trials: All trials of the search.
         plan: What was planned.
         data: Description of the data.
+        setting: The settings.
         shortfall: What the file misses of what was asked; "" if nothing.
         seconds: Duration of this run.
     """
 
     path: Path
     student: keras.Model
-    evaluations: dict[str, keras_kd.Evaluation]
-    verification: keras_kd.export.Verification
+    rows: tuple[Row, ...]
     report_path: Path | None
     values: dict[str, Any]
     trials: tuple[Candidate, ...]
     plan: Plan
     data: dict[str, Any]
+    setting: CompressSetting
     shortfall: str
     seconds: float
+
+    @property
+    def evaluations(self) -> dict[str, keras_kd.Evaluation]:
+        """What was measured, by the name of the row; the teacher first."""
+        return {
+            row.model: keras_kd.Evaluation(**row.evaluation or {})
+            for row in self.rows
+        }
+
+    @property
+    def verification(self) -> keras_kd.export.Verification:
+        """The comparison of the file with the student."""
+        return keras_kd.export.Verification(**self.rows[-1].verification or {})
 
     def answer(self) -> str:
         """Return in a sentence which file to ship, its cost and its worth."""
@@ -112,11 +129,8 @@ class Compressed:
             "path": str(self.path),
             "report_path": self.report_path and str(self.report_path),
             "values": self.values,
-            "evaluations": {
-                name: json.loads(found.to_json())
-                for name, found in self.evaluations.items()
-            },
-            "verification": dataclasses.asdict(self.verification),
+            "setting": dataclasses.asdict(self.setting),
+            "rows": [dataclasses.asdict(row) for row in self.rows],
             "trials": [dataclasses.asdict(trial) for trial in self.trials],
             "plan": dataclasses.asdict(self.plan),
             "data": self.data,
@@ -128,6 +142,7 @@ class Compressed:
 
 
 def make_setting(
+    teacher: Any,
     data: Any,
     *,
     size_bytes: Any = None,
@@ -158,10 +173,14 @@ def make_setting(
     if limits:
         parsed = keras_kd.Budget.parse(**limits, quantization="int8")
         budget = parsed.to_dict()
-    named = data if isinstance(data, str | os.PathLike) else type(data)
     return CompressSetting(
-        data=str(named),
+        teacher=_path(teacher),
+        dataset=_path(data),
         budget=budget,
         max_accuracy_loss=max_accuracy_loss,
         **options,
     )
+
+
+def _path(given: Any) -> str | None:
+    return str(given) if isinstance(given, str | os.PathLike) else None

@@ -8,7 +8,9 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import keras_tuner
 import keras_kd
 from keras_kd.core.errors import OverBudgetError
 from keras_kd.core.files import check_writable
+from keras_kd.core.files import staged
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
 from keras_kd.jobs.begun import check_begun
@@ -28,16 +31,20 @@ from keras_kd.jobs.compressed import Compressed
 from keras_kd.jobs.compressed import CompressSetting
 from keras_kd.jobs.compressed import make_setting
 from keras_kd.jobs.data import load_for
+from keras_kd.jobs.int8_file import Int8File
 from keras_kd.jobs.int8_file import accuracy_of
 from keras_kd.jobs.int8_file import best_int8_file
 from keras_kd.jobs.logs import events
 from keras_kd.jobs.logs import loggers
+from keras_kd.jobs.measuring import Row
+from keras_kd.jobs.measuring import measure
 from keras_kd.jobs.models import kind_of
 from keras_kd.jobs.models import load_teacher
 from keras_kd.jobs.plan import Plan
 from keras_kd.jobs.plan import make_plan
 from keras_kd.jobs.plan import measure_pace
-from keras_kd.jobs.reporting import report_on_compressed
+from keras_kd.jobs.reporting import Loaded
+from keras_kd.jobs.reporting import report_on_run
 from keras_kd.jobs.students import FAMILIES
 from keras_kd.jobs.students import MakeStudent
 from keras_kd.jobs.students import student_builder
@@ -50,11 +57,13 @@ from keras_kd.search import Candidate
 from keras_kd.search.trials.space import WIDTH
 
 _AWARE_EPOCHS = 0.2  # share of the full training
-# Shares of the time after which no trial begins, and the training ends.
-_SEARCHED, _TRAINED = 0.55, 0.8
+# Shares of the time for training, at which the search ends, and the rest.
+_SEARCHED, _TRAINED = 0.7, 1.0
+# Later, there is no time to trace and export a second student.
+_MAY_RETRY = 0.9
 _MOST_PROPOSALS = 4  # per student that is trained
 _TIMED_WIDTH = 0.25
-_MAY_DIFFER = ("minutes", "max_accuracy_loss")
+_MAY_DIFFER = ("teacher", "minutes", "max_accuracy_loss")
 _FOLDERS = ("teacher_cache", "trials", "full", "logs")
 
 
@@ -92,9 +101,14 @@ def compress(  # noqa: PLR0913 (the public contract)
         max_accuracy_loss: Points of accuracy, of 100, that the file may lose
             against the teacher. Without `size_bytes` and `latency_ms` the
             smallest student within it is taken.
-        minutes: Time for this call. The job plans trials and epochs from the
-            pace that it measures; the result is the best by then. Defaults
-            to as long as 20 trials take.
+        minutes: Time for this call. The job plans the examples, trials and
+            epochs from the pace that it measures; the result is the best by
+            then. Trainings end at a step, so that there is time for one
+            export, the measurements and the report, as a first export
+            foretells. It takes longer by as much as that estimate is wrong
+            and, where the time does not suffice for more, until one student
+            has learned for a step and is exported. Defaults to as long as
+            20 trials take.
         output: Folder for the file, the Keras student, the report and what
             is needed to resume.
         overwrite: Whether to delete an earlier result in `output`.
@@ -123,6 +137,7 @@ def compress(  # noqa: PLR0913 (the public contract)
     Give for example `size_bytes='100kB'`.
     """
     setting = make_setting(
+        teacher,
         data,
         size_bytes=size_bytes,
         latency_ms=latency_ms,
@@ -163,12 +178,18 @@ class Job:
         self._clock = Clock(setting.minutes)
         check_writable(output / "student.keras")
         keras.utils.set_random_seed(setting.seed)
-        splits = load_for(setting, data, teacher)
-        self._numbered = behind_vocabulary(teacher, splits)
-        self.teacher, self.splits, _ = self._numbered
+        self._given = teacher, data
+        self._use(setting)
         self._build: MakeStudent = student_builder(
             setting.student, self.teacher, self.splits
         )
+
+    def _use(self, setting: CompressSetting, *, quiet: bool = False) -> None:
+        """Load the data as a setting says."""
+        teacher, data = self._given
+        splits = load_for(setting, data, teacher, quiet=quiet)
+        self._numbered = behind_vocabulary(teacher, splits)
+        self.teacher, self.splits, _ = self._numbered
 
     def plan(self) -> Plan:
         """Return what will be done; measured once for a folder."""
@@ -177,11 +198,23 @@ class Job:
             return Plan(**json.loads(path.read_text("utf-8")))
         self._check_possible()
         student = self._build(_TIMED_WIDTH)
-        pace = measure_pace(
-            self.teacher, student, self.splits.train, _loss_of(student)
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            pace = measure_pace(
+                self.teacher,
+                student,
+                self.splits,
+                _loss_of(student),
+                lambda: keras_kd.export.tflite(
+                    student,
+                    Path(folder, "student.tflite"),
+                    "int8",
+                    calibration=self.splits.train.map(lambda x, y: x),
+                    verify=False,
+                ),
+            )
         return make_plan(
             pace,
+            num_train=self.splits.num_train,
             seconds=self._clock.left(),
             trials=self.setting.trials,
             full_epochs=self.setting.epochs,
@@ -193,6 +226,10 @@ class Job:
         plan = self.plan()
         sys.stderr.write(plan.sentence(self._clock.left()) + "\n")
         write_text(self.output / "plan.json", _json(dataclasses.asdict(plan)))
+        self._clock.reserve = plan.finish
+        if plan.max_train is not None:
+            fewer = dataclasses.replace(self.setting, max_train=plan.max_train)
+            self._use(fewer, quiet=True)
         with self._progress.stage("teacher"):
             cache = keras_kd.TeacherCache.build(
                 self.output / "teacher_cache",
@@ -211,29 +248,33 @@ class Job:
             self.splits,
             functools.partial(self._train_on, cache, plan, values),
             self._progress,
+            is_late=functools.partial(self._clock.is_over, _MAY_RETRY),
         )
         save_keras(made.student, self.output / "student.keras")
-        evaluations = self._evaluate(made.student, Path(made.check.path))
+        rows = self._measure(made, self._progress)
         result = Compressed(
             path=Path(made.check.path),
             student=made.student,
-            evaluations=evaluations,
-            verification=made.check,
+            rows=rows,
             report_path=None,
             values=values,
             trials=tuple(search.results),
             plan=plan,
             data=self.splits.describe(),
-            shortfall=self._shortfall(evaluations),
+            setting=self.setting,
+            shortfall=self._shortfall(rows),
             seconds=round(self._clock.seconds(), 1),
         )
+        self._write(result)
         with self._progress.stage("report"):
-            page = report_on_compressed(
-                result, self.setting, self.teacher, self.splits
-            )
+            loaded = Loaded(self.teacher, made.student, self.splits)
+            page = report_on_run(self.output, loaded)
         result = dataclasses.replace(result, report_path=page)
-        write_text(self.output / "results.json", result.to_json() + "\n")
+        self._write(result)
         return result
+
+    def _write(self, result: Compressed) -> None:
+        write_text(self.output / "results.json", result.to_json() + "\n")
 
     def _check_possible(self) -> None:
         """Refuse a budget that the narrowest student does not fit.
@@ -279,7 +320,24 @@ class Job:
                 "`output`, or set `overwrite=True`.",
             )
         write_text(path, to_json(self.setting))
-        self._numbered.save(self.output)
+        self._teacher_file = (
+            self._numbered.save(self.output) or self._save_teacher()
+        )
+
+    def _save_teacher(self) -> Path:
+        """Return the teacher's file; write that of a model of Python."""
+        if self.setting.teacher is not None:
+            return Path(self.setting.teacher)
+        path = self.output / "teacher.keras"
+        try:
+            with staged(path) as scratch:
+                self.teacher.save(scratch)
+        except (NotImplementedError, TypeError, ValueError) as error:
+            sys.stderr.write(
+                "warning: the teacher was not saved, and `keras-kd report` "
+                f"needs it: {error}\n"
+            )
+        return path
 
     def _tuner(
         self, cache: Any, project: str, trials: int, epochs: int, **given: Any
@@ -420,39 +478,33 @@ class Job:
                 shuffle=False,
                 callbacks=[
                     stage.callback(steps),
-                    StopInTime(self._clock, 1.0),
+                    StopInTime(self._clock, _TRAINED),
                 ],
             )
 
-    def _evaluate(
-        self, student: keras.Model, path: Path
-    ) -> dict[str, keras_kd.Evaluation]:
-        models = {
-            "teacher": self.teacher,
-            "student": student,
-            "TFLite int8": path,
+    def _measure(self, made: Int8File, progress: Progress) -> tuple[Row, ...]:
+        """Measure teacher, student and file on the test examples."""
+        files = {
+            "teacher": self._teacher_file,
+            "student": self.output / "student.keras",
+            "TFLite int8": Path(made.check.path),
         }
-        found = {}
-        with self._progress.stage("evaluate", len(models)) as stage:
-            for name, model in models.items():
-                is_teacher = model is self.teacher
-                found[name] = keras_kd.evaluate(
-                    model,
-                    self.splits.test,
-                    teacher=self.teacher,
-                    teacher_output=self.setting.teacher_output,
-                    model_output=self.setting.teacher_output
-                    if is_teacher
-                    else kind_of(student),
-                )
-                stage.reach(len(found))
-        return found
+        return measure(
+            files,
+            {"TFLite int8": made.check},
+            self.splits.test,
+            self._teacher_file,
+            progress,
+            teacher_output=self.setting.teacher_output,
+            student_output=kind_of(made.student),
+            models={"teacher": self.teacher, "student": made.student},
+        )
 
-    def _shortfall(self, found: Mapping[str, keras_kd.Evaluation]) -> str:
+    def _shortfall(self, rows: Sequence[Row]) -> str:
         loss = self.setting.max_accuracy_loss
         if loss is None:
             return ""
-        teacher, *_, file = [one.accuracy or 0.0 for one in found.values()]
+        teacher, *_, file = [row.accuracy or 0.0 for row in rows]
         lost = 100 * (teacher - file)
         if lost <= loss:
             return ""

@@ -101,17 +101,21 @@ def load_data(
     return splits
 
 
-def load_for(setting: Any, source: Any, teacher: "keras.Model") -> "Splits":
+def load_for(
+    setting: Any, source: Any, teacher: "keras.Model", *, quiet: bool = False
+) -> "Splits":
     """Load the data of a job as its settings say.
 
     Args:
         setting: The settings of a job.
         source: What `keras_kd.data.load` takes.
         teacher: The teacher, which the data is made to fit.
+        quiet: Whether to say nothing, for data that was loaded before.
     """
     return load_data(
         source,
         teacher,
+        quiet=quiet,
         scale=setting.scale,
         kind=setting.kind,
         label=setting.label,

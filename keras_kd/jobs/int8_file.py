@@ -1,6 +1,7 @@
 """The int8 file of a student, with int8 arithmetic in training if it helps."""
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import keras
 import keras_kd
 from keras_kd.core.errors import ExportMismatchError
 from keras_kd.core.progress import Progress
+from keras_kd.export.card import card_path
 
 # A file that loses more than this, in points of accuracy on the validation
 # examples, is made again from a student trained with int8 arithmetic.
@@ -37,6 +39,8 @@ def best_int8_file(
     splits: keras_kd.data.Splits,
     train_on: Callable[[keras.Model], None],
     progress: Progress,
+    *,
+    is_late: Callable[[], bool] = lambda: False,
 ) -> Int8File:
     """Export a student as int8; where that loses, train it on and retry.
 
@@ -46,6 +50,8 @@ def best_int8_file(
         splits: Training examples give the ranges, validation examples decide.
         train_on: Trains a quantize-aware student under the teacher.
         progress: Shows the progress.
+        is_late: Whether it is too late to retry; the first file is then kept
+            and what it loses is said.
 
     Raises:
         ExportMismatchError: If neither file behaves like its student.
@@ -55,9 +61,18 @@ def best_int8_file(
             rounded = _export(student, path, splits)
         except ExportMismatchError:
             rounded = None
-    least = accuracy_of(student, splits) - ROUNDING_LOSS / 100
-    if rounded is not None and rounded.accuracy >= least:
-        return rounded
+    of_student = accuracy_of(student, splits)
+    if rounded is not None:
+        lost = 100 * (of_student - rounded.accuracy)
+        if lost <= ROUNDING_LOSS:
+            return rounded
+        if is_late():
+            sys.stderr.write(
+                f"The file loses {lost:.1f} points of its student's accuracy, "
+                "and no time is left to train with int8 arithmetic. Allow "
+                "more time.\n"
+            )
+            return rounded
     aware = keras_kd.quantization.quantize_aware(student)
     train_on(aware)
     other = path.with_stem(f"{path.stem}_aware")
@@ -68,9 +83,16 @@ def best_int8_file(
             if rounded is None:
                 raise
             return rounded
-    if rounded is None or retried.accuracy > rounded.accuracy:
-        return _export(aware, path, splits)
-    return rounded
+    better = rounded is None or retried.accuracy > rounded.accuracy
+    for before, after in ((other, path), (card_path(other), card_path(path))):
+        if better:
+            before.replace(after)
+        else:
+            before.unlink()
+    if rounded is not None and not better:
+        return rounded
+    check = dataclasses.replace(retried.check, path=str(path))
+    return dataclasses.replace(retried, check=check)
 
 
 def accuracy_of(model: Any, splits: keras_kd.data.Splits) -> float:

@@ -11,6 +11,8 @@ from typing import Any
 from keras_kd.core.progress import Progress
 
 if TYPE_CHECKING:
+    import keras
+
     from keras_kd.export import Verification
 
 
@@ -46,7 +48,7 @@ class Row:
     verification: dict[str, Any] | None = None
 
 
-def measure(
+def measure(  # noqa: PLR0913 (what is measured, and what is known of it)
     names: Mapping[str, Path],
     checks: Mapping[str, "Verification"],
     dataset: Any,
@@ -55,8 +57,9 @@ def measure(
     *,
     teacher_output: str | None = None,
     student_output: str | None = None,
+    models: Mapping[str, "keras.Model"] | None = None,
 ) -> tuple[Row, ...]:
-    """Load every file back and measure it, all with the same code.
+    """Measure every file, all with the same code.
 
     Args:
         names: Path of each file, by the name in its row.
@@ -66,6 +69,8 @@ def measure(
         progress: Shows the progress.
         teacher_output: What the teacher returns, if its file does not tell.
         student_output: The same for the other files.
+        models: Models that are in memory, by name; the others' files are
+            loaded.
 
     Returns:
         One row per file, in the order of `names`.
@@ -73,13 +78,15 @@ def measure(
     import keras_kd
 
     rows: list[Row] = []
+    loaded = models or {}
+    guide = next((loaded[n] for n in loaded if names[n] == teacher), teacher)
     with progress.stage("load back and measure", len(names)) as stage:
         for name, path in names.items():
             is_teacher = path == teacher
             found = keras_kd.evaluate(
-                path,
+                loaded.get(name, path),
                 dataset,
-                teacher=teacher,
+                teacher=guide,
                 teacher_output=teacher_output,
                 model_output=teacher_output if is_teacher else student_output,
             )

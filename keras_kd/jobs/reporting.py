@@ -1,20 +1,18 @@
 """The job of `keras-kd report`: the page of a run, from what the run left."""
 
-import dataclasses
 import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
+from typing import NamedTuple
 
 from keras_kd.core.checks import requirement
 from keras_kd.jobs.data import load_data
 from keras_kd.jobs.logs import read_table
-from keras_kd.jobs.machine import machine
 from keras_kd.jobs.models import load_student
 from keras_kd.jobs.models import load_teacher
 
@@ -23,18 +21,43 @@ if TYPE_CHECKING:
 
     from keras_kd.data import Splits
     from keras_kd.export import Verification
-    from keras_kd.jobs.compressed import Compressed
-    from keras_kd.jobs.compressed import CompressSetting
 
 PAGE = "report.html"
 # A smaller file that loses no more than this is preferred.
 _CLOSE = 0.01
 # Left out of the table of how a run was made: the page shows them elsewhere.
-_SHOWN = ("rows", "trials", "histories", "history", "test", "front")
+_SHOWN = (
+    "rows",
+    "trials",
+    "histories",
+    "history",
+    "test",
+    "front",
+    "path",
+    "report_path",
+)
+
+
+class Loaded(NamedTuple):
+    """What a run still holds when it writes its page.
+
+    Attributes:
+        teacher: The teacher.
+        student: The student that the files were made from.
+        splits: The data.
+    """
+
+    teacher: "keras.Model"
+    student: "keras.Model"
+    splits: "Splits"
 
 
 def report(
-    folder: str | os.PathLike[str], *, without_data: bool = False
+    folder: str | os.PathLike[str],
+    *,
+    data: Any = None,
+    without_data: bool = False,
+    loaded: Loaded | None = None,
 ) -> Path:
     """Write `report.html` into the folder of a run.
 
@@ -42,10 +65,14 @@ def report(
     percentage point of the best exported file's.
 
     Args:
-        folder: What `quickstart`, `distill` or `search` wrote to.
+        folder: What `quickstart`, `distill`, `search` or `compress` wrote
+            to.
+        data: What `keras_kd.data.load` takes. Needed only if the data was
+            moved, or given to `compress` as arrays or a dataset.
         without_data: Whether to show only what `results.json` tells. By
             default the data and the models are loaded again, for everything
             that is about single examples.
+        loaded: The models and the data, if the run still holds them.
 
     Returns:
         The page.
@@ -53,8 +80,8 @@ def report(
     Raises:
         FileNotFoundError: If there is no `results.json`, or a model that it
             names is gone.
-        ValueError: If it is from an earlier version, or of `compress`, which
-            writes the page itself.
+        ValueError: If it is from an earlier version, or the run had its
+            data from Python and `data` is not given.
         ImportError: If the extra `report` is not installed.
 
     Example:
@@ -62,9 +89,8 @@ def report(
     >>> try:
     ...     keras_kd.jobs.report("gone")
     ... except FileNotFoundError as error:
-    ...     print(error)
-    No `results.json` in `gone`. Give the folder that `quickstart`, `distill`
-    or `search` wrote to.
+    ...     print(str(error).partition(". ")[0])
+    No `results.json` in `gone`
     """
     import keras_kd
     from keras_kd.export import Verification
@@ -86,11 +112,15 @@ def report(
     ship = _smallest_good(evaluations, checks)
     seen = {}
     if not without_data:
-        seen = _with_data(results["setting"], paths, checks, ship)
+        # The last Keras model is the student that the files were made from.
+        student = [row for row in paths if row not in checks][-1]
+        used = {row: paths[row] for row in (next(iter(paths)), student, ship)}
+        loaded = loaded or _load(results["setting"], list(used.values()), data)
+        seen = _with_data(loaded, used, checks[ship])
     return keras_kd.report(
         folder / PAGE,
         evaluations,
-        title=f"Distillation report: {results['setting']['dataset']}",
+        title=f"Distillation report: {Path(results['data']['name']).name}",
         ship=ship,
         histories=_histories(folder, results),
         trials=results.get("trials"),
@@ -101,77 +131,22 @@ def report(
     )
 
 
-def report_on_run(folder: Path) -> Path | None:
+def report_on_run(folder: Path, loaded: Loaded | None = None) -> Path | None:
     """Write the page at the end of a run, whose files are there already.
 
-    Returns:
-        The page; `None` if something prevents it, which is said.
-    """
-    return _attempt(lambda: report(folder), f"`keras-kd report {folder}`")
-
-
-def report_on_compressed(
-    result: "Compressed",
-    setting: "CompressSetting",
-    teacher: "keras.Model",
-    splits: "Splits",
-) -> Path | None:
-    """Write the page of a result of `compress` beside its file.
-
     Args:
-        result: The result.
-        setting: What was asked for.
-        teacher: The teacher.
-        splits: The data.
+        folder: What the run wrote to.
+        loaded: The models and the data, if the run still holds them.
 
     Returns:
         The page; `None` if something prevents it, which is said.
     """
-    import keras_kd
-
-    rows = list(result.evaluations)
-    ship = rows[-1]
-
-    def write() -> Path:
-        return keras_kd.report(
-            result.path.parent / PAGE,
-            result.evaluations,
-            title=f"Distillation report: {setting.data}",
-            ship=ship,
-            histories={
-                "full training": read_table(result.path.parent / "full.csv")
-            },
-            trials=result.trials,
-            dataset=splits.test,
-            models=dict(
-                zip(rows, (teacher, result.student, result.path), strict=True)
-            ),
-            class_names=splits.class_names,
-            verifications={ship: result.verification},
-            rounding=_rounding(
-                result.verification, result.student, splits, ship
-            ),
-            made={
-                "setting": dataclasses.asdict(setting),
-                "student": result.values,
-                "shortfall": result.shortfall or None,
-                "plan": dataclasses.asdict(result.plan),
-                "data": result.data,
-                "machine": machine(),
-                "sha256": {result.path.name: _sha256(result.path)},
-            },
-        )
-
-    return _attempt(write, "the same `compress`")
-
-
-def _attempt(write: Callable[[], Path], again: str) -> Path | None:
     try:
-        return write()
+        return report(folder, loaded=loaded)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         sys.stderr.write(
             f"warning: {PAGE} was not written: {error} Then make it with "
-            f"{again}.\n"
+            f"`keras-kd report {folder}`.\n"
         )
         return None
 
@@ -181,21 +156,10 @@ def _read(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise FileNotFoundError(
             f"No `results.json` in `{folder}`. Give the folder that "
-            "`quickstart`, `distill` or `search` wrote to."
+            "`quickstart`, `distill`, `search` or `compress` wrote to."
         )
     results = json.loads(path.read_text("utf-8"))
-    if "rows" not in results:
-        raise ValueError(
-            requirement(
-                "report",
-                "folder",
-                "of a run of `quickstart`, `distill` or `search`",
-                str(folder),
-                "`compress` writes the page itself: call it again with the "
-                "same arguments, and it resumes at the end.",
-            )
-        )
-    if any("evaluation" not in row for row in results["rows"]):
+    if not all("evaluation" in row for row in results.get("rows", [{}])):
         raise ValueError(
             requirement(
                 "report",
@@ -231,45 +195,38 @@ def _histories(
     if "histories" in results:
         return dict(results["histories"])
     path = folder / "history.json"
-    if not path.exists():
-        return {}
-    return {"student": json.loads(path.read_text("utf-8"))}
+    if path.exists():
+        return {"student": json.loads(path.read_text("utf-8"))}
+    longest = read_table(folder / "full.csv")
+    return {"full training": longest} if longest else {}
 
 
-def _with_data(
-    setting: Mapping[str, Any],
-    paths: Mapping[str, Path],
-    checks: Mapping[str, "Verification"],
-    ship: str,
-) -> dict[str, Any]:
-    """Return the arguments of `report` that need the data and the models."""
-    rows = list(paths)
-    # The last Keras model is the student that the files were made from.
-    student = [row for row in rows if row not in checks][-1]
-    used = {row: paths[row] for row in (rows[0], student, ship)}
-    missing = [str(path) for path in used.values() if not path.exists()]
+def _load(setting: Mapping[str, Any], files: list[Path], data: Any) -> Loaded:
+    """Load the models and the data of a run again.
+
+    Args:
+        setting: The settings of the run.
+        files: The teacher, the student and the file to ship.
+        data: The data, if not that of the settings.
+    """
+    missing = [str(path) for path in files if not path.exists()]
     if missing:
         raise FileNotFoundError(
             f"`report` needs {' and '.join(missing)}, which the run wrote or "
             "read. Put them back, or set `without_data`."
         )
-    teacher = load_teacher(paths[rows[0]], setting.get("teacher_output"))
-    splits = _splits(setting, teacher, paths[rows[0]])
-    model = load_student(paths[student])
-    return {
-        "dataset": splits.test,
-        "models": {rows[0]: teacher, student: model, ship: paths[ship]},
-        "rounding": _rounding(checks[ship], model, splits, ship),
-    }
-
-
-def _splits(
-    setting: Mapping[str, Any], teacher: "keras.Model", file: Path
-) -> "Splits":
-    return load_data(
-        setting["dataset"],
+    source = setting["dataset"] if data is None else data
+    if source is None:
+        raise ValueError(
+            "`report` needs `data`: the run was given arrays or a dataset, "
+            "which its folder does not hold. Received: data=None. Give the "
+            "same again, or set `without_data`."
+        )
+    teacher = load_teacher(files[0], setting.get("teacher_output"))
+    splits = load_data(
+        source,
         teacher,
-        file=file,
+        file=files[0],
         quiet=True,
         # Teachers of `quickstart` are trained on images from 0 to 1.
         scale=setting.get("scale", "0..1"),
@@ -279,6 +236,21 @@ def _splits(
         seed=setting["seed"],
         max_train=setting["max_train"],
     )
+    return Loaded(teacher, load_student(files[1]), splits)
+
+
+def _with_data(
+    loaded: Loaded, used: Mapping[str, Path], check: "Verification"
+) -> dict[str, Any]:
+    """Return the arguments of `report` that need the data and the models."""
+    test = loaded.splits.test
+    *_, ship = used
+    models = (loaded.teacher, loaded.student, used[ship])
+    return {
+        "dataset": test,
+        "models": dict(zip(used, models, strict=True)),
+        "rounding": _rounding(check, loaded.student, loaded.splits, ship),
+    }
 
 
 def _rounding(
@@ -305,9 +277,10 @@ def _made(
 ) -> dict[str, Any]:
     made = {key: value for key, value in results.items() if key not in _SHOWN}
     made["sentences"] = " ".join(results.get("sentences", ())) or None
-    made["choice of the file"] = (
-        f"the smallest within {100 * _CLOSE:.0f} point of the most accurate"
-    )
+    if sum(row["verification"] is not None for row in results["rows"]) > 1:
+        made["choice of the file"] = (
+            f"the smallest within {100 * _CLOSE:.0f} point of the most accurate"
+        )
     files = {path for path in paths.values() if path.is_file()}
     made["sha256"] = {path.name: _sha256(path) for path in sorted(files)}
     return made

@@ -111,12 +111,26 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class Guess:
+    """The classes to which a model gives most probability.
+
+    Attributes:
+        who: The model.
+        ranked: Class and probability, the largest first.
+    """
+
+    who: str
+    ranked: Sequence[tuple[str, float]]
+
+
+@dataclass(frozen=True)
 class Card:
     """One example, with what is said about it."""
 
     title: str
     words: Sequence[str]
     panels: Sequence[Panel]
+    guesses: Sequence[Guess] = ()
 
 
 @dataclass(frozen=True)

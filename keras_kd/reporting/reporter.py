@@ -13,6 +13,7 @@ from keras_kd.core.files import check_writable
 from keras_kd.core.files import write_text
 from keras_kd.core.imports import optional
 from keras_kd.evaluation import Evaluation
+from keras_kd.reporting import words
 from keras_kd.reporting.as_json import as_json
 from keras_kd.reporting.as_json import plain
 from keras_kd.reporting.contents import Contents
@@ -133,6 +134,7 @@ def report(  # noqa: PLR0913 (a page's parts, each optional)
         trim_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["percent"] = words.percent
     page = environment.get_template("page.html").render(
         title=title,
         sections=parts,

@@ -128,6 +128,8 @@ def test_names_of_tensors():
 
 def test_wording():
     assert worded([]) == ""
+    text = worded([LayerError("stft", "LOG", 1.6, 1.5)])
+    assert "let `quantize_aware` leave it in float32" in text
     text = worded([LayerError("x", INPUT, 0.02, 0.02)])
     assert "`x` (input: 2.0%, 2.0% of it new)." in text
     assert "another range" not in text

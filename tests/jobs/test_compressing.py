@@ -1,6 +1,7 @@
 """`compress`: one call from a teacher to a verified file."""
 
 import io
+import itertools
 import json
 
 import keras
@@ -8,7 +9,6 @@ import numpy as np
 import pytest
 
 import keras_kd
-from keras_kd.core.errors import ExportMismatchError
 from keras_kd.core.progress import Progress
 from keras_kd.jobs import compressing as module
 from keras_kd.jobs import int8_file
@@ -111,7 +111,7 @@ def test_the_results_are_written(made, stopped):
     result, _ = made
     content = json.loads((stopped / "results.json").read_text())
     assert content["values"] == result.values
-    assert content["evaluations"]["teacher"]["num_examples"] == 500
+    assert content["rows"][0]["evaluation"]["num_examples"] == 500
     assert content["report_path"] == str(stopped / "report.html")
     page = result.report_path.read_text()
     assert "Ship TFLite int8 (student_int8.tflite)." in page
@@ -120,6 +120,14 @@ def test_the_results_are_written(made, stopped):
     student = keras.models.load_model(stopped / "student.keras")
     x = np.zeros((1, 8, 8, 1), "float32")
     np.testing.assert_array_equal(student(x), result.student(x))
+
+
+def test_the_page_is_made_again_from_the_folder(made, stopped):
+    result, _ = made
+    written = result.report_path.read_text()
+    result.report_path.unlink()
+    assert keras_kd.jobs.report(stopped) == result.report_path
+    assert result.report_path.read_text() == written
 
 
 def test_other_settings_are_refused(made, trained, stopped):
@@ -139,7 +147,7 @@ def test_other_settings_are_refused(made, trained, stopped):
 )
 def test_bad_limits(options, message):
     with pytest.raises(ValueError, match=message):
-        make_setting("digits", **options)
+        make_setting("t.keras", "digits", **options)
 
 
 def test_a_budget_below_the_narrowest_student_is_refused_first(
@@ -159,11 +167,48 @@ def test_a_student_of_another_head_is_trained_with_int8_arithmetic(
 ):
     """The teacher gives probabilities, a family's student logits."""
     monkeypatch.setattr(int8_file, "ROUNDING_LOSS", -100)
+    aware = []
+    real = module.Job._train_on
+
+    def note(*given):
+        aware.append(keras_kd.quantization.is_quantize_aware(given[-1]))
+        return real(*given)
+
+    monkeypatch.setattr(module.Job, "_train_on", note)
     teacher = keras.Sequential([trained, keras.layers.Softmax()])
     teacher.build((None, 8, 8, 1))
     result = compress(teacher, tmp_path, student="ds_cnn", trials=1, epochs=1)
     assert result.verification.passed
-    assert (tmp_path / "student_int8_aware.tflite").exists()
+    assert aware == [True]
+    assert list(tmp_path.glob("*.tflite")) == [result.path]
+
+
+@pytest.mark.slow
+def test_time_that_is_over_still_gives_a_verified_file(
+    monkeypatch, trained, tmp_path, capsys
+):
+    """An hour passes with every look at the clock."""
+    hours = itertools.count()
+
+    def clock(minutes):
+        return Clock(minutes, now=lambda: 3600 * next(hours))
+
+    monkeypatch.setattr(module, "Clock", clock)
+    monkeypatch.setattr(module, "report_on_run", lambda *_: None)
+    steps = []
+    real = keras_kd.Distiller.train_step
+    monkeypatch.setattr(
+        keras_kd.Distiller,
+        "train_step",
+        lambda *given: steps.append(1) or real(*given),
+    )
+    result = compress(trained, tmp_path, minutes=1, trials=5, epochs=9)
+    assert result.verification.passed
+    assert result.path.exists()
+    assert len(result.trials) == 1
+    assert not (tmp_path / "full").exists()
+    assert len(steps) == 1
+    assert "trainings end early" in capsys.readouterr().err
 
 
 def test_late_trainings_are_left_out(monkeypatch):
@@ -186,7 +231,7 @@ def test_late_trainings_are_left_out(monkeypatch):
 
 def test_an_unknown_option_is_an_error():
     with pytest.raises(TypeError, match="epoch"):
-        make_setting("digits", size_bytes=1000, epoch=3)
+        make_setting("t.keras", "digits", size_bytes=1000, epoch=3)
 
 
 @pytest.mark.parametrize(
@@ -213,45 +258,6 @@ def test_without_a_budget_the_smallest_good_student_is_chosen(
 
     monkeypatch.setattr(module, "accuracy_of", lambda *_: 0.98)
     job = module.Job.__new__(module.Job)
-    job.setting = make_setting("digits", max_accuracy_loss=least)
+    job.setting = make_setting("t.keras", "digits", max_accuracy_loss=least)
     job.output, job.teacher, job.splits = tmp_path, None, None
     assert job._choose(Tuner()).trial_id == chosen
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "kept", "trains"),
-    [
-        ([0.90, 0.90], "rounded", False),
-        ([0.80, 0.90, 0.88, 0.88], "aware", True),
-        ([0.80, 0.90, 0.70], "rounded", True),
-        ([None, 0.90, 0.88, 0.88], "aware", True),
-    ],
-    ids=["loses nothing", "gains", "does not gain", "was refused"],
-)
-def test_a_file_that_loses_is_made_with_int8_training(
-    monkeypatch, tmp_path, accuracies, kept, trains
-):
-    """Accuracies of the first file, the student, and later files."""
-    found = iter(accuracies)
-    trained = []
-
-    def export(student, path, splits):
-        value = next(found)
-        if value is None:
-            raise ExportMismatchError("it is off")
-        return int8_file.Int8File(student, path, value)
-
-    monkeypatch.setattr(int8_file, "_export", export)
-    monkeypatch.setattr(int8_file, "accuracy_of", lambda *_: next(found))
-    student = keras_kd.students.mlp((4,), 2, hidden=(3,))
-    result = int8_file.best_int8_file(
-        student,
-        tmp_path / "s.tflite",
-        None,
-        trained.append,
-        Progress(io.StringIO()),
-    )
-    assert bool(trained) == trains
-    assert (result.student is student) == (kept == "rounded")
-    assert result.check == tmp_path / "s.tflite"
-    assert next(found, None) is None

@@ -30,12 +30,6 @@ def test_results_of_an_earlier_version_are_refused(tmp_path):
         jobs.report(tmp_path)
 
 
-def test_results_of_compress_are_refused(tmp_path):
-    (tmp_path / "results.json").write_text('{"evaluations": {}}')
-    with pytest.raises(ValueError, match="`compress` writes the page itself"):
-        jobs.report(tmp_path)
-
-
 def test_what_prevents_a_page_is_said_and_ends_no_run(tmp_path, capsys):
     assert reporting.report_on_run(tmp_path) is None
     said = capsys.readouterr().err
@@ -84,6 +78,14 @@ def test_models_that_are_gone_are_named(tmp_path):
     write(tmp_path, rows=rows)
     with pytest.raises(FileNotFoundError, match="gone.*set `without_data`"):
         jobs.report(tmp_path)
+
+
+def test_data_that_was_given_in_python_is_asked_for(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).touch()
+    files = list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="Received: data=None. Give the same"):
+        reporting._load({"dataset": None}, files, None)
 
 
 VERIFICATION = {

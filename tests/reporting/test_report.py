@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 import keras_kd
+from keras_kd.reporting.contents import Contents
+from keras_kd.reporting.sections.training import curves
 
 NASTY = "<script>alert('&\"')</script> $x$"
 
@@ -118,11 +120,23 @@ def test_the_sentences_are_computed_from_the_numbers(page, words):
     assert words in " ".join(page.words.split())
 
 
-def test_an_example_says_who_chose_what(path):
+def test_an_example_shows_the_three_likeliest_classes_of_both(path):
     text = path.read_text()
     assert "<h3>Example 0: ape</h3>" in text
+    card = text.partition("<h3>Example 0: ape</h3>")[2].partition("</dl>")[0]
+    said = re.findall(r"<dt>(.*)</dt>|<dd.*>(\w+) <b>(.*)</b></dd>", card)
     # The softmax of (5, 0, 0), and of (-4, 0, 0).
-    assert "<li>teacher: ape (98.7%)</li><li>student: bee (49.5%)</li>" in text
+    assert [" ".join(part for part in line if part) for line in said] == [
+        "teacher",
+        "ape 98.7%",
+        "bee 0.7%",
+        "cat 0.7%",
+        "student",
+        "bee 49.5%",
+        "cat 49.5%",
+        "ape 0.9%",
+    ]
+    assert '<dd style="--share: 49.5%">' in card
 
 
 def test_the_row_to_ship_is_marked(path):
@@ -270,3 +284,15 @@ def test_trials_may_be_what_a_tuner_returns(tmp_path, evaluations, trials):
     ]
     path = keras_kd.report(tmp_path / "a.html", evaluations, trials=trials)
     assert "The search made 4 trials" in path.read_text()
+
+
+def test_a_distillers_validation_loss_is_drawn_beside_the_tasks_part():
+    """It is the task's loss alone, and no part of the sum called loss."""
+    history = {"loss": [1.0, 0.5], "val_loss": [2.1, 1.6]}
+    history["student_loss"] = [2.0, 1.5]
+    section = curves(Contents("", {}, "a", histories={"a": history}))
+    assert [figure.sentence for figure in section.figures] == [
+        "a: loss falls from 1 to 0.5 in 2 epochs.",
+        "a: student_loss falls from 2 to 1.5 in 2 epochs, and ends at 1.6 on "
+        "validation data.",
+    ]

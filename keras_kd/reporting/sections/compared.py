@@ -8,6 +8,7 @@ from keras_kd.reporting import words
 from keras_kd.reporting.contents import Card
 from keras_kd.reporting.contents import Contents
 from keras_kd.reporting.contents import Figure
+from keras_kd.reporting.contents import Guess
 from keras_kd.reporting.contents import Section
 from keras_kd.reporting.contents import Table
 from keras_kd.reporting.examples import panels
@@ -16,6 +17,7 @@ from keras_kd.reporting.predictions import Disagreement
 # Classes that one matrix has room for.
 _MOST_CLASSES = 20
 _MOST_PAIRS = 50
+_MOST_GUESSES = 3
 # A smaller mean gap between confidence and accuracy is none.
 _SMALL_GAP = 0.005
 
@@ -149,7 +151,12 @@ def disagreements(contents: Contents) -> Section | None:
             "what speaks against it (gradient times input)."
         )
     cards = [
-        Card(_title(contents, one), _words(contents, one), drawn)
+        Card(
+            _title(contents, one),
+            [f"difference: {words.percent(one.distance)}"],
+            drawn,
+            _guesses(contents, one),
+        )
         for one, drawn in zip(worst, seen.panels, strict=True)
     ]
     return Section(title="Disagreements", words=said, cards=cards)
@@ -162,13 +169,17 @@ def _title(contents: Contents, one: Disagreement) -> str:
     return title
 
 
-def _words(contents: Contents, one: Disagreement) -> list[str]:
-    said = [
-        f"{who}: {contents.class_name(int(shares.argmax()))} "
-        f"({words.percent(float(shares.max()))})"
+def _guesses(contents: Contents, one: Disagreement) -> list[Guess]:
+    return [
+        Guess(
+            who,
+            [
+                (contents.class_name(int(place)), float(shares[place]))
+                for place in np.argsort(-shares, kind="stable")[:_MOST_GUESSES]
+            ],
+        )
         for who, shares in (
             (contents.teacher, one.teacher),
             (contents.student, one.student),
         )
     ]
-    return [*said, f"difference: {words.percent(one.distance)}"]

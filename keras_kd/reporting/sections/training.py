@@ -16,14 +16,18 @@ Runs = Mapping[str, Sequence[float]]
 
 def curves(contents: Contents) -> Section | None:
     """Draw every logged value over the epochs."""
+    histories = {
+        run: _as_measured(history)
+        for run, history in contents.histories.items()
+    }
     logged = dict.fromkeys(
         name.removeprefix(_VALIDATION)
-        for history in contents.histories.values()
+        for history in histories.values()
         for name in history
     )
     # The whole first, its parts and the metrics as they were logged.
     figures = [
-        _figure(contents, name)
+        _figure(histories, name)
         for name in sorted(logged, key=lambda name: name != "loss")
     ]
     if not figures:
@@ -31,11 +35,21 @@ def curves(contents: Contents) -> Section | None:
     return Section(title="Training", figures=figures)
 
 
-def _figure(contents: Contents, name: str) -> Figure:
+def _as_measured(history: Runs) -> Runs:
+    """Name a Distiller's validation loss after what it is: the task's part."""
+    if "student_loss" not in history:
+        return history
+    return {
+        f"{_VALIDATION}student_loss" if name == "val_loss" else name: values
+        for name, values in history.items()
+    }
+
+
+def _figure(histories: Mapping[str, Runs], name: str) -> Figure:
     trained, validated = (
         {
             run: history[prefix + name]
-            for run, history in contents.histories.items()
+            for run, history in histories.items()
             if prefix + name in history
         }
         for prefix in ("", _VALIDATION)
@@ -66,7 +80,7 @@ def _figure(contents: Contents, name: str) -> Figure:
         ],
     )
     drawn = charts.lines(
-        sentence, "epoch", name, trained, validated, list(contents.histories)
+        sentence, "epoch", name, trained, validated, list(histories)
     )
     return Figure(sentence, drawn, table)
 
