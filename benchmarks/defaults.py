@@ -16,6 +16,7 @@ import argparse
 import functools
 import tempfile
 from collections.abc import Callable
+from collections.abc import Collection
 from pathlib import Path
 from statistics import mean
 from statistics import stdev
@@ -238,14 +239,14 @@ def grid(task: Task) -> dict[str, tuple[float, float, bool]]:
     return ways
 
 
-def values(cells: dict[str, float], task: str, way: str) -> list[float]:
-    """Return what one way of training gave, a number a seed."""
-    wanted = f"{task}, {way}"
-    return [
-        value
-        for cell, value in cells.items()
-        if cell.rpartition(", ")[0] == wanted
-    ]
+def values(cells: dict[str, float], task: str, way: str) -> dict[str, float]:
+    """Return what one way of training gave, by seed."""
+    split = [(*cell.rpartition(", "), value) for cell, value in cells.items()]
+    return {
+        seed: value
+        for name, _, seed, value in split
+        if name == f"{task}, {way}"
+    }
 
 
 def gains(
@@ -254,16 +255,18 @@ def gains(
     """Return each way's points over labels alone by task, the best first."""
     gained: dict[str, dict[str, float]] = {}
     for name, task in tasks.items():
-        alone = mean(values(cells, name, ALONE))
+        alone = values(cells, name, ALONE)
         for way in grid(task):
             if way != ALONE:
-                found = mean(values(cells, name, way))
-                gained.setdefault(way, {})[name] = found - alone
+                found = values(cells, name, way)
+                gained.setdefault(way, {})[name] = mean(
+                    found[seed] - alone[seed] for seed in found
+                )
     best_first = sorted(gained, key=lambda way: -mean(gained[way].values()))
     return {way: gained[way] for way in best_first}
 
 
-def spread(numbers: list[float]) -> float:
+def spread(numbers: Collection[float]) -> float:
     """Return the standard deviation, 0 of one number."""
     return stdev(numbers) if len(numbers) > 1 else 0.0
 
@@ -272,7 +275,7 @@ def summarize(cells: dict[str, float], tasks: dict[str, Task]) -> None:
     """Print each way's gain over labels alone, the best mean first."""
     spreads = {}
     for task in tasks:
-        alone = values(cells, task, ALONE)
+        alone = values(cells, task, ALONE).values()
         spreads[task] = spread(alone)
         print(f"{task}: {ALONE} {mean(alone):.2f} ± {spreads[task]:.2f}")
     print("points over labels alone: mean, and by task")

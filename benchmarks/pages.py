@@ -30,7 +30,7 @@ def defaults_table() -> str:
             f"{gained[task]:+.1f}" if task in gained else "" for task in alone
         ]
         rows.append([way, f"{mean(gained.values()):+.1f}", *each])
-    accuracy = [_spread(values) for values in alone.values()]
+    accuracy = [_spread(found) for found in alone.values()]
     return _markdown([*rows, ["labels alone, %", "", *accuracy]])
 
 
@@ -71,8 +71,9 @@ def filled(name: str) -> str:
     return before + start + table() + end + rest.partition(end)[2]
 
 
-def _spread(values: list[float]) -> str:
-    return f"{mean(values):.1f} ± {defaults.spread(values):.1f}"
+def _spread(by_seed: dict[str, float]) -> str:
+    found = by_seed.values()
+    return f"{mean(found):.1f} ± {defaults.spread(found):.1f}"
 
 
 def _markdown(rows: list[list[str]]) -> str:

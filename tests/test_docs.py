@@ -1,11 +1,13 @@
 """README and the pages of docs/: short, fresh, and true to the benchmarks."""
 
+import inspect
 import json
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from benchmark_scripts import imported
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
@@ -61,3 +63,28 @@ def test_the_losses_are_all_named():
     listed = listed.partition("\n## ")[0]
     named = re.findall(r"`([A-Z]\w+)`", listed)
     assert named == [row.loss for row in methods()]
+
+
+@pytest.mark.parametrize("name", ["defaults", "methods"])
+def test_a_table_is_what_its_benchmark_found(name):
+    with imported("pages") as pages:
+        page, _ = pages.TABLES[name]
+        assert (pages.DOCS / page).read_text() == pages.filled(name), (
+            "run `python benchmarks/pages.py`"
+        )
+
+
+def test_the_defaults_never_lose_to_labels_alone():
+    from keras_kd import Distiller
+    from keras_kd.distiller.objective import TEMPERATURE
+
+    alpha = inspect.signature(Distiller).parameters["alpha"].default
+    with imported("defaults") as defaults:
+        cells = json.loads(
+            (ROOT / "benchmarks" / "results" / "defaults.json").read_text()
+        )["cells"]
+        gained = defaults.gains(cells, defaults.TASKS)
+        ours = gained[f"alpha {alpha}, T {TEMPERATURE:g}"]
+        for task in defaults.TASKS:
+            alone = defaults.values(cells, task, defaults.ALONE)
+            assert ours[task] >= -defaults.spread(alone.values()), task
