@@ -1,8 +1,10 @@
 """`keras-kd export`: writes a student as a verified file."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
+from typing import Any
 
 import typer
 
@@ -28,12 +30,21 @@ from keras_kd.jobs.models import load_student
 def export(  # noqa: PLR0913 (one option a line)
     student: Annotated[Path, typer.Argument(help="A .keras file.")],
     path: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             help="The file to write: a name that ends in .tflite or .onnx, or "
-            "a folder for a SavedModel."
+            "a folder for a SavedModel.",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    microcontroller: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write, instead of PATH, a folder of C++ for TensorFlow Lite "
+            "Micro: an int8 file as an array, and what goes with it.",
+        ),
+    ] = None,
     quantization: Annotated[
         str | None,
         typer.Option(
@@ -92,7 +103,6 @@ def export(  # noqa: PLR0913 (one option a line)
     as_json: printing.Json = False,
 ) -> None:
     """Export a student; the file appears once it was loaded and compared."""
-    is_tflite = path.suffix == ".tflite"
     only = {
         "quantization": quantization,
         "output": output,
@@ -100,16 +110,8 @@ def export(  # noqa: PLR0913 (one option a line)
         "input_dtype": input_dtype,
         "labels": labels,
     }
-    for name, value in only.items():
-        if value is not None and not is_tflite:
-            raise ValueError(
-                requirement(
-                    "export",
-                    "path",
-                    f"a name that ends in .tflite for {name} {str(value)!r}",
-                    str(path),
-                )
-            )
+    target = _target(path, microcontroller, only)
+    is_tflite = target.suffix == ".tflite" or microcontroller is not None
     problems = Problems()
     names = None
     with problems:
@@ -151,12 +153,16 @@ def export(  # noqa: PLR0913 (one option a line)
             splits = as_bytes(splits)
         images, test = splits.train.map(lambda x, y: x), splits.test
     if is_tflite:
-        check = keras_kd.export.tflite(
+        write: Any = keras_kd.export.tflite
+        if microcontroller is not None:
+            write = keras_kd.export.microcontroller
+        else:
+            write = partial(write, quantization=quantization)
+        check = write(
             model,
-            path,
-            quantization,
-            images,
-            test,
+            target,
+            calibration=images,
+            verify=test,
             tolerance=tolerance,
             preprocess=from_bytes(scale) if input_dtype else None,
             input_dtype=input_dtype,
@@ -165,7 +171,43 @@ def export(  # noqa: PLR0913 (one option a line)
             labels=names,
         )
     else:
-        onnx = path.suffix == ".onnx"
+        onnx = target.suffix == ".onnx"
         write = keras_kd.export.onnx if onnx else keras_kd.export.saved_model
-        check = write(model, path, verify=test, tolerance=tolerance)
+        check = write(model, target, verify=test, tolerance=tolerance)
     printing.print_check(asdict(check), as_json)
+
+
+def _target(
+    path: Path | None, folder: Path | None, only: dict[str, Any]
+) -> Path:
+    """Return what to write: the path, or a folder for a microcontroller.
+
+    Args:
+        path: The argument.
+        folder: The option.
+        only: Options, by name, that not every kind of file has.
+
+    Raises:
+        ValueError: If neither or both are given, or an option does not go
+            with what is given.
+    """
+    target = folder or path
+    if target is None:
+        expected = "given, or `--microcontroller FOLDER`"
+        raise ValueError(requirement("export", "path", expected, None))
+    wrong = None
+    kind = only["quantization"]
+    if path is not None and folder is not None:
+        wrong = ("path", "left out beside `--microcontroller`", str(path))
+    elif folder is not None and kind not in (None, "int8"):
+        wrong = ("quantization", "int8 for a microcontroller", kind)
+    elif folder is None and target.suffix != ".tflite":
+        for name, value in only.items():
+            if value is not None:
+                shown = f"{name} {str(value)!r}"
+                expected = f"a name that ends in .tflite for {shown}"
+                wrong = ("path", expected, str(path))
+                break
+    if wrong is not None:
+        raise ValueError(requirement("export", *wrong))
+    return target

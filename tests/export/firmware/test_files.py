@@ -79,7 +79,9 @@ def vectors():
 def rows(vectors):
     """The bytes of each example: both inputs; the output."""
     first, second = vectors.given
-    given = [a.tobytes() + b.tobytes() for a, b in zip(first, second, strict=True)]
+    given = [
+        a.tobytes() + b.tobytes() for a, b in zip(first, second, strict=True)
+    ]
     return given, [value.tobytes() for value in vectors.expected[0]]
 
 
