@@ -38,7 +38,8 @@ def compiled(folder, scratch, second_label=None):
     subprocess.run(
         [
             *(compiler, "-std=c++17", "-Wall", "-Wextra", "-Werror"),
-            *("-I", _TFLM, "-I", folder, *defined, "-o", program),
+            *("-I", _TFLM, "-I", folder, "-I", folder.parent),
+            *(*defined, "-o", program),
             *(_TFLM / "program.cc", scratch / "start.cc"),
             *sorted(folder.glob("*.cc")),
         ],

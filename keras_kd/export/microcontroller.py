@@ -107,6 +107,7 @@ def microcontroller(  # noqa: PLR0913 (the arguments of `tflite`)
     }
     context = read_context(_SUBJECT, student, **around)
     _check_folder(context, folder)
+    _check_sizes(context)
     with staged(folder) as scratch:
         scratch.mkdir()
         path = scratch / _FILE
@@ -148,6 +149,19 @@ def _check_folder(context: Context, folder: Path) -> None:
         str(folder),
         "Choose another name; nothing was replaced.",
     )
+
+
+def _check_sizes(context: Context) -> None:
+    """Refuse a student whose arena depends on what it is given."""
+    for spec in context.signature.specs:
+        if None in spec.shape[1:]:
+            raise context.refusal(
+                "student",
+                f"of a fixed size in `{spec.key}`",
+                spec.shape,
+                "A microcontroller's memory is divided when it is compiled: "
+                "build the student with `keras.Input` of the size there.",
+            )
 
 
 def _vectors(context: Context, path: Path, calibration: Any) -> Vectors:

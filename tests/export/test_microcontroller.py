@@ -151,3 +151,12 @@ def test_what_fails_leaves_nothing(tmp_path):
             student, tmp_path / "new", calibration.astype("float32")
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_an_open_size_is_refused(tmp_path):
+    inputs = keras.Input((None, 3), name="sound")
+    outputs = layers.Dense(2)(layers.GlobalAveragePooling1D()(inputs))
+    student = keras.Model(inputs, outputs)
+    with pytest.raises(ValueError, match="of a fixed size in `sound`"):
+        export.microcontroller(student, tmp_path / "new", np.ones((20, 9, 3)))
+    assert not list(tmp_path.iterdir())
