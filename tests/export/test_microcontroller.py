@@ -91,7 +91,7 @@ def test_the_program_computes_what_the_reference_does(folder, data, tmp_path):
     assert model == path.read_bytes()
     assert found["differing"] == ["0"]
     assert found["label"] == ["far left", "int", "far right"]
-    assert found["operators"] == ["CONV_2D FULLY_CONNECTED RESHAPE"]
+    assert {"CONV_2D", "FULLY_CONNECTED"} < {*found["operators"][0].split()}
     # The largest tensors, 8x8x8 and 3x3x16 bytes, live at once.
     assert 512 + 144 <= int(found["arena"][0]) < 20_000
 
@@ -146,7 +146,7 @@ def test_what_fails_leaves_nothing(tmp_path):
     outputs = layers.Dense(2)(layers.Dense(4, activation="gelu")(inputs))
     student = keras.Model(inputs, outputs)
     calibration = np.random.default_rng(0).normal(size=(20, 4))
-    with pytest.raises(ValueError, match="GELU"):
+    with pytest.raises(export.ExportMismatchError, match="GELU"):
         export.microcontroller(
             student, tmp_path / "new", calibration.astype("float32")
         )
