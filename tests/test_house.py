@@ -59,6 +59,7 @@ LONG_FILES: dict[str, str] = {
 # installation has.
 EXTRAS = {
     "data": ["datasets"],
+    "evaluation": ["micro", "onnx"],
     "export": ["onnx", "quantizer"],
     "jobs": ["tuner"],
     "reporting": ["report"],
@@ -66,7 +67,12 @@ EXTRAS = {
     "teachers": ["beam"],
 }
 # Packages that are imported under another name than they are installed by.
-DISTRIBUTIONS = {"grpc": "grpcio", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {
+    "ethosu": "ethos-u-vela",
+    "grpc": "grpcio",
+    "sklearn": "scikit-learn",
+    "tflite_micro": "tflite-micro",
+}
 PACKAGES = sorted(
     value.__name__
     for name in keras_kd.__all__

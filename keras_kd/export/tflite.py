@@ -13,6 +13,8 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_number
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import staged
+from keras_kd.evaluation import runtimes
+from keras_kd.evaluation.runtimes import ON_TFLITE
 from keras_kd.export.card import card_path
 from keras_kd.export.card import card_text
 from keras_kd.export.combinations import check_combination
@@ -25,6 +27,7 @@ from keras_kd.export.examples import calibration_examples
 from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import QUANTIZATIONS
 from keras_kd.export.kinds import Demands
+from keras_kd.export.kinds import names_of
 from keras_kd.export.lookups import check_no_lookups
 from keras_kd.export.verify import Verification
 from keras_kd.export.verify import check_file
@@ -47,6 +50,7 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
     output_dtype: str | None = None,
     labels: Sequence[str] | None = None,
     timeout: float = 600,
+    runtime: str | Sequence[str] | None = None,
 ) -> Verification:
     """Export a student as a `.tflite` file that is proved to behave alike.
 
@@ -111,6 +115,9 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
         labels: Names of the classes, for the card and for Android: the file
             then has TFLite Metadata with a `labels.txt`.
         timeout: Seconds that the conversion may take. Defaults to 600.
+        runtime: The runtime or runtimes in which the file must pass:
+            `"litert"`, the default, `"litert-reference"` or `"tflm"` (see
+            `verify`).
 
     Returns:
         The `Verification` of the file.
@@ -148,6 +155,7 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
         output_dtype=output_dtype,
         labels=labels,
         timeout=timeout,
+        runtime=runtime,
     )[key]
 
 
@@ -164,6 +172,7 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
     output_dtype: str | None = None,
     labels: Sequence[str] | None = None,
     timeout: float = 600,
+    runtime: str | Sequence[str] | None = None,
 ) -> dict[str, Verification]:
     """Export a student as several `.tflite` files in one child process.
 
@@ -182,6 +191,7 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
         output_dtype: See `tflite`.
         labels: See `tflite`.
         timeout: Seconds that all conversions may take. Defaults to 600.
+        runtime: See `tflite`.
 
     Returns:
         One `Verification` per file, by quantization.
@@ -211,6 +221,9 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
     )
     check_number(_SUBJECT, "timeout", timeout, above=0)
     check_no_lookups(context, "a `.tflite`")
+    for name in names_of(runtime):
+        check_choice(_SUBJECT, "runtime", name, ON_TFLITE)
+        runtimes.get(name).check_installed()
     tolerances = tolerance or {}
     for quantization, path in paths.items():
         _check_file_name(context, quantization, Path(path))
@@ -236,7 +249,11 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
                 made[key],
                 Path(path),
                 compared,
-                Demands(tolerances.get(key), quantization=key),
+                Demands(
+                    tolerances.get(key),
+                    quantization=key,
+                    runtimes=names_of(runtime),
+                ),
             )
             for key, path in paths.items()
         }
