@@ -239,6 +239,23 @@ class LiteRTModel:
         }
         return outputs if len(outputs) > 1 else next(iter(outputs.values()))
 
+    def encode(self, x: Inputs) -> list[np.ndarray]:
+        """Return examples as the file takes them.
+
+        Args:
+            x: See `predict`.
+
+        Shapes:
+            x: `(batch, ...)`, the values that the Keras model takes.
+
+        Returns:
+            One array `(batch, ...)` per input, in the file's order and types.
+
+        Raises:
+            ValueError: If names, shapes or lengths do not fit the file.
+        """
+        return self._encoded(self._check(x))
+
     def arena(self) -> Arena | None:
         """Return the smallest arena; `None` for a runtime without one."""
         return self._runtime.arena(self.path.read_bytes())
@@ -283,12 +300,15 @@ class LiteRTModel:
             raise ValueError(requirement("predict", "x", expected, lengths))
         return arrays
 
-    def _run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _encoded(self, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         encoded = {
             detail.index: detail.encode(arrays[detail.name])
             for detail in self.input_details
         }
-        given = [encoded[index] for index in self._inputs]
+        return [encoded[index] for index in self._inputs]
+
+    def _run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        given = self._encoded(arrays)
         stored = dict(zip(self._outputs, self._session.run(given), strict=True))
         return {
             detail.name: detail.decode(stored[detail.index])

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from typing import cast
 
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import staged
 from keras_kd.evaluation import runtimes
 from keras_kd.evaluation.litert import LiteRTModel
-from keras_kd.evaluation.tflite_file import read_file
 from keras_kd.export.context import Context
 from keras_kd.export.context import read_context
 from keras_kd.export.examples import collect
@@ -77,7 +77,8 @@ def microcontroller(  # noqa: PLR0913 (the arguments of `tflite`)
         timeout: See `tflite`.
 
     Returns:
-        The `Verification` of `model.tflite`.
+        The `Verification` of `model.tflite` under TFLM, and under LiteRT in its
+        `runtimes`.
 
     Raises:
         TypeError: See `tflite`.
@@ -120,14 +121,14 @@ def microcontroller(  # noqa: PLR0913 (the arguments of `tflite`)
             tolerance,
             **around,
             timeout=timeout,
-            runtime=("litert", "tflm"),
+            # The first one's figures are returned, with its arena.
+            runtime=("tflm", "litert"),
         )
-        content = path.read_bytes()
         write_firmware(
             scratch,
-            content,
+            path.read_bytes(),
             _vectors(context, path, calibration),
-            arena_bytes=runtimes.get("tflm").arena(content).bytes,
+            arena_bytes=cast(int, result.arena_bytes),
             labels=context.labels,
         )
     return replace(result, path=str(folder / _FILE))
@@ -171,14 +172,5 @@ def _vectors(context: Context, path: Path, calibration: Any) -> Vectors:
     else:
         examples = collect(context, calibration, _NUM_VECTORS, "calibration")
         inputs = examples.inputs
-    model = LiteRTModel(path)
-    # The card's order is the student's; the file may have another.
-    encoded = {
-        detail.index: detail.encode(inputs[spec.name])
-        for spec, detail in zip(
-            context.signature.specs, model.input_details, strict=True
-        )
-    }
-    places = read_file(path.read_bytes()).graphs[0].inputs
-    given = [encoded[place] for place in places]
+    given = LiteRTModel(path).encode(inputs)
     return Vectors(given, runtimes.get("tflm").run(path, given))

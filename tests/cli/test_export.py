@@ -98,3 +98,42 @@ def test_a_file_of_bytes_needs_the_range_of_the_student(student_path, tmp_path):
     result = run(student_path, tmp_path / "a.tflite", *options)
     assert result.exit_code == 1
     assert "or `--data`, for a file of bytes" in result.stderr
+
+
+@pytest.mark.export
+def test_a_folder_for_a_microcontroller(student_path, tmp_path):
+    pytest.importorskip("tflite_micro")
+    folder = tmp_path / "firmware"
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join(f"digit {i}" for i in range(10)))
+    options = ["--microcontroller", folder, "--calibration", "digits"]
+    result = run(student_path, *options, "--labels", labels, "--json")
+    assert result.exit_code == 0, result.stderr
+    check = json.loads(result.stdout)
+    assert check["path"] == str(folder / "model.tflite")
+    header = (folder / "model_info.h").read_text()
+    assert f"kArenaSize = {check['arena_bytes']};" in header
+    assert '"digit 9"' in header
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "`path` to be given, or `--microcontroller FOLDER`"),
+        (["a.tflite", "--microcontroller", "b"], "`path` to be left out"),
+        (
+            ["--microcontroller", "b", "--quantization", "float16"],
+            "`--quantization` to be int8 for a microcontroller",
+        ),
+        (["--microcontroller", "b"], "`--data` to be a dataset"),
+    ],
+    ids=["nothing", "both", "quantization", "calibration"],
+)
+def test_what_does_not_go_with_a_microcontroller(
+    student_path, tmp_path, monkeypatch, options, message
+):
+    monkeypatch.chdir(tmp_path)
+    result = run(student_path, *options)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == [student_path]
