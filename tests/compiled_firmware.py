@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_kd.export.firmware import c_text
@@ -71,3 +72,46 @@ def run_firmware(program, given, expected):
         key, _, value = line.partition("=")
         found.setdefault(key, []).append(value.strip())
     return found, model.read_bytes()
+
+
+def reference_answers(folder, examples):
+    """Run examples of a bundle in LiteRT's reference kernels.
+
+    TensorFlow Lite Micro gives the same bytes.
+
+    Args:
+        folder: The bundle. Values become int8 by the grids in its header.
+        examples: Real values by the name of the input.
+
+    Returns:
+        The bytes of each example's inputs, and of its outputs.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import OpResolverType
+
+    runtime = Interpreter(
+        str(folder / "model.tflite"),
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+    )
+    runtime.allocate_tensors()
+    header = (folder / "model_info.h").read_text("utf-8")
+    [body] = re.findall(r"kInputs\[\] = {\n(.*?)\n};", header, re.S)
+    entries = re.findall(r'{"(\w+)", "int8", \d, {.*?}, (.*?)f, (.*?)}', body)
+    stored = [
+        np.clip(np.rint(examples[name] / float(scale)) + int(zero), -128, 127)
+        for name, scale, zero in entries
+    ]
+    given, expected = [], []
+    for values in zip(*stored, strict=True):
+        ends = runtime.get_input_details()
+        rows = [value[None].astype("int8") for value in values]
+        for end, row in zip(ends, rows, strict=True):
+            runtime.set_tensor(end["index"], row)
+        runtime.invoke()
+        outputs = [
+            runtime.get_tensor(end["index"])
+            for end in runtime.get_output_details()
+        ]
+        given.append(b"".join(row.tobytes() for row in rows))
+        expected.append(b"".join(row.tobytes() for row in outputs))
+    return given, expected
