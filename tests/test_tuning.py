@@ -16,7 +16,7 @@ from keras_kd.cli.search import read_budget
 TUNING = Path(__file__).parents[1] / "tuning"
 BUDGETS = {
     "microcontroller": keras_kd.Budget(
-        size_bytes=256_000, peak_memory_bytes=65_536, quantization="int8"
+        size_bytes=256_000, arena_bytes=65_536, quantization="int8"
     ),
     "phone": keras_kd.Budget(
         size_bytes=4_000_000,

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
+from typing import Any
 
 import typer
 
@@ -89,6 +90,22 @@ def export(  # noqa: PLR0913 (one option a line)
     kind: Kind = None,
     label: Label = None,
     imports: Imports = None,
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Runtime in which a .tflite file has to pass: litert, "
+            "litert-reference or tflm (TFLite Micro). May be given several "
+            "times.",
+            show_default="litert",
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="NPU, such as ethos-u55-128: writes the int8 file compiled "
+            "for it, too."
+        ),
+    ] = None,
     as_json: printing.Json = False,
 ) -> None:
     """Export a student; the file appears once it was loaded and compared."""
@@ -99,9 +116,11 @@ def export(  # noqa: PLR0913 (one option a line)
         "output_dtype": output_dtype,
         "input_dtype": input_dtype,
         "labels": labels,
+        "runtime": runtime,
+        "target": target,
     }
     for name, value in only.items():
-        if value is not None and not is_tflite:
+        if value and not is_tflite:
             raise ValueError(
                 requirement(
                     "export",
@@ -129,6 +148,8 @@ def export(  # noqa: PLR0913 (one option a line)
     with problems:
         if data is not None:
             check_data(data)
+    with problems:
+        _check_target(target)
     if input_dtype is not None and data is None and scale is None:
         with problems:
             raise ValueError(
@@ -163,9 +184,28 @@ def export(  # noqa: PLR0913 (one option a line)
             output=output,
             output_dtype=output_dtype,
             labels=names,
+            runtime=runtime,
         )
     else:
         onnx = path.suffix == ".onnx"
         write = keras_kd.export.onnx if onnx else keras_kd.export.saved_model
         check = write(model, path, verify=test, tolerance=tolerance)
-    printing.print_check(asdict(check), as_json)
+    content = asdict(check) | _on_npu(path, target)
+    printing.print_check(content, as_json)
+
+
+def _check_target(target: str | None) -> None:
+    from keras_kd.evaluation.npu import check_target
+
+    if target is not None:
+        check_target("export", target)
+
+
+def _on_npu(path: Path, target: str | None) -> dict[str, Any]:
+    """Compile a file for an NPU, if one was named, and describe the result."""
+    from keras_kd.evaluation.npu import compiled
+
+    if target is None:
+        return {}
+    found = compiled(path, target)
+    return {"npu": asdict(found) | {"path": str(found.path)}}
