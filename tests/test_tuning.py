@@ -19,7 +19,7 @@ from keras_kd.cli.search import read_budget
 TUNING = Path(__file__).parents[1] / "tuning"
 BUDGETS = {
     "microcontroller": keras_kd.Budget(
-        size_bytes=256_000, peak_memory_bytes=65_536, quantization="int8"
+        size_bytes=256_000, arena_bytes=65_536, quantization="int8"
     ),
     "phone": keras_kd.Budget(
         size_bytes=4_000_000,
@@ -99,7 +99,9 @@ def test_a_search_for_a_microcontroller_ends_with_a_program(searched, tmp_path):
     program = compiled(folder, tmp_path, second_label="kLabel1")
     found, model = run_firmware(program, *answers)
     assert found["differing"] == ["0"]
-    assert len(model) <= BUDGETS["microcontroller"].size_bytes
+    limits = BUDGETS["microcontroller"]
+    assert len(model) <= limits.size_bytes
+    assert int(found["arena"][0]) <= limits.arena_bytes
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """The kinds of exported files, with the requirements on each."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 _INTEGER_ADVICE = (
@@ -95,17 +94,8 @@ class Demands:
         tolerance: See `keras_kd.export.verify`; `None` for the default.
         max_accuracy_loss: See `keras_kd.export.verify`.
         quantization: Kind that the file must have; `None` for any.
-        runtimes: The runtimes in which it must pass; none for the usual one.
     """
 
     tolerance: float | None = None
     max_accuracy_loss: float | None = None
     quantization: str | None = None
-    runtimes: tuple[str, ...] = ()
-
-
-def names_of(runtime: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Return the runtimes that a user named: one, several or none."""
-    if runtime is None:
-        return ()
-    return (runtime,) if isinstance(runtime, str) else tuple(runtime)

@@ -105,6 +105,8 @@ def microcontroller(  # noqa: PLR0913 (the arguments of `tflite`)
         "output": output,
         "output_dtype": output_dtype,
         "labels": labels,
+        # The figures of the first one are returned, with its arena.
+        "runtime": ("tflm", "litert"),
     }
     context = read_context(_SUBJECT, student, **around)
     _check_folder(context, folder)
@@ -121,8 +123,6 @@ def microcontroller(  # noqa: PLR0913 (the arguments of `tflite`)
             tolerance,
             **around,
             timeout=timeout,
-            # The first one's figures are returned, with its arena.
-            runtime=("tflm", "litert"),
         )
         write_firmware(
             scratch,

@@ -13,8 +13,6 @@ from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_number
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import staged
-from keras_kd.evaluation import runtimes
-from keras_kd.evaluation.runtimes import ON_TFLITE
 from keras_kd.export.card import card_path
 from keras_kd.export.card import card_text
 from keras_kd.export.combinations import check_combination
@@ -27,7 +25,6 @@ from keras_kd.export.examples import calibration_examples
 from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import QUANTIZATIONS
 from keras_kd.export.kinds import Demands
-from keras_kd.export.kinds import names_of
 from keras_kd.export.lookups import check_no_lookups
 from keras_kd.export.verify import Verification
 from keras_kd.export.verify import check_file
@@ -218,12 +215,10 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
         output=output,
         output_dtype=output_dtype,
         labels=labels,
+        runtime=runtime,
     )
     check_number(_SUBJECT, "timeout", timeout, above=0)
     check_no_lookups(context, "a `.tflite`")
-    for name in names_of(runtime):
-        check_choice(_SUBJECT, "runtime", name, ON_TFLITE)
-        runtimes.get(name).check_installed()
     tolerances = tolerance or {}
     for quantization, path in paths.items():
         _check_file_name(context, quantization, Path(path))
@@ -249,11 +244,7 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
                 made[key],
                 Path(path),
                 compared,
-                Demands(
-                    tolerances.get(key),
-                    quantization=key,
-                    runtimes=names_of(runtime),
-                ),
+                Demands(tolerances.get(key), quantization=key),
             )
             for key, path in paths.items()
         }

@@ -36,7 +36,6 @@ from keras_kd.export.kinds import MIN_AGREEMENT
 from keras_kd.export.kinds import MIN_COSINE
 from keras_kd.export.kinds import MIXED
 from keras_kd.export.kinds import Demands
-from keras_kd.export.kinds import names_of
 from keras_kd.export.layer_errors import worded
 from keras_kd.export.layer_errors import worst_layers
 from keras_kd.export.opened import OpenedFile
@@ -226,13 +225,15 @@ def verify(  # noqa: PLR0913 (two models, their data, what to demand)
     if max_accuracy_loss is not None:
         name = "max_accuracy_loss"
         check_number(_SUBJECT, name, max_accuracy_loss, low=0, high=1)
-    context = read_context(_SUBJECT, student, preprocess=preprocess)
+    context = read_context(
+        _SUBJECT, student, preprocess=preprocess, runtime=runtime
+    )
     check_tolerance(context, tolerance)
     return check_file(
         context,
         Path(path),
         dataset,
-        Demands(tolerance, max_accuracy_loss, runtimes=names_of(runtime)),
+        Demands(tolerance, max_accuracy_loss),
         num_examples=num_examples,
     )
 
@@ -283,10 +284,10 @@ def check_file(
 def _opened(context: Context, path: Path, demands: Demands) -> list[OpenedFile]:
     """Open a file in each runtime, before it is run in any."""
     fitting = fitting_runtimes(path)
-    for name in demands.runtimes:
+    for name in context.runtimes:
         check_choice(context.subject, "runtime", name, fitting or (None,))
     files = []
-    names: tuple[str | None, ...] = demands.runtimes or fitting[:1]
+    names: tuple[str | None, ...] = context.runtimes or fitting[:1]
     for runtime in names or (None,):
         if demands.quantization is None:
             file = open_file(path, context.subject, runtime)

@@ -28,8 +28,10 @@ from keras_kd.jobs.compressed import Compressed
 from keras_kd.jobs.compressed import CompressSetting
 from keras_kd.jobs.compressed import make_setting
 from keras_kd.jobs.data import load_for
+from keras_kd.jobs.int8_file import Int8File
 from keras_kd.jobs.int8_file import accuracy_of
 from keras_kd.jobs.int8_file import best_int8_file
+from keras_kd.jobs.int8_file import runtimes_for
 from keras_kd.jobs.logs import events
 from keras_kd.jobs.logs import loggers
 from keras_kd.jobs.models import kind_of
@@ -64,6 +66,7 @@ def compress(  # noqa: PLR0913 (the public contract)
     *,
     size_bytes: int | str | None = None,
     latency_ms: float | str | None = None,
+    arena_bytes: int | str | None = None,
     max_accuracy_loss: float | None = None,
     minutes: float | None = None,
     output: str | os.PathLike[str] = "compressed",
@@ -89,9 +92,12 @@ def compress(  # noqa: PLR0913 (the public contract)
             `"100kB"`.
         latency_ms: Maximum time for one example on this machine: a number,
             or text such as `"5ms"`.
+        arena_bytes: Maximum bytes of the arena of TFLite Micro: a number, or
+            text such as `"40kB"`. The file is then also verified in that
+            runtime. Needs the extra `micro`.
         max_accuracy_loss: Points of accuracy, of 100, that the file may lose
-            against the teacher. Without `size_bytes` and `latency_ms` the
-            smallest student within it is taken.
+            against the teacher. Without another limit the smallest student
+            within it is taken.
         minutes: Time for this call. The job plans trials and epochs from the
             pace that it measures; the result is the best by then. Defaults
             to as long as 20 trials take.
@@ -126,6 +132,7 @@ def compress(  # noqa: PLR0913 (the public contract)
         data,
         size_bytes=size_bytes,
         latency_ms=latency_ms,
+        arena_bytes=arena_bytes,
         max_accuracy_loss=max_accuracy_loss,
         minutes=minutes,
         **options,
@@ -211,9 +218,10 @@ class Job:
             self.splits,
             functools.partial(self._train_on, cache, plan, values),
             self._progress,
+            runtimes_for(self.setting.budget),
         )
         save_keras(made.student, self.output / "student.keras")
-        evaluations = self._evaluate(made.student, Path(made.check.path))
+        evaluations = self._evaluate(made)
         result = Compressed(
             path=Path(made.check.path),
             student=made.student,
@@ -424,13 +432,12 @@ class Job:
                 ],
             )
 
-    def _evaluate(
-        self, student: keras.Model, path: Path
-    ) -> dict[str, keras_kd.Evaluation]:
+    def _evaluate(self, made: Int8File) -> dict[str, keras_kd.Evaluation]:
+        student, file = made.student, "TFLite int8"
         models = {
             "teacher": self.teacher,
             "student": student,
-            "TFLite int8": path,
+            file: made.check.path,
         }
         found = {}
         with self._progress.stage("evaluate", len(models)) as stage:
@@ -446,6 +453,9 @@ class Job:
                     else kind_of(student),
                 )
                 stage.reach(len(found))
+        found[file] = dataclasses.replace(
+            found[file], arena_bytes=made.check.arena_bytes
+        )
         return found
 
     def _shortfall(self, found: Mapping[str, keras_kd.Evaluation]) -> str:

@@ -2,6 +2,8 @@
 
 import dataclasses
 from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ def best_int8_file(
     splits: keras_kd.data.Splits,
     train_on: Callable[[keras.Model], None],
     progress: Progress,
+    runtime: Sequence[str] = (),
 ) -> Int8File:
     """Export a student as int8; where that loses, train it on and retry.
 
@@ -46,13 +49,14 @@ def best_int8_file(
         splits: Training examples give the ranges, validation examples decide.
         train_on: Trains a quantize-aware student under the teacher.
         progress: Shows the progress.
+        runtime: The runtimes in which the file has to pass.
 
     Raises:
         ExportMismatchError: If neither file behaves like its student.
     """
     with progress.stage("export and verify"):
         try:
-            rounded = _export(student, path, splits)
+            rounded = _export(student, path, splits, runtime)
         except ExportMismatchError:
             rounded = None
     least = accuracy_of(student, splits) - ROUNDING_LOSS / 100
@@ -63,13 +67,13 @@ def best_int8_file(
     other = path.with_stem(f"{path.stem}_aware")
     with progress.stage("export and verify again"):
         try:
-            retried = _export(aware, other, splits)
+            retried = _export(aware, other, splits, runtime)
         except ExportMismatchError:
             if rounded is None:
                 raise
             return rounded
     if rounded is None or retried.accuracy > rounded.accuracy:
-        return _export(aware, path, splits)
+        return _export(aware, path, splits, runtime)
     return rounded
 
 
@@ -79,8 +83,19 @@ def accuracy_of(model: Any, splits: keras_kd.data.Splits) -> float:
     return found.accuracy or 0.0
 
 
+def runtimes_for(budget: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the runtimes in which the file of a budget has to pass.
+
+    One that limits the arena is for a microcontroller.
+    """
+    return ("litert", "tflm") if budget.get("arena_bytes") else ()
+
+
 def _export(
-    student: keras.Model, path: Path, splits: keras_kd.data.Splits
+    student: keras.Model,
+    path: Path,
+    splits: keras_kd.data.Splits,
+    runtime: Sequence[str],
 ) -> Int8File:
     check = keras_kd.export.tflite(
         student,
@@ -89,5 +104,6 @@ def _export(
         calibration=splits.train.map(lambda x, y: x),
         verify=splits.validation,
         labels=splits.class_names,
+        runtime=runtime,
     )
     return Int8File(student, check, accuracy_of(path, splits))

@@ -120,14 +120,18 @@ def test_a_folder_for_a_microcontroller(student_path, tmp_path):
     ("options", "message"),
     [
         ([], "`path` to be given, or `--microcontroller FOLDER`"),
-        (["a.tflite", "--microcontroller", "b"], "`path` to be left out"),
+        (["a.tflite", "--microcontroller", "b"], "and not both"),
         (
             ["--microcontroller", "b", "--quantization", "float16"],
-            "`--quantization` to be int8 for a microcontroller",
+            "`--quantization` to be left out for a microcontroller",
+        ),
+        (
+            ["--microcontroller", "b", "--runtime", "litert"],
+            "`--runtime` to be left out for a microcontroller",
         ),
         (["--microcontroller", "b"], "`--data` to be a dataset"),
     ],
-    ids=["nothing", "both", "quantization", "calibration"],
+    ids=["nothing", "both", "quantization", "runtime", "calibration"],
 )
 def test_what_does_not_go_with_a_microcontroller(
     student_path, tmp_path, monkeypatch, options, message
