@@ -58,7 +58,7 @@ def test_a_budget_file_says_whom_it_is_for(name):
     path = TUNING / "budgets" / f"{name}.json"
     content = json.loads(path.read_text())
     assert "arXiv" in content["for"] or "HTTP Archive" in content["for"]
-    assert read_budget(path, None, None, None) == BUDGETS[name]
+    assert read_budget(path) == BUDGETS[name]
 
 
 def test_every_budget_file_is_tested():
