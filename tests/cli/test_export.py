@@ -107,12 +107,15 @@ def test_a_folder_for_a_microcontroller(student_path, tmp_path):
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join(f"digit {i}" for i in range(10)))
     options = ["--microcontroller", folder, "--calibration", "digits"]
-    result = run(student_path, *options, "--labels", labels, "--json")
+    options += ["--input-dtype", "uint8", "--scale", "0..1", "--json"]
+    options += ["--output", "probabilities", "--output-dtype", "uint8"]
+    result = run(student_path, *options, "--labels", labels)
     assert result.exit_code == 0, result.stderr
     check = json.loads(result.stdout)
     assert check["path"] == str(folder / "model.tflite")
     header = (folder / "model_info.h").read_text()
     assert f"kArenaSize = {check['arena_bytes']};" in header
+    assert header.count('"uint8"') == 2
     assert '"digit 9"' in header
 
 
