@@ -48,6 +48,7 @@ LONG_FILES: dict[str, str] = {
     "keras_kd/losses/base.py": "one class, mostly its documentation",
     "keras_kd/losses/contrastive_representation.py": "one class, its weights",
     "keras_kd/quantization/rewriting/rewrite.py": "one replay of a graph",
+    "keras_kd/search/cost/budget.py": "one class, mostly its documentation",
     "keras_kd/search/oracles/search_oracle.py": "one class",
     "keras_kd/search/tuner.py": "one class, what a user of a search calls",
     "keras_kd/students/shrinking/channels.py": "one class, every operation",

@@ -82,12 +82,12 @@ def microcontroller(  # noqa: PLR0913 (the arguments of `tflite`)
 
     Raises:
         TypeError: See `tflite`.
-        ValueError: If an argument is wrong (see `tflite`), if TFLM lacks an
-            operator, or if `folder` holds anything else.
+        ValueError: If an argument is wrong (see `tflite`), if an input has no
+            fixed size, or if `folder` holds anything else.
         ImportError: If TFLM is missing, which the extra `micro` brings.
         OSError: If `folder` cannot be written to.
         RuntimeError: See `tflite`.
-        ExportMismatchError: See `tflite`.
+        ExportMismatchError: See `tflite`; also if TFLM lacks an operator.
 
     Example:
     >>> import keras, keras_kd

@@ -1,5 +1,6 @@
 """`keras-kd export`: a student as a verified file."""
 
+import importlib.util
 import json
 
 import pytest
@@ -21,14 +22,21 @@ def student_path(tmp_path):
 
 
 @pytest.mark.export
+@pytest.mark.skipif(
+    importlib.util.find_spec("tflite_micro") is None,
+    reason="needs tflite_micro, of the extra `micro`",
+)
 def test_int8_is_calibrated_on_the_named_data(student_path, tmp_path):
     output = tmp_path / "student.tflite"
     options = ["--quantization", "int8", "--calibration", "digits", "--json"]
+    options += ["--runtime", "litert-reference", "--runtime", "tflm"]
     result = run(student_path, output, *options)
     assert result.exit_code == 0, result.stderr
     check = json.loads(result.stdout)
     assert check["kind"] == check["input_dtype"] == "int8"
     assert check["size_bytes"] == output.stat().st_size
+    assert list(check["runtimes"]) == ["litert-reference", "tflm"]
+    assert check["arena_bytes"] > 64
 
 
 @pytest.mark.export
