@@ -10,6 +10,7 @@ import numpy as np
 import processes
 import pytest
 from compiled_firmware import compiled
+from compiled_firmware import largest_difference
 from compiled_firmware import reference_answers
 from compiled_firmware import run_firmware
 
@@ -98,7 +99,7 @@ def test_a_search_for_a_microcontroller_ends_with_a_program(searched, tmp_path):
     answers = reference_answers(folder, {student.inputs[0].name: images})
     program = compiled(folder, tmp_path, second_label="kLabel1")
     found, model = run_firmware(program, *answers)
-    assert found["differing"] == ["0"]
+    assert largest_difference(found) <= 1
     limits = BUDGETS["microcontroller"]
     assert len(model) <= limits.size_bytes
     assert int(found["arena"][0]) <= limits.arena_bytes

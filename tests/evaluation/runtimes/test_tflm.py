@@ -80,7 +80,7 @@ def test_it_equals_the_reference_kernels(path, stored):
     assert [one.shape for one in found] == [one.shape for one in expected]
     assert len({one.dtype.name for one in found}) == 1
     for one, other in zip(found, expected, strict=True):
-        # A dense layer's sum may be rounded twice there: by a step.
+        # Dense layers may round otherwise there, by a step.
         np.testing.assert_allclose(one, other, rtol=0, atol=1)
         assert (one == other).mean() > 0.8
         assert len(np.unique(one)) > 5
