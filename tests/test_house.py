@@ -47,6 +47,7 @@ LONG_FILES: dict[str, str] = {
     "keras_kd/losses/base.py": "one class, mostly its documentation",
     "keras_kd/losses/contrastive_representation.py": "one class, its weights",
     "keras_kd/quantization/rewriting/rewrite.py": "one replay of a graph",
+    "keras_kd/search/cost/budget.py": "one class, mostly its documentation",
     "keras_kd/search/oracles/search_oracle.py": "one class",
     "keras_kd/search/tuner.py": "one class, what a user of a search calls",
     "keras_kd/students/shrinking/channels.py": "one class, every operation",
@@ -58,6 +59,7 @@ LONG_FILES: dict[str, str] = {
 # installation has.
 EXTRAS = {
     "data": ["datasets"],
+    "evaluation": ["micro", "onnx"],
     "export": ["onnx", "quantizer"],
     "jobs": ["tuner"],
     "reporting": ["report"],
@@ -65,7 +67,12 @@ EXTRAS = {
     "teachers": ["beam"],
 }
 # Packages that are imported under another name than they are installed by.
-DISTRIBUTIONS = {"grpc": "grpcio", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {
+    "ethosu": "ethos-u-vela",
+    "grpc": "grpcio",
+    "sklearn": "scikit-learn",
+    "tflite_micro": "tflite-micro",
+}
 PACKAGES = sorted(
     value.__name__
     for name in keras_kd.__all__

@@ -9,6 +9,10 @@ import keras
 import numpy as np
 import processes
 import pytest
+from compiled_firmware import compiled
+from compiled_firmware import largest_difference
+from compiled_firmware import reference_answers
+from compiled_firmware import run_firmware
 
 import keras_kd
 from keras_kd.cli.search import read_budget
@@ -16,7 +20,7 @@ from keras_kd.cli.search import read_budget
 TUNING = Path(__file__).parents[1] / "tuning"
 BUDGETS = {
     "microcontroller": keras_kd.Budget(
-        size_bytes=256_000, peak_memory_bytes=65_536, quantization="int8"
+        size_bytes=256_000, arena_bytes=65_536, quantization="int8"
     ),
     "phone": keras_kd.Budget(
         size_bytes=4_000_000,
@@ -55,7 +59,7 @@ def test_a_budget_file_says_whom_it_is_for(name):
     path = TUNING / "budgets" / f"{name}.json"
     content = json.loads(path.read_text())
     assert "arXiv" in content["for"] or "HTTP Archive" in content["for"]
-    assert read_budget(path, None, None, None) == BUDGETS[name]
+    assert read_budget(path) == BUDGETS[name]
 
 
 def test_every_budget_file_is_tested():
@@ -63,15 +67,42 @@ def test_every_budget_file_is_tested():
     assert {path.stem for path in files} == BUDGETS.keys()
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """The command of a search for a microcontroller, and its results."""
+    folder = tmp_path_factory.mktemp("search")
+    program = TUNING / "search_student.py"
+    command = (sys.executable, program, "--fast", "--output", folder)
+    return command, run(*command)
+
+
 @pytest.mark.slow
 @pytest.mark.export
-def test_search_student(tmp_path):
-    program = TUNING / "search_student.py"
-    results = run(sys.executable, program, "--fast", "--output", tmp_path)
+def test_search_student(searched):
+    command, results = searched
     check_best(results)
     # Run again, it has nothing left to do.
-    again = run(sys.executable, program, "--fast", "--output", tmp_path)
-    assert again == results
+    assert run(*command) == results
+
+
+@pytest.mark.slow
+@pytest.mark.export
+def test_a_search_for_a_microcontroller_ends_with_a_program(searched, tmp_path):
+    pytest.importorskip("tflite_micro")
+    command, results = searched
+    folder = tmp_path / "firmware"
+    assert run(*command, "--microcontroller", folder) == results
+    # The program brings training images with it; the chip knows them all.
+    train = keras_kd.data.load("digits").train
+    images = np.concatenate([x for x, _ in train.as_numpy_iterator()])
+    student = keras.models.load_model(Path(results["project"], "student.keras"))
+    answers = reference_answers(folder, {student.inputs[0].name: images})
+    program = compiled(folder, tmp_path, second_label="kLabel1")
+    found, model = run_firmware(program, *answers)
+    assert largest_difference(found) <= 1
+    limits = BUDGETS["microcontroller"]
+    assert len(model) <= limits.size_bytes
+    assert int(found["arena"][0]) <= limits.arena_bytes
 
 
 @pytest.mark.slow

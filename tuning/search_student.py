@@ -1,7 +1,7 @@
 """Searches alpha, temperature and width of a student for a device.
 
     python tuning/search_student.py --budget tuning/budgets/phone.json
-    python tuning/search_student.py --fast
+    python tuning/search_student.py --fast --microcontroller firmware
 
 Kill it and run it again: it goes on where it was. `tuning/cluster/` runs it
 in several processes. The last line it prints is JSON.
@@ -51,6 +51,14 @@ def main(arguments: argparse.Namespace) -> None:
         return  # the chief has the results
     student = tuner.best_student()
     student.save(Path(tuner.project_dir) / "student.keras")
+    if arguments.microcontroller is not None:
+        keras_kd.export.microcontroller(
+            student,
+            arguments.microcontroller,
+            splits.train,
+            splits.test,
+            labels=splits.class_names,
+        )
     best = tuner.best_candidate()
     for row in tuner.pareto_front():
         limits = {name: getattr(row, name) for name in tuner.budget.limits}
@@ -75,5 +83,10 @@ if __name__ == "__main__":
     parser.add_argument("--dataset", default="digits")
     parser.add_argument("--tuner", default="bayesian")
     parser.add_argument("--output", type=Path, default=Path("searches"))
+    parser.add_argument(
+        "--microcontroller",
+        type=Path,
+        help="folder to write the best student to, as C++",
+    )
     parser.add_argument("--fast", action="store_true", help="few short trials")
     main(parser.parse_args())

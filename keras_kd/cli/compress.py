@@ -53,12 +53,19 @@ def compress(  # noqa: PLR0913 (one option a line)
             help="Longest time for one example on this machine, such as 5ms."
         ),
     ] = None,
+    arena: Annotated[
+        str | None,
+        typer.Option(
+            help="Largest arena of TFLite Micro, such as 40kB; for "
+            "microcontrollers."
+        ),
+    ] = None,
     max_accuracy_loss: Annotated[
         float | None,
         typer.Option(
             metavar="POINTS",
             help="Points of accuracy, of 100, that the file may lose. Without "
-            "--budget and --latency the smallest such file is searched.",
+            "another limit the smallest such file is searched.",
         ),
     ] = None,
     time: Annotated[
@@ -150,6 +157,7 @@ def compress(  # noqa: PLR0913 (one option a line)
             data,
             size_bytes=budget,
             latency_ms=latency,
+            arena_bytes=arena,
             max_accuracy_loss=max_accuracy_loss,
             minutes=minutes,
             student=student,

@@ -17,6 +17,7 @@ from keras_kd.cli.models import TeacherOutput
 from keras_kd.cli.models import import_classes
 from keras_kd.cli.problems import Problems
 from keras_kd.cli.quiet import load_tensorflow
+from keras_kd.core.checks import check_choice
 from keras_kd.jobs.data import check_data
 from keras_kd.jobs.data import check_kind
 from keras_kd.jobs.data import check_scale
@@ -43,11 +44,20 @@ def evaluate(  # noqa: PLR0913 (one option a line)
     threads: Annotated[
         int, typer.Option(min=1, help="Threads of the LiteRT runtime.")
     ] = 1,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            help="What runs a .tflite file: litert, litert-reference or tflm "
+            "(TFLite Micro).",
+            show_default="litert",
+        ),
+    ] = None,
     as_json: printing.Json = False,
 ) -> None:
     """Measure accuracy, size and latency on a data set's test examples."""
     load_tensorflow()
     import keras_kd
+    from keras_kd.evaluation.runtimes import ON_TFLITE
 
     problems = Problems()
     with problems:
@@ -66,6 +76,9 @@ def evaluate(  # noqa: PLR0913 (one option a line)
         check_output("evaluate", "teacher_output", teacher_output)
     with problems:
         check_output("evaluate", "student_output", student_output)
+    with problems:
+        if runtime is not None:
+            check_choice("evaluate", "runtime", runtime, ON_TFLITE)
     problems.check()
     splits = load_data(
         data,
@@ -82,6 +95,7 @@ def evaluate(  # noqa: PLR0913 (one option a line)
         num_threads=threads,
         teacher_output=teacher_output,
         model_output=student_output,
+        runtime=runtime,
     )
     if as_json:
         typer.echo(found.to_json(indent=2))

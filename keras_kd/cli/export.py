@@ -1,8 +1,10 @@
 """`keras-kd export`: writes a student as a verified file."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
+from typing import Any
 
 import typer
 
@@ -24,16 +26,28 @@ from keras_kd.jobs.data import from_bytes
 from keras_kd.jobs.data import load_data
 from keras_kd.jobs.models import load_student
 
+# Options of a file that is named, and not of a folder for a microcontroller.
+_OF_PATHS = ("quantization", "runtime", "target")
+
 
 def export(  # noqa: PLR0913 (one option a line)
     student: Annotated[Path, typer.Argument(help="A .keras file.")],
     path: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             help="The file to write: a name that ends in .tflite or .onnx, or "
-            "a folder for a SavedModel."
+            "a folder for a SavedModel.",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    microcontroller: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write, instead of PATH, a folder of C++ for TensorFlow Lite "
+            "Micro: an int8 file as an array, and what goes with it.",
+        ),
+    ] = None,
     quantization: Annotated[
         str | None,
         typer.Option(
@@ -89,27 +103,36 @@ def export(  # noqa: PLR0913 (one option a line)
     kind: Kind = None,
     label: Label = None,
     imports: Imports = None,
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Runtime in which a .tflite file has to pass: litert, "
+            "litert-reference or tflm (TFLite Micro). May be given several "
+            "times.",
+            show_default="litert",
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="NPU, such as ethos-u55-128: writes the int8 file compiled "
+            "for it, too."
+        ),
+    ] = None,
     as_json: printing.Json = False,
 ) -> None:
     """Export a student; the file appears once it was loaded and compared."""
-    is_tflite = path.suffix == ".tflite"
     only = {
         "quantization": quantization,
         "output": output,
         "output_dtype": output_dtype,
         "input_dtype": input_dtype,
         "labels": labels,
+        "runtime": runtime,
+        "target": target,
     }
-    for name, value in only.items():
-        if value is not None and not is_tflite:
-            raise ValueError(
-                requirement(
-                    "export",
-                    "path",
-                    f"a name that ends in .tflite for {name} {str(value)!r}",
-                    str(path),
-                )
-            )
+    written = _written(path, microcontroller, only)
+    is_tflite = written.suffix == ".tflite" or microcontroller is not None
     problems = Problems()
     names = None
     with problems:
@@ -129,6 +152,8 @@ def export(  # noqa: PLR0913 (one option a line)
     with problems:
         if data is not None:
             check_data(data)
+    with problems:
+        _check_target(target)
     if input_dtype is not None and data is None and scale is None:
         with problems:
             raise ValueError(
@@ -151,12 +176,16 @@ def export(  # noqa: PLR0913 (one option a line)
             splits = as_bytes(splits)
         images, test = splits.train.map(lambda x, y: x), splits.test
     if is_tflite:
-        check = keras_kd.export.tflite(
+        write: Any = keras_kd.export.tflite
+        if microcontroller is not None:
+            write = keras_kd.export.microcontroller
+        else:
+            write = partial(write, quantization=quantization, runtime=runtime)
+        check = write(
             model,
-            path,
-            quantization,
-            images,
-            test,
+            written,
+            calibration=images,
+            verify=test,
             tolerance=tolerance,
             preprocess=from_bytes(scale) if input_dtype else None,
             input_dtype=input_dtype,
@@ -165,7 +194,60 @@ def export(  # noqa: PLR0913 (one option a line)
             labels=names,
         )
     else:
-        onnx = path.suffix == ".onnx"
+        onnx = written.suffix == ".onnx"
         write = keras_kd.export.onnx if onnx else keras_kd.export.saved_model
-        check = write(model, path, verify=test, tolerance=tolerance)
-    printing.print_check(asdict(check), as_json)
+        check = write(model, written, verify=test, tolerance=tolerance)
+    content = asdict(check) | _on_npu(written, target)
+    printing.print_check(content, as_json)
+
+
+def _check_target(target: str | None) -> None:
+    from keras_kd.evaluation.npu import check_target
+
+    if target is not None:
+        check_target("export", target)
+
+
+def _on_npu(path: Path, target: str | None) -> dict[str, Any]:
+    """Compile a file for an NPU, if one was named, and describe the result."""
+    from keras_kd.evaluation.npu import compiled
+
+    if target is None:
+        return {}
+    found = compiled(path, target)
+    return {"npu": asdict(found) | {"path": str(found.path)}}
+
+
+def _written(
+    path: Path | None, folder: Path | None, only: dict[str, Any]
+) -> Path:
+    """Return what to write: the path, or a folder for a microcontroller.
+
+    Args:
+        path: The argument.
+        folder: The option.
+        only: Options, by name, that not every kind of file has.
+
+    Raises:
+        ValueError: If neither or both are given, or an option does not go
+            with what is given.
+    """
+    written = folder or path
+    if written is None or (path is not None and folder is not None):
+        expected = "given, or `--microcontroller FOLDER`, and not both"
+        received = path and str(path)
+        raise ValueError(requirement("export", "path", expected, received))
+    for name, value in only.items():
+        if folder is not None and name in _OF_PATHS:
+            if value and value != "int8":
+                expected = "left out for a microcontroller"
+                advice = "Its file is int8, and passes under tflm and litert."
+                raise ValueError(
+                    requirement("export", name, expected, value, advice)
+                )
+        elif value and folder is None and written.suffix != ".tflite":
+            expected = f"a name that ends in .tflite for {name} {str(value)!r}"
+            raise ValueError(
+                requirement("export", "path", expected, str(written))
+            )
+    return written

@@ -21,6 +21,8 @@ _COSTS = {
     "num_params": "\nparameters",
     "flops": "\noperations",
     "peak_memory_bytes": "memory\nbytes",
+    "arena_bytes": "arena\nbytes",
+    "sram_bytes": "SRAM\nbytes",
 }
 
 
@@ -61,6 +63,8 @@ def budget_words(budget: Mapping[str, Any]) -> str:
         "num_params": "{:,} parameters",
         "flops": "{:,} operations per image",
         "peak_memory_bytes": "{:,} bytes of activations",
+        "arena_bytes": "{:,} bytes of arena",
+        "sram_bytes": "{:,} bytes of SRAM",
     }
     limits = [
         text.format(budget[name])
@@ -68,7 +72,9 @@ def budget_words(budget: Mapping[str, Any]) -> str:
         if name in budget
     ]
     kind = budget.get("quantization", "float32")
-    return f"{', '.join(limits)}, as a TFLite {kind} file"
+    target = budget.get("target")
+    made = f" compiled for {target}" if target else ""
+    return f"{', '.join(limits)}, as a TFLite {kind} file{made}"
 
 
 def print_front(found: "Found") -> None:

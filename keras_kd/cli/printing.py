@@ -131,6 +131,14 @@ def number(value: float | None) -> str:
 
 def measure(name: str, value: Any) -> str:
     """Format a measurement: a share, a number or a dict of counts."""
+    if isinstance(value, dict) and name == "runtimes":
+        return "; ".join(_difference(*item) for item in value.items())
+    if isinstance(value, dict) and name == "npu":
+        return (
+            f"{value['path']}: {value['sram_bytes']:,} bytes of SRAM, "
+            f"{value['milliseconds']:.3g} ms at {value['clock_mhz']:g} MHz, "
+            f"{value['npu_share']:.0%} of the operators on the NPU"
+        )
     if isinstance(value, dict):
         return ", ".join(f"{count:,} {key}" for key, count in value.items())
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -138,3 +146,13 @@ def measure(name: str, value: Any) -> str:
     if name in _SHARES:
         return percent(value)
     return number(value)
+
+
+def _difference(runtime: str, found: Mapping[str, Any]) -> str:
+    """Format how far a file in one runtime is from its student."""
+    parts = [f"off by {number(found['max_abs_difference'])}"]
+    if found["steps"] is not None:
+        parts.append(f"{found['steps']:.1f} steps")
+    if found["agreement"] is not None:
+        parts.append(f"same class on {percent(found['agreement'])}")
+    return f"{runtime}: {', '.join(parts)}"

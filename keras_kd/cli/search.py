@@ -54,6 +54,20 @@ def search(  # noqa: PLR0913 (one option a line)
             help="Longest time for one image on this machine, such as 2ms."
         ),
     ] = None,
+    arena: Annotated[
+        str | None,
+        typer.Option(
+            help="Largest arena of TFLite Micro, such as 40kB; for "
+            "microcontrollers."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="NPU, such as ethos-u55-128: --latency is then its time, "
+            "as its compiler estimates it."
+        ),
+    ] = None,
     budget_file: Annotated[
         Path | None,
         typer.Option(
@@ -123,7 +137,14 @@ def search(  # noqa: PLR0913 (one option a line)
     """
     problems = Problems()
     with problems:
-        allowed = read_budget(budget_file, budget, latency, quantization)
+        allowed = read_budget(
+            budget_file,
+            size_bytes=budget,
+            latency_ms=latency,
+            arena_bytes=arena,
+            target=target,
+            quantization=quantization,
+        )
     with problems:
         check_choice("search", "student", student, STUDENTS)
     with problems:
@@ -174,20 +195,13 @@ def search(  # noqa: PLR0913 (one option a line)
     _report(found, output, as_json)
 
 
-def read_budget(
-    file: Path | None,
-    size: str | None,
-    latency: str | None,
-    quantization: str | None,
-) -> "Budget":
+def read_budget(file: Path | None, **options: str | None) -> "Budget":
     """Return the budget of a file, of options, or of both.
 
     Args:
         file: JSON for `keras_kd.Budget.from_dict`.
-        size: Text for `size_bytes`, or `None`.
-        latency: Text for `latency_ms`, or `None`.
-        quantization: Text for `quantization`; `None` for the value in
-            `file`, or int8 if it has none.
+        **options: Texts for the arguments of `keras_kd.Budget`; `None` for
+            the value in `file`. `quantization` is int8 if neither has it.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -197,16 +211,11 @@ def read_budget(
 
     content = {} if file is None else _read(file)
     content.setdefault("quantization", _DEFAULT_QUANTIZATION)
-    options = {
-        "size_bytes": size,
-        "latency_ms": latency,
-        "quantization": quantization,
-    }
     content |= {k: v for k, v in options.items() if v is not None}
-    if not content.keys() - {"quantization", "for"}:
+    if not content.keys() - {"quantization", "target", "for"}:
         raise ValueError(
-            "`search` needs a budget. Give --budget 50kB, --latency 2ms or "
-            "--budget-file FILE."
+            "`search` needs a budget. Give --budget 50kB, --latency 2ms, "
+            "--arena 40kB or --budget-file FILE."
         )
     return keras_kd.Budget.from_dict(content)
 

@@ -17,6 +17,7 @@ _OTHER_NAMES = {
     "source": "data",
     "num_threads": "threads",
     "size_bytes": "budget",
+    "arena_bytes": "arena",
 }
 _NEEDS = re.compile(r"`([\w. ]+)` needs `(\w+)`")
 _RECEIVED = re.compile(r"Received: (\w+)=")

@@ -51,6 +51,15 @@ def verify(  # noqa: PLR0913 (one option a line)
     kind: Kind = None,
     label: Label = None,
     imports: Imports = None,
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Runtime in which the file has to pass: litert, "
+            "litert-reference or tflm (TFLite Micro) for .tflite. May be "
+            "given several times.",
+            show_default="the usual one",
+        ),
+    ] = None,
     as_json: printing.Json = False,
 ) -> None:
     """Compare a file with its student; the exit code is 1 if it fails."""
@@ -84,6 +93,7 @@ def verify(  # noqa: PLR0913 (one option a line)
         max_accuracy_loss=max_accuracy_loss,
         num_examples=num_examples,
         preprocess=from_bytes(splits.scale) if takes_bytes else None,
+        runtime=runtime,
     )
     printing.print_check(asdict(check), as_json)
 

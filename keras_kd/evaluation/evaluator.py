@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_kd.core.batches import batches
+from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.input_choice import InputChoice
 from keras_kd.core.input_choice import check_input_choice
@@ -19,6 +20,7 @@ from keras_kd.evaluation.label_metrics import LabelsTally
 from keras_kd.evaluation.results import Evaluation
 from keras_kd.evaluation.runners import Runner
 from keras_kd.evaluation.runners import open_runner
+from keras_kd.evaluation.runtimes import ON_TFLITE
 from keras_kd.evaluation.vector_metrics import EmbeddingTally
 from keras_kd.evaluation.vector_metrics import NumbersTally
 
@@ -38,6 +40,7 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     output: str | int | None = None,
     student_input: InputChoice = None,
     teacher_input: InputChoice = None,
+    runtime: str | None = None,
 ) -> Evaluation:
     """Measure a Keras model, a SavedModel folder or a `.tflite` file.
 
@@ -71,6 +74,11 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
             or a function of x. Defaults to all of it; for a Distiller to its
             own, and for its student to that if it is a key.
         teacher_input: The same for the teacher.
+        runtime: What runs a `.tflite` file: `"litert"`, the default;
+            `"litert-reference"`; or `"tflm"`, TFLite Micro, for
+            microcontrollers, which also gives `arena_bytes` and needs the
+            extra `micro`. Latency is measured under `"litert"` only: the
+            others take another time here than on a device.
 
     Shapes:
         x: `(batch, ...)`, inputs of the model, or a structure of these.
@@ -82,9 +90,11 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
         An `Evaluation`; metrics that do not apply are `None`.
 
     Raises:
+        ImportError: If the runtime is not installed.
         TypeError: If the model, the dataset or the choice of inputs has
             another type.
-        ValueError: If there is no complete model at a path, logits and
+        ValueError: If there is no complete model at a path, the runtime lacks
+            operators of the file, logits and
             probabilities cannot be told apart, the inputs or the classes of
             model, teacher and data do not match, or the dataset is empty,
             endless or not batched.
@@ -102,6 +112,8 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     """
     check_integer("evaluate", "num_threads", num_threads, low=1)
     check_integer("evaluate", "latency_runs", latency_runs, low=1)
+    if runtime is not None:
+        check_choice("evaluate", "runtime", runtime, ON_TFLITE)
     # A Distiller knows what its models take, and its student remembers.
     student_input = (
         student_input
@@ -112,7 +124,9 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
         model_or_path, "teacher_inputs", None
     )
     steps = _Steps(dataset, student_input, teacher_input, output)
-    model = open_runner(model_or_path, output=model_output, which=output)
+    model = open_runner(
+        model_or_path, output=model_output, which=output, runtime=runtime
+    )
     guide = None
     try:
         if teacher is not None:
@@ -134,6 +148,7 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
             latency_ms_p50=taken.p50_ms if taken else None,
             latency_ms_p95=taken.p95_ms if taken else None,
             latency_source=taken.source if taken else None,
+            arena_bytes=model.arena_bytes,
         )
     finally:
         for runner in (model, guide):

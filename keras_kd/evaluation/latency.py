@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_kd.evaluation.litert import allocate
-from keras_kd.evaluation.litert import open_interpreter
+from keras_kd.evaluation.runtimes.litert import allocate
+from keras_kd.evaluation.runtimes.litert import open_interpreter
 
 # Below this, the two decimals of the tool's milliseconds are too few.
 _RESOLUTION_MS = 0.1

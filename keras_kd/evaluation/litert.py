@@ -1,4 +1,4 @@
-"""Runs and inspects a `.tflite` file through the LiteRT runtime."""
+"""Runs and inspects a `.tflite` file, in LiteRT or in another runtime."""
 
 import json
 import os
@@ -13,31 +13,21 @@ import numpy as np
 
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
-from keras_kd.core.native_output import without_lines
+from keras_kd.evaluation import runtimes
+from keras_kd.evaluation.runtimes import Arena
+from keras_kd.evaluation.runtimes import Runtime
+from keras_kd.evaluation.runtimes import Session
+from keras_kd.evaluation.runtimes.litert import open_interpreter
+from keras_kd.evaluation.runtimes.litert import open_session
+from keras_kd.evaluation.runtimes.runtime import worded
+from keras_kd.evaluation.tflite_file import FileGraph
+from keras_kd.evaluation.tflite_file import FileTensor
 from keras_kd.evaluation.tflite_file import looks_whole
 from keras_kd.evaluation.tflite_file import read_file
 from keras_kd.evaluation.tflite_file import split
 
 Inputs = np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray]
 Outputs = np.ndarray | dict[str, np.ndarray]
-
-# LiteRT says so on the file descriptor whenever it first allocates tensors.
-_CHATTER = "Created TensorFlow Lite XNNPACK delegate"
-
-
-def open_interpreter(**options: Any) -> Any:
-    """Return the runtime's interpreter; the arguments are its own."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    with without_lines(_CHATTER):
-        return Interpreter(**options)
-
-
-def allocate(interpreter: Any) -> None:
-    """Allocate an interpreter's tensors, which creates its delegate."""
-    with without_lines(_CHATTER):
-        interpreter.allocate_tensors()
-
 
 # How many times larger values of another range are: pixels from 0 to 255 are
 # 127 times as large as those from -1 to 1.
@@ -125,19 +115,16 @@ class TensorDetails:
         return stored.astype(np.float32) if stored.dtype.kind == "f" else stored
 
 
-def _details(name: str, detail: dict[str, Any]) -> TensorDetails:
-    """Return the runtime's details as `TensorDetails`."""
-    scale, zero_point = detail["quantization"]
+def _details(name: str, index: int, tensor: FileTensor) -> TensorDetails:
+    """Return a tensor of a file as `TensorDetails`."""
+    single = len(tensor.scales) == 1
     return TensorDetails(
         name=name,
-        shape=tuple(
-            None if size < 0 else int(size)
-            for size in detail["shape_signature"]
-        ),
-        dtype=np.dtype(detail["dtype"]).name,
-        scale=float(scale),
-        zero_point=int(zero_point),
-        index=int(detail["index"]),
+        shape=tensor.open_shape,
+        dtype=tensor.dtype,
+        scale=tensor.scales[0] if single else 0.0,
+        zero_point=tensor.zero_points[0] if single else 0,
+        index=index,
     )
 
 
@@ -153,6 +140,8 @@ class LiteRTModel:
         path: The file.
         num_threads: Threads of the runtime. Defaults to 1, the usual number
             for comparing latencies.
+        runtime: The runtime that runs the file: `"litert"`,
+            `"litert-reference"` or `"tflm"`. Defaults to `"litert"`.
 
     Attributes:
         input_details: One `TensorDetails` per input.
@@ -166,9 +155,10 @@ class LiteRTModel:
             model if the converter folded batch normalization.
 
     Raises:
+        ImportError: If the runtime is not installed.
         ValueError: If the file is missing or incomplete, is not a LiteRT
-            model or needs TensorFlow operators that the runtime does not
-            have.
+            model or has operators that the runtime lacks; names them, with
+            their layers and what to use instead.
 
     Example:
     >>> import tempfile, keras_kd
@@ -181,39 +171,39 @@ class LiteRTModel:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], num_threads: int = 1
+        self,
+        path: str | os.PathLike[str],
+        num_threads: int = 1,
+        runtime: str = "litert",
     ) -> None:
         self.path = Path(path)
         check_integer("LiteRTModel", "num_threads", num_threads, low=1)
+        self._runtime = runtimes.get(runtime)
         content = _read(self.path)
         try:
-            runtime = self._interpreter(content, num_threads)
+            # LiteRT verifies the file, so that reading it is safe.
+            open_interpreter(model_content=content)
         except (RuntimeError, ValueError) as error:
             raise ValueError(_unusable(self.path, str(error))) from error
-        # The runtime has verified the file, so that reading it is safe.
+        _refuse_lacking(self.path, self._runtime, content)
+        try:
+            self._session: Any = self._open(content, num_threads)
+        except ValueError as error:
+            raise ValueError(_unusable(self.path, str(error))) from error
         file = read_file(content)
-        _refuse_flex(self.path, file.operators)
-        inputs, outputs = _signature(runtime)
-        self.input_details = [_details(*item) for item in inputs]
-        self.output_details = [_details(*item) for item in outputs]
+        graph = file.graphs[0]
+        self._inputs, self._outputs = graph.inputs, graph.outputs
+        self.input_details = _ends(graph, file.inputs, graph.inputs)
+        self.output_details = _ends(graph, file.outputs, graph.outputs)
         card = json.loads(split(content, "keras_kd")[1] or "{}")
         self.output_kinds: tuple[str | None, ...] = tuple(
             card.get("output_kinds", ())
         )
         _order(self.input_details, card.get("inputs", []))
         _order(self.output_details, card.get("outputs", []))
-        self._shapes: dict[int, tuple[int, ...]] = {}
-        # Open sizes are 1 at first, which the graph may not allow.
-        if not any(None in detail.shape[1:] for detail in self.input_details):
-            try:
-                allocate(runtime)
-            except RuntimeError as error:
-                raise ValueError(_unusable(self.path, str(error))) from error
-            self._shapes = {d["index"]: tuple(d["shape"]) for _, d in inputs}
         self.operators = file.operators
         self.weight_dtypes = file.weight_dtypes
         self.num_params = sum(self.weight_dtypes.values())
-        self._runtime: Any = runtime
 
     def predict(self, x: Inputs, batch_size: int = 64) -> Outputs:
         """Run the file on any number of examples.
@@ -235,15 +225,13 @@ class LiteRTModel:
             ValueError: If names, shapes or lengths do not fit the file, or if
                 it was closed.
         """
-        if self._runtime is None:
+        if self._session is None:
             raise ValueError(f"`{self.path}` was closed. Open it again.")
         arrays = self._check(x)
         length = len(next(iter(arrays.values())))
-        fixed = self.input_details[0].shape[0]
-        step = fixed or batch_size
         parts = [
-            self._run({k: v[at : at + step] for k, v in arrays.items()}, fixed)
-            for at in range(0, length, step)
+            self._run({k: v[at : at + batch_size] for k, v in arrays.items()})
+            for at in range(0, length, batch_size)
         ]
         outputs = {
             name: np.concatenate([part[name] for part in parts])
@@ -251,12 +239,35 @@ class LiteRTModel:
         }
         return outputs if len(outputs) > 1 else next(iter(outputs.values()))
 
+    def encode(self, x: Inputs) -> list[np.ndarray]:
+        """Return examples as the file takes them.
+
+        Args:
+            x: See `predict`.
+
+        Shapes:
+            x: `(batch, ...)`, the values that the Keras model takes.
+
+        Returns:
+            One array `(batch, ...)` per input, in the file's order and types.
+
+        Raises:
+            ValueError: If names, shapes or lengths do not fit the file.
+        """
+        return self._encoded(self._check(x))
+
+    def arena(self) -> Arena | None:
+        """Return the smallest arena; `None` for a runtime without one."""
+        return self._runtime.arena(self.path.read_bytes())
+
     def close(self) -> None:
         """Free the runtime; the model cannot predict afterwards."""
-        self._runtime = None
+        if self._session is not None:
+            self._session.close()
+        self._session = None
 
-    def _interpreter(self, content: bytes, num_threads: int) -> Any:
-        return open_interpreter(model_content=content, num_threads=num_threads)
+    def _open(self, content: bytes, num_threads: int) -> Session:
+        return self._runtime.open(content, num_threads)
 
     def _check(self, x: Inputs) -> dict[str, np.ndarray]:
         """Check the inputs and return them by name."""
@@ -289,32 +300,18 @@ class LiteRTModel:
             raise ValueError(requirement("predict", "x", expected, lengths))
         return arrays
 
-    def _run(
-        self, arrays: dict[str, np.ndarray], fixed: int | None
-    ) -> dict[str, np.ndarray]:
-        """Run one batch; pad a batch that is too short with its last row."""
-        runtime = self._runtime
-        length = len(next(iter(arrays.values())))
-        missing = (fixed or length) - length
-        encoded = {}
-        for detail in self.input_details:
-            value = detail.encode(arrays[detail.name])
-            rows = np.r_[np.arange(length), np.full(missing, length - 1)]
-            encoded[detail.index] = value[rows] if missing else value
-        shapes = {index: value.shape for index, value in encoded.items()}
-        if shapes != self._shapes:
-            for index, shape in shapes.items():
-                runtime.resize_tensor_input(index, shape)
-            allocate(runtime)
-            self._shapes = shapes
-        for index, value in encoded.items():
-            runtime.set_tensor(index, value)
-        runtime.invoke()
-        # get_tensor copies, so the next invoke does not change the results.
+    def _encoded(self, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        encoded = {
+            detail.index: detail.encode(arrays[detail.name])
+            for detail in self.input_details
+        }
+        return [encoded[index] for index in self._inputs]
+
+    def _run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        given = self._encoded(arrays)
+        stored = dict(zip(self._outputs, self._session.run(given), strict=True))
         return {
-            detail.name: detail.decode(runtime.get_tensor(detail.index))[
-                :length
-            ]
+            detail.name: detail.decode(stored[detail.index])
             for detail in self.output_details
         }
 
@@ -346,12 +343,11 @@ class OpenTensors(LiteRTModel):
             ValueError: See `predict`.
         """
         checked = self._check(arrays)
-        fixed = self.input_details[0].shape[0]
         length = len(next(iter(checked.values())))
-        step = fixed or length
+        step = self.input_details[0].shape[0] or length
         found: dict[str, list[np.ndarray]] = {}
         for at in range(0, length, step):
-            self._run({k: v[at : at + step] for k, v in checked.items()}, fixed)
+            self._run({k: v[at : at + step] for k, v in checked.items()})
             for name, value in self._values():
                 found.setdefault(name, []).append(value.reshape(-1))
         return {name: np.concatenate(parts) for name, parts in found.items()}
@@ -359,7 +355,8 @@ class OpenTensors(LiteRTModel):
     def _values(self) -> list[tuple[str, np.ndarray]]:
         """Return names and values of the tensors after a run."""
         values = []
-        for detail in self._runtime.get_tensor_details():
+        interpreter = self._session.interpreter
+        for detail in interpreter.get_tensor_details():
             # Skips per-channel weights, which are no results, and scratch
             # tensors of kernels, which have no name.
             scales = detail["quantization_parameters"]["scales"]
@@ -367,25 +364,25 @@ class OpenTensors(LiteRTModel):
             if kept or detail["dtype"].__name__ == "object_":
                 continue
             try:
-                stored = self._runtime.get_tensor(detail["index"])
+                stored = interpreter.get_tensor(detail["index"])
             except ValueError:
                 continue  # the runtime has removed it
-            described = _details(
-                detail["name"], {"shape_signature": [], **detail}
+            name, (scale, zero) = detail["name"], detail["quantization"]
+            described = TensorDetails(
+                name, (), stored.dtype.name, scale, zero, 0
             )
-            values.append((detail["name"], described.decode(stored)))
+            values.append((name, described.decode(stored)))
         return values
 
-    def _interpreter(self, content: bytes, num_threads: int) -> Any:
+    def _open(self, content: bytes, num_threads: int) -> Session:
         from ai_edge_litert.interpreter import OpResolverType
 
-        return open_interpreter(
-            model_content=content,
-            num_threads=num_threads,
+        kind = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        return open_session(
+            content,
+            num_threads,
             experimental_preserve_all_tensors=True,
-            experimental_op_resolver_type=(
-                OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-            ),
+            experimental_op_resolver_type=kind,
         )
 
 
@@ -416,35 +413,36 @@ def _unusable(path: Path, reason: str) -> str:
     )
 
 
-def _refuse_flex(path: Path, operators: list[str]) -> None:
-    """Refuse a file that needs TensorFlow operators on the device."""
-    flex = sorted({name for name in operators if name.startswith("Flex")})
-    if flex:
+def _refuse_lacking(path: Path, runtime: Runtime, content: bytes) -> None:
+    """Refuse a file that has operators which the runtime lacks."""
+    try:
+        found = runtime.lacking(content)
+    except ValueError as error:
+        raise ValueError(_unusable(path, str(error))) from error
+    if found:
         raise ValueError(
             requirement(
                 "LiteRTModel",
                 "path",
-                "a file of LiteRT operators only",
+                f"a file of operators that the runtime {runtime.name!r} has",
                 str(path),
-                f"It needs TensorFlow operators that devices do not have: "
-                f"{', '.join(flex)}. Replace the layers that use them.",
+                worded(found),
             )
         )
 
 
-def _signature(runtime: Any) -> tuple[list[Any], list[Any]]:
-    """Return inputs and outputs as pairs (name, the runtime's details)."""
-    if runtime.get_signature_list():
-        runner = runtime.get_signature_runner()
-        inputs, outputs = (
-            runner.get_input_details(),
-            runner.get_output_details(),
-        )
-        return list(inputs.items()), list(outputs.items())
-    return (
-        [(detail["name"], detail) for detail in runtime.get_input_details()],
-        [(detail["name"], detail) for detail in runtime.get_output_details()],
-    )
+def _ends(
+    graph: FileGraph, signature: dict[str, int], indices: tuple[int, ...]
+) -> list[TensorDetails]:
+    """Return inputs or outputs under the names of the signature, if any.
+
+    As in LiteRT, those of a signature are in alphabetical order.
+    """
+    named = [(graph.tensors[index].name, index) for index in indices]
+    return [
+        _details(name, index, graph.tensors[index])
+        for name, index in sorted(signature.items()) or named
+    ]
 
 
 def _order(details: list[TensorDetails], card: list[dict[str, Any]]) -> None:

@@ -43,6 +43,9 @@ class Evaluation:
         latency_ms_p50: Median time of one example, in milliseconds.
         latency_ms_p95: 95th percentile of the time, in milliseconds.
         latency_source: How latency was measured, and on how many threads.
+        arena_bytes: Under TFLite Micro, the smallest arena in which the file
+            runs: activations and the runtime's own tables, measured in its
+            64-bit build, an upper bound for 32-bit chips.
 
     Example:
     >>> import keras_kd
@@ -73,6 +76,7 @@ class Evaluation:
     latency_ms_p50: float | None = None
     latency_ms_p95: float | None = None
     latency_source: str | None = None
+    arena_bytes: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as plain values."""

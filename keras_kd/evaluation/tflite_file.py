@@ -8,6 +8,8 @@ would have another hash than its card says.
 """
 
 import functools
+from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +95,19 @@ class FileGraph:
     operators: tuple[FileOperator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+
+    def layer(self, operator: FileOperator) -> str:
+        """Return the layer that an operator comes from, as far as is known.
+
+        Tensors are named by the converter, `model/layer/operation`. The
+        file's own outputs have other names; then a weight's name tells.
+        """
+        tensors = [*operator.outputs, *reversed(operator.inputs)]
+        names = [self.tensors[tensor].name.split(";")[0] for tensor in tensors]
+        for parts in (name.split("/") for name in names):
+            if len(parts) > 2:
+                return "/".join(parts[1:-1])
+        return names[0] if names else operator.name
 
 
 @dataclass(frozen=True)
@@ -195,6 +210,59 @@ def with_input_grid(content: bytes, scale: float, zero_point: int) -> bytes:
     quantized.scale = np.array([scale], np.float32)
     quantized.zeroPoint = np.array([zero_point], np.int64)
     return pack(model)
+
+
+def alone(content: bytes) -> Iterator[tuple[FileGraph, FileOperator, bytes]]:
+    """Yield every operator of a file in a file of its own.
+
+    What the operator reads and is not stored is an input of its file.
+    Operators that run other graphs are left out.
+
+    Args:
+        content: The bytes of a whole file.
+    """
+    read = read_file(content)
+    model = unpack(content)
+    for graph, known in zip(model.subgraphs, read.graphs, strict=True):
+        for operator, described in zip(
+            _listed(graph.operators), known.operators, strict=True
+        ):
+            if not described.graphs:
+                yield known, described, _alone(model, graph, operator)
+
+
+def _alone(model: Any, graph: Any, operator: Any) -> bytes:
+    """Return a file of one operator, with the tensors that it uses."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    one, single, kept = schema.ModelT(), schema.SubGraphT(), copy(operator)
+    places: dict[int, int] = {-1: -1}
+    one.version, one.buffers, single.tensors = 3, [schema.BufferT()], []
+    for end in ("inputs", "outputs", "intermediates"):
+        for index in map(int, _listed(getattr(operator, end))):
+            if index not in places:
+                places[index] = len(single.tensors)
+                tensor = copy(graph.tensors[index])
+                one.buffers.append(model.buffers[tensor.buffer])
+                tensor.buffer = len(one.buffers) - 1
+                single.tensors.append(tensor)
+        numbers = [places[int(i)] for i in _listed(getattr(operator, end))]
+        setattr(kept, end, np.array(numbers, np.int32))
+    one.operatorCodes = [model.operatorCodes[operator.opcodeIndex]]
+    kept.opcodeIndex = 0
+    single.operators, single.outputs = [kept], kept.outputs
+    single.inputs = np.array(
+        [
+            place
+            for place in kept.inputs
+            if place >= 0
+            and not single.tensors[place].isVariable
+            and not len(_listed(one.buffers[place + 1].data))
+        ],
+        np.int32,
+    )
+    one.subgraphs = [single]
+    return pack(one)
 
 
 def embed(content: bytes, name: str, text: str | bytes) -> bytes:

@@ -1,5 +1,6 @@
 """The card of a `.tflite` file: a JSON description in it and beside it."""
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -11,6 +12,7 @@ import keras
 import numpy as np
 
 from keras_kd.core.checks import requirement
+from keras_kd.evaluation import runtimes
 from keras_kd.evaluation.tflite_file import FileTensor
 from keras_kd.evaluation.tflite_file import embed
 from keras_kd.evaluation.tflite_file import inlined
@@ -47,8 +49,9 @@ def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
         `scale`, `zero_point`; a scale of 0 means not quantized),
         `output_kinds` (one for each output, `None` if unknown), `labels`,
         `preprocessing` (one dict per layer, in order, with up to 100 numbers
-        under `values`), `content_sha256` (of the file without the card) and
-        `versions`.
+        under `values`), `arena` (as `keras_kd.evaluation.runtimes.Arena`, if
+        TFLite Micro was among the runtimes of the export), `content_sha256`
+        (of the file without the card) and `versions`.
 
     Raises:
         ValueError: If the file is missing, is not a LiteRT file, has no card
@@ -105,6 +108,7 @@ def add_card(context: Context, path: Path, quantization: str) -> None:
             for layer in context.preprocess
             if isinstance(layer, keras.Layer)
         ],
+        **_arena(context, content),
         "content_sha256": hashlib.sha256(content).hexdigest(),
         "versions": _versions(quantization),
     }
@@ -164,6 +168,16 @@ def _end(name: str, tensor: FileTensor) -> dict[str, Any]:
         "scale": tensor.scales[0] if tensor.scales else 0.0,
         "zero_point": tensor.zero_points[0] if tensor.zero_points else 0,
     }
+
+
+def _arena(context: Context, content: bytes) -> dict[str, Any]:
+    """Describe the arena, if the file is to run in TFLite Micro."""
+    if "tflm" not in context.runtimes:
+        return {}
+    runtime = runtimes.get("tflm")
+    # The check that follows refuses a file that has no arena.
+    arena = None if runtime.lacking(content) else runtime.arena(content)
+    return {"arena": dataclasses.asdict(arena)} if arena else {}
 
 
 def _described(layer: keras.Layer) -> dict[str, Any]:

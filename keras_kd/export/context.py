@@ -1,6 +1,7 @@
 """The checked arguments of one export, made once and passed along."""
 
 from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
 from functools import cached_property
@@ -11,6 +12,7 @@ import keras
 from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import requirement
 from keras_kd.core.taps import Tap
+from keras_kd.evaluation import runtimes
 from keras_kd.export.byte_inputs import ByteGrid
 from keras_kd.export.byte_inputs import byte_grid
 from keras_kd.export.kinds import MIXED
@@ -44,6 +46,7 @@ class Context:
         output: `"probabilities"` if the file turns logits into them; None if
             its outputs are the student's.
         output_dtype: `"uint8"` if an int8 file gives bytes; None for int8.
+        runtimes: Where the file must pass; none for its usual runtime.
     """
 
     subject: str
@@ -53,6 +56,7 @@ class Context:
     labels: tuple[str, ...] | None = None
     output: str | None = None
     output_dtype: str | None = None
+    runtimes: tuple[str, ...] = ()
 
     @cached_property
     def model(self) -> keras.Model:
@@ -190,7 +194,7 @@ class Context:
         )
 
 
-def read_context(
+def read_context(  # noqa: PLR0913 (what goes into a file)
     subject: str,
     student: Any,
     *,
@@ -199,6 +203,7 @@ def read_context(
     labels: Iterable[str] | None = None,
     output: str | None = None,
     output_dtype: str | None = None,
+    runtime: str | Sequence[str] | None = None,
 ) -> Context:
     """Check the arguments of an export and put them together.
 
@@ -210,8 +215,10 @@ def read_context(
         labels: Names of the classes.
         output: `"logits"`, `"probabilities"` or `None`.
         output_dtype: `"uint8"` or `None`.
+        runtime: A name of `keras_kd.evaluation.runtimes`, several or `None`.
 
     Raises:
+        ImportError: If a runtime is not installed.
         TypeError: If the student is not a Keras model, or `preprocess`
             contains anything but layers.
         ValueError: If the student is not built, the layers do not fit in
@@ -224,6 +231,10 @@ def read_context(
     check_choice(subject, "output_dtype", output_dtype, (None, "uint8"))
     check_choice(subject, "output", output, (None, "logits", "probabilities"))
     layers = _layers(preprocess, subject)
+    chosen = (runtime,) if isinstance(runtime, str) else tuple(runtime or ())
+    for name in chosen:
+        check_choice(subject, "runtime", name, runtimes.NAMES)
+        runtimes.get(name).check_installed()
     names = None if labels is None else tuple(map(str, labels))
     context = Context(
         subject,
@@ -233,6 +244,7 @@ def read_context(
         names,
         None if output == "logits" else output,
         output_dtype,
+        chosen,
     )
     if len(inputs) != 1 and (layers or input_dtype):
         raise context.refusal(

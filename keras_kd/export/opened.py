@@ -12,7 +12,9 @@ import numpy as np
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.imports import optional
+from keras_kd.evaluation import runtimes
 from keras_kd.evaluation.litert import LiteRTModel
+from keras_kd.evaluation.runtimes import ON_TFLITE
 from keras_kd.evaluation.tflite_file import read_file
 from keras_kd.export.kinds import MIXED
 
@@ -43,6 +45,8 @@ class OpenedFile:
         ranges: Smallest and largest value by name of a quantized input.
         output_kinds: What the file's card says of its outputs, in order;
             empty without a card.
+        runtime: Name of the runtime; `None` for a SavedModel.
+        arena_bytes: Smallest arena, for a runtime that has one.
     """
 
     kind: str
@@ -54,10 +58,19 @@ class OpenedFile:
     operators: dict[str, int]
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     output_kinds: tuple[str | None, ...] = ()
+    runtime: str | None = None
+    arena_bytes: int | None = None
 
 
-def open_file(path: Path, subject: str) -> OpenedFile:
+def open_file(
+    path: Path, subject: str, runtime: str | None = None
+) -> OpenedFile:
     """Open a SavedModel folder, an `.onnx` or a `.tflite` file.
+
+    Args:
+        path: The file or folder.
+        subject: Public function that the user called, for error messages.
+        runtime: The runtime that runs the file; `None` for the usual one.
 
     Raises:
         ImportError: If a package of an extra is missing.
@@ -67,11 +80,22 @@ def open_file(path: Path, subject: str) -> OpenedFile:
         return _open_saved_model(path, subject)
     if path.suffix == ".onnx":
         return _open_onnx(path, subject)
-    return _open_tflite(path)
+    return _open_tflite(path, runtime or "litert")
 
 
-def _open_tflite(path: Path) -> OpenedFile:
-    model = LiteRTModel(path)
+def fitting_runtimes(path: Path) -> tuple[str, ...]:
+    """Return the runtimes that run a format, the usual one first.
+
+    A SavedModel has none: TensorFlow runs it.
+    """
+    if path.is_dir():
+        return ()
+    return ("onnxruntime",) if path.suffix == ".onnx" else ON_TFLITE
+
+
+def _open_tflite(path: Path, runtime: str) -> OpenedFile:
+    model = LiteRTModel(path, runtime=runtime)
+    arena = model.arena()
     inputs = {d.name: d.dtype for d in model.input_details}
     outputs = {d.name: d.dtype for d in model.output_details}
 
@@ -92,6 +116,8 @@ def _open_tflite(path: Path) -> OpenedFile:
         operators=dict(Counter(model.operators)),
         ranges={d.name: d.limits for d in model.input_details if d.scale},
         output_kinds=model.output_kinds,
+        runtime=runtime,
+        arena_bytes=arena.bytes if arena else None,
     )
 
 
@@ -129,12 +155,10 @@ def _computes_in_floats(path: Path) -> bool:
 
 def _open_onnx(path: Path, subject: str) -> OpenedFile:
     onnx = optional("onnx", "onnx", f"`{subject}` with an ONNX file")
-    runtime = optional("onnxruntime", "onnx", f"`{subject}` with an ONNX file")
+    optional("onnxruntime", "onnx", f"`{subject}` with an ONNX file")
     try:
         model = onnx.load(path)
-        session = runtime.InferenceSession(
-            path, providers=["CPUExecutionProvider"]
-        )
+        session: Any = runtimes.get("onnxruntime").open(path.read_bytes())
     # The runtime's errors have no common base class.
     except Exception as error:
         raise ValueError(
@@ -146,13 +170,12 @@ def _open_onnx(path: Path, subject: str) -> OpenedFile:
                 f"It said: {str(error)[:300]}",
             )
         ) from error
-    inputs = {node.name: _onnx_type(node) for node in session.get_inputs()}
-    outputs = {node.name: _onnx_type(node) for node in session.get_outputs()}
+    inputs, outputs = session.inputs, session.outputs
 
     def predict(arrays: Arrays) -> Arrays:
         if len(inputs) == 1:
             arrays = dict(zip(inputs, arrays.values(), strict=True))
-        found = session.run(None, dict(arrays))
+        found = session.run([arrays[name] for name in inputs])
         return dict(zip(outputs, found, strict=True))
 
     weights: Counter[str] = Counter()
@@ -168,13 +191,8 @@ def _open_onnx(path: Path, subject: str) -> OpenedFile:
         steps=dict.fromkeys(outputs, 0.0),
         weight_dtypes=dict(weights),
         operators=dict(Counter(node.op_type for node in model.graph.node)),
+        runtime="onnxruntime",
     )
-
-
-def _onnx_type(node: Any) -> str:
-    """Return the NumPy name of a type such as `tensor(float)`."""
-    name = node.type.removeprefix("tensor(").removesuffix(")")
-    return {"float": "float32", "double": "float64"}.get(name, name)
 
 
 def _open_saved_model(path: Path, subject: str) -> OpenedFile:

@@ -47,6 +47,7 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
     output_dtype: str | None = None,
     labels: Sequence[str] | None = None,
     timeout: float = 600,
+    runtime: str | Sequence[str] | None = None,
 ) -> Verification:
     """Export a student as a `.tflite` file that is proved to behave alike.
 
@@ -111,6 +112,9 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
         labels: Names of the classes, for the card and for Android: the file
             then has TFLite Metadata with a `labels.txt`.
         timeout: Seconds that the conversion may take. Defaults to 600.
+        runtime: The runtime or runtimes in which the file must pass:
+            `"litert"`, the default, `"litert-reference"` or `"tflm"` (see
+            `verify`).
 
     Returns:
         The `Verification` of the file.
@@ -148,6 +152,7 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
         output_dtype=output_dtype,
         labels=labels,
         timeout=timeout,
+        runtime=runtime,
     )[key]
 
 
@@ -164,6 +169,7 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
     output_dtype: str | None = None,
     labels: Sequence[str] | None = None,
     timeout: float = 600,
+    runtime: str | Sequence[str] | None = None,
 ) -> dict[str, Verification]:
     """Export a student as several `.tflite` files in one child process.
 
@@ -182,6 +188,7 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
         output_dtype: See `tflite`.
         labels: See `tflite`.
         timeout: Seconds that all conversions may take. Defaults to 600.
+        runtime: See `tflite`.
 
     Returns:
         One `Verification` per file, by quantization.
@@ -208,6 +215,7 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
         output=output,
         output_dtype=output_dtype,
         labels=labels,
+        runtime=runtime,
     )
     check_number(_SUBJECT, "timeout", timeout, above=0)
     check_no_lookups(context, "a `.tflite`")

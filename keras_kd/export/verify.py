@@ -4,6 +4,7 @@ import json
 import math
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from dataclasses import dataclass
 from dataclasses import field
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import check_number
 from keras_kd.core.errors import ExportMismatchError
@@ -37,6 +39,7 @@ from keras_kd.export.kinds import Demands
 from keras_kd.export.layer_errors import worded
 from keras_kd.export.layer_errors import worst_layers
 from keras_kd.export.opened import OpenedFile
+from keras_kd.export.opened import fitting_runtimes
 from keras_kd.export.opened import open_file
 from keras_kd.export.random_examples import random_examples
 from keras_kd.quantization import is_quantize_aware
@@ -54,6 +57,24 @@ _EXACT = 1e-2
 _MOST_SPREAD = 0.1
 # Largest step of an integer output that is tolerated, as a share of the range.
 _COARSEST = 1 / 8
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a file in one runtime is from its student.
+
+    Args:
+        max_abs_difference: Largest difference of an output; with several
+            outputs, that of the worst one.
+        steps: The same in quantization steps of that output; `None` for
+            outputs that are floats.
+        agreement: Share of examples on which both pick the same class (see
+            `Verification`).
+    """
+
+    max_abs_difference: float
+    steps: float | None
+    agreement: float | None
 
 
 @dataclass(frozen=True)
@@ -91,6 +112,10 @@ class Verification:
         weight_dtypes: Number of stored weights by type; empty for a
             SavedModel.
         operators: Number of operators by name; empty for a SavedModel.
+        runtimes: The `Difference` in each runtime in which the file was
+            compared, by its name. The fields above are those of the first.
+        arena_bytes: The smallest arena of TFLite Micro in which the file
+            runs (see `keras_kd.Evaluation`); `None` if it was not run there.
     """
 
     path: str
@@ -111,13 +136,15 @@ class Verification:
     accuracy_difference: float | None = None
     weight_dtypes: dict[str, int] = field(default_factory=dict)
     operators: dict[str, int] = field(default_factory=dict)
+    runtimes: dict[str, Difference] = field(default_factory=dict)
+    arena_bytes: int | None = None
 
     def to_json(self) -> str:
         """Return all fields as a JSON object."""
         return json.dumps(asdict(self))
 
 
-def verify(
+def verify(  # noqa: PLR0913 (two models, their data, what to demand)
     path: str | os.PathLike[str],
     student: Any,
     dataset: Any,
@@ -126,6 +153,7 @@ def verify(
     max_accuracy_loss: float | None = None,
     num_examples: int | None = NUM_EXAMPLES,
     preprocess: Any = None,
+    runtime: str | Sequence[str] | None = None,
 ) -> Verification:
     """Compare an exported file with the student it was made from.
 
@@ -167,13 +195,19 @@ def verify(
             Defaults to 256.
         preprocess: The layers that were put in front of the student (see
             `tflite`).
+        runtime: The runtime that runs the file, or several, in all of which
+            it must pass: `"litert"`, the default for `.tflite` files;
+            `"litert-reference"`, LiteRT with the kernels that define each
+            operator; `"tflm"`, TFLite Micro, as on microcontrollers, with
+            the extra `micro`; `"onnxruntime"` for `.onnx` files.
 
     Returns:
         The `Verification`, with `passed` True.
 
     Raises:
-        ValueError: If the file is missing or damaged, or the data does not
-            fit the student.
+        ImportError: If a runtime is not installed.
+        ValueError: If the file is missing or damaged, a runtime lacks some of
+            its operators, or the data does not fit the student.
         ExportMismatchError: If the file does not pass; the error's
             `verification` has the numbers.
 
@@ -191,7 +225,9 @@ def verify(
     if max_accuracy_loss is not None:
         name = "max_accuracy_loss"
         check_number(_SUBJECT, name, max_accuracy_loss, low=0, high=1)
-    context = read_context(_SUBJECT, student, preprocess=preprocess)
+    context = read_context(
+        _SUBJECT, student, preprocess=preprocess, runtime=runtime
+    )
     check_tolerance(context, tolerance)
     return check_file(
         context,
@@ -224,43 +260,108 @@ def check_file(
         ValueError: If the file is damaged or the data does not fit.
         ExportMismatchError: If the file does not pass.
     """
+    files = _opened(context, path, demands)
     if demands.quantization is None:
-        file = open_file(path, context.subject)
-        context = _as_in_file(context, file)
-    else:
-        kind = context.made_kind(demands.quantization)
-        file = open_converted(context, path, kind)
-        if kind == MIXED:
-            check_floats(context, file)
-    tolerance = demands.tolerance
-    share = _default(context, file) if tolerance is None else tolerance
+        context = _as_in_file(context, files[0])
+    share = demands.tolerance
+    if share is None:
+        share = _default(context, files[0])
     if dataset is False:
-        return _summary(path, file, 0, {}, share)
+        return _summary(path, files[0], 0, {}, share)
     examples = _examples(context, dataset, num_examples)
-    if dataset is not None:  # random inputs have a range of their own
+    is_real = dataset is not None
+    if is_real:  # random inputs have a range of their own
         argument = "verify" if demands.quantization else "dataset"
-        _check_ranges(context, file, examples, argument)
-    try:
-        comparisons = compare(context, file.predict, examples)
-    except (RuntimeError, ValueError) as error:
-        raise ExportMismatchError(
-            f"`{context.subject}`: the {file.kind} file cannot do what the "
-            f"student does: {error}"
-        ) from error
-    result = _summary(path, file, len(examples), comparisons, share)
-    checked = comparisons
-    if KINDS[file.kind].rounds and tolerance is None:
-        checked = _held_to_values(comparisons)
-    problem = _too_different(file, checked, share) if checked else ""
-    if not problem and dataset is not None and tolerance is None:
-        problem = _too_many_changed(result)
-    if not problem:
-        problem = _too_inaccurate(context, result, demands.max_accuracy_loss)
-    if problem:
-        why = _explanation(context, path, file, examples)
-        raise _mismatch(context, result, problem, why)
-    _warn_at_chance(context, comparisons)
-    return replace(result, passed=True)
+        _check_ranges(context, files[0], examples, argument)
+    check = _Check(context, path, examples, demands, share, is_real)
+    results = [check.passed(file) for file in files]
+    under = {k: v for one in results for k, v in one.runtimes.items()}
+    arenas = [one.arena_bytes for one in results if one.arena_bytes]
+    arena = arenas[0] if arenas else None
+    return replace(results[0], runtimes=under, arena_bytes=arena)
+
+
+def _opened(context: Context, path: Path, demands: Demands) -> list[OpenedFile]:
+    """Open a file in each runtime, before it is run in any."""
+    fitting = fitting_runtimes(path)
+    for name in context.runtimes:
+        check_choice(context.subject, "runtime", name, fitting or (None,))
+    files = []
+    names: tuple[str | None, ...] = context.runtimes or fitting[:1]
+    for runtime in names or (None,):
+        if demands.quantization is None:
+            file = open_file(path, context.subject, runtime)
+        else:
+            kind = context.made_kind(demands.quantization)
+            file = open_converted(context, path, kind, runtime)
+            if kind == MIXED:
+                check_floats(context, file)
+        files.append(file)
+    return files
+
+
+@dataclass(frozen=True)
+class _Check:
+    """What a file is checked against, in every runtime.
+
+    Args:
+        context: The student, and the layers in front of it in the file.
+        path: The file or folder.
+        examples: The examples to compare on.
+        demands: Requirements on the file.
+        share: Tolerance, as a share of the range.
+        is_real: Whether the examples are the user's, and not random inputs.
+    """
+
+    context: Context
+    path: Path
+    examples: Examples
+    demands: Demands
+    share: float
+    is_real: bool
+
+    def passed(self, file: OpenedFile) -> Verification:
+        """Return the numbers of a file in its runtime.
+
+        Raises:
+            ExportMismatchError: If it does not pass.
+        """
+        context, share, tolerance = (
+            self.context,
+            self.share,
+            self.demands.tolerance,
+        )
+        try:
+            comparisons = compare(context, file.predict, self.examples)
+        except (RuntimeError, ValueError) as error:
+            raise ExportMismatchError(
+                f"`{context.subject}`: {_named(file)} cannot do what the "
+                f"student does: {error}"
+            ) from error
+        size = len(self.examples)
+        result = _summary(self.path, file, size, comparisons, share)
+        checked = comparisons
+        if KINDS[file.kind].rounds and tolerance is None:
+            checked = _held_to_values(comparisons)
+        problem = _too_different(file, checked, share) if checked else ""
+        if not problem and self.is_real and tolerance is None:
+            problem = _too_many_changed(result)
+        if not problem:
+            most = self.demands.max_accuracy_loss
+            problem = _too_inaccurate(context, result, most)
+        if problem:
+            why = _explanation(context, self.path, file, self.examples)
+            raise _mismatch(context, file, result, problem, why)
+        _warn_at_chance(context, comparisons)
+        return replace(result, passed=True)
+
+
+def _named(file: OpenedFile) -> str:
+    """Name a file by its kind, and its runtime if it is not the usual one."""
+    usual = file.runtime in (None, "litert", "onnxruntime")
+    return f"the {file.kind} file" + (
+        "" if usual else f" in the runtime {file.runtime!r}"
+    )
 
 
 def _held_to_values(
@@ -451,11 +552,15 @@ def _explanation(
 
 
 def _mismatch(
-    context: Context, result: Verification, problem: str, why: str
+    context: Context,
+    file: OpenedFile,
+    result: Verification,
+    problem: str,
+    why: str,
 ) -> ExportMismatchError:
     """Return the error for a file that does not pass, with its numbers."""
     sentences = [
-        f"`{context.subject}`: the {result.kind} file does not behave like "
+        f"`{context.subject}`: {_named(file)} does not behave like "
         f"the student: {problem}.",
         why,
         KINDS[result.kind].advice,
@@ -481,6 +586,13 @@ def _summary(
     vectors = sum(one.vectors for one in each)
     cosines = sum(one.cosines for one in each)
     labelled = sum(one.labelled for one in each)
+    under = {}
+    if file.runtime is not None and worst is not None:
+        under[file.runtime] = Difference(
+            worst.worst,
+            _steps(file, comparisons),
+            same / picks if picks else None,
+        )
     right = sum(one.file_right for one in each)
     expected = sum(one.student_right for one in each)
     return Verification(
@@ -502,4 +614,18 @@ def _summary(
         accuracy_difference=(right - expected) / labelled if labelled else None,
         weight_dtypes=file.weight_dtypes,
         operators=file.operators,
+        runtimes=under,
+        arena_bytes=file.arena_bytes,
     )
+
+
+def _steps(
+    file: OpenedFile, comparisons: dict[str, Comparison]
+) -> float | None:
+    """Return the largest difference in steps of a quantized output."""
+    found = [
+        one.worst / file.steps[name]
+        for name, one in comparisons.items()
+        if file.steps.get(name)
+    ]
+    return max(found, default=None)

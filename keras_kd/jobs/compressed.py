@@ -147,6 +147,7 @@ def make_setting(
     *,
     size_bytes: Any = None,
     latency_ms: Any = None,
+    arena_bytes: Any = None,
     max_accuracy_loss: float | None = None,
     **options: Any,
 ) -> CompressSetting:
@@ -155,13 +156,17 @@ def make_setting(
     Raises:
         ValueError: If there is neither a budget nor a largest loss.
     """
-    limits = {"size_bytes": size_bytes, "latency_ms": latency_ms}
+    limits = {
+        "size_bytes": size_bytes,
+        "latency_ms": latency_ms,
+        "arena_bytes": arena_bytes,
+    }
     limits = {name: value for name, value in limits.items() if value}
     if not limits and max_accuracy_loss is None:
         raise ValueError(
             "`compress` needs to know what is wanted: `size_bytes`, "
-            "`latency_ms` or `max_accuracy_loss`. Received: none. Give for "
-            "example `size_bytes='100kB'`."
+            "`latency_ms`, `arena_bytes` or `max_accuracy_loss`. Received: "
+            "none. Give for example `size_bytes='100kB'`."
         )
     if max_accuracy_loss is not None:
         check_number(

@@ -34,6 +34,7 @@ from keras_kd.jobs.data import load_for
 from keras_kd.jobs.int8_file import Int8File
 from keras_kd.jobs.int8_file import accuracy_of
 from keras_kd.jobs.int8_file import best_int8_file
+from keras_kd.jobs.int8_file import runtimes_for
 from keras_kd.jobs.logs import events
 from keras_kd.jobs.logs import loggers
 from keras_kd.jobs.measuring import Row
@@ -73,6 +74,7 @@ def compress(  # noqa: PLR0913 (the public contract)
     *,
     size_bytes: int | str | None = None,
     latency_ms: float | str | None = None,
+    arena_bytes: int | str | None = None,
     max_accuracy_loss: float | None = None,
     minutes: float | None = None,
     output: str | os.PathLike[str] = "compressed",
@@ -98,9 +100,12 @@ def compress(  # noqa: PLR0913 (the public contract)
             `"100kB"`.
         latency_ms: Maximum time for one example on this machine: a number,
             or text such as `"5ms"`.
+        arena_bytes: Maximum bytes of the arena of TFLite Micro: a number, or
+            text such as `"40kB"`. The file is then also verified in that
+            runtime. Needs the extra `micro`.
         max_accuracy_loss: Points of accuracy, of 100, that the file may lose
-            against the teacher. Without `size_bytes` and `latency_ms` the
-            smallest student within it is taken.
+            against the teacher. Without another limit the smallest student
+            within it is taken.
         minutes: Time for this call. The job plans the examples, trials and
             epochs from the pace that it measures; the result is the best by
             then. Trainings end at a step, so that there is time for one
@@ -141,6 +146,7 @@ def compress(  # noqa: PLR0913 (the public contract)
         data,
         size_bytes=size_bytes,
         latency_ms=latency_ms,
+        arena_bytes=arena_bytes,
         max_accuracy_loss=max_accuracy_loss,
         minutes=minutes,
         **options,
@@ -248,6 +254,7 @@ class Job:
             self.splits,
             functools.partial(self._train_on, cache, plan, values),
             self._progress,
+            runtimes_for(self.setting.budget),
             is_late=functools.partial(self._clock.is_over, _MAY_RETRY),
         )
         save_keras(made.student, self.output / "student.keras")

@@ -3,6 +3,8 @@
 import dataclasses
 import sys
 from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ def best_int8_file(
     splits: keras_kd.data.Splits,
     train_on: Callable[[keras.Model], None],
     progress: Progress,
+    runtime: Sequence[str] = (),
     *,
     is_late: Callable[[], bool] = lambda: False,
 ) -> Int8File:
@@ -50,6 +53,7 @@ def best_int8_file(
         splits: Training examples give the ranges, validation examples decide.
         train_on: Trains a quantize-aware student under the teacher.
         progress: Shows the progress.
+        runtime: The runtimes in which the file has to pass.
         is_late: Whether it is too late to retry; the first file is then kept
             and what it loses is said.
 
@@ -58,7 +62,7 @@ def best_int8_file(
     """
     with progress.stage("export and verify"):
         try:
-            rounded = _export(student, path, splits)
+            rounded = _export(student, path, splits, runtime)
         except ExportMismatchError:
             rounded = None
     of_student = accuracy_of(student, splits)
@@ -78,7 +82,7 @@ def best_int8_file(
     other = path.with_stem(f"{path.stem}_aware")
     with progress.stage("export and verify again"):
         try:
-            retried = _export(aware, other, splits)
+            retried = _export(aware, other, splits, runtime)
         except ExportMismatchError:
             if rounded is None:
                 raise
@@ -101,8 +105,19 @@ def accuracy_of(model: Any, splits: keras_kd.data.Splits) -> float:
     return found.accuracy or 0.0
 
 
+def runtimes_for(budget: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the runtimes in which the file of a budget has to pass.
+
+    One that limits the arena is for a microcontroller.
+    """
+    return ("litert", "tflm") if budget.get("arena_bytes") else ()
+
+
 def _export(
-    student: keras.Model, path: Path, splits: keras_kd.data.Splits
+    student: keras.Model,
+    path: Path,
+    splits: keras_kd.data.Splits,
+    runtime: Sequence[str],
 ) -> Int8File:
     check = keras_kd.export.tflite(
         student,
@@ -111,5 +126,6 @@ def _export(
         calibration=splits.train.map(lambda x, y: x),
         verify=splits.validation,
         labels=splits.class_names,
+        runtime=runtime,
     )
     return Int8File(student, check, accuracy_of(path, splits))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
@@ -91,6 +92,8 @@ def measure(  # noqa: PLR0913 (what is measured, and what is known of it)
                 model_output=teacher_output if is_teacher else student_output,
             )
             check = checks.get(name)
+            if check is not None:
+                found = replace(found, arena_bytes=check.arena_bytes)
             rows.append(
                 Row(
                     model=name,

@@ -18,6 +18,7 @@ from keras_kd.core.progress import Progress
 from keras_kd.jobs.begun import check_begun
 from keras_kd.jobs.begun import to_json
 from keras_kd.jobs.data import load_for
+from keras_kd.jobs.int8_file import runtimes_for
 from keras_kd.jobs.logs import events
 from keras_kd.jobs.machine import machine
 from keras_kd.jobs.measuring import Row
@@ -251,6 +252,7 @@ def _files(
             {kind: path},
             calibration=splits.train.map(lambda x, y: x),
             verify=splits.test,
+            runtime=runtimes_for(setting.budget),
         )
     names = {
         "teacher": teacher,

@@ -29,6 +29,8 @@ class Candidate:
         num_params: Number of the student's weights.
         flops: Floating-point operations for one example.
         peak_memory_bytes: Most bytes of activations alive at once.
+        arena_bytes: Bytes of the smallest arena of TFLite Micro.
+        sram_bytes: Bytes of SRAM of the file compiled for an NPU.
         metrics: All logged metrics, at the best epoch.
     """
 
@@ -44,6 +46,8 @@ class Candidate:
     flops: int | None = None
     peak_memory_bytes: int | None = None
     metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    arena_bytes: int | None = None
+    sram_bytes: int | None = None
 
     @classmethod
     def of(cls, trial: Any, objective: str, budget: Any = None) -> "Candidate":

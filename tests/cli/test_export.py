@@ -1,5 +1,6 @@
 """`keras-kd export`: a student as a verified file."""
 
+import importlib.util
 import json
 
 import pytest
@@ -21,14 +22,21 @@ def student_path(tmp_path):
 
 
 @pytest.mark.export
+@pytest.mark.skipif(
+    importlib.util.find_spec("tflite_micro") is None,
+    reason="needs tflite_micro, of the extra `micro`",
+)
 def test_int8_is_calibrated_on_the_named_data(student_path, tmp_path):
     output = tmp_path / "student.tflite"
     options = ["--quantization", "int8", "--calibration", "digits", "--json"]
+    options += ["--runtime", "litert-reference", "--runtime", "tflm"]
     result = run(student_path, output, *options)
     assert result.exit_code == 0, result.stderr
     check = json.loads(result.stdout)
     assert check["kind"] == check["input_dtype"] == "int8"
     assert check["size_bytes"] == output.stat().st_size
+    assert list(check["runtimes"]) == ["litert-reference", "tflm"]
+    assert check["arena_bytes"] > 64
 
 
 @pytest.mark.export
@@ -98,3 +106,49 @@ def test_a_file_of_bytes_needs_the_range_of_the_student(student_path, tmp_path):
     result = run(student_path, tmp_path / "a.tflite", *options)
     assert result.exit_code == 1
     assert "or `--data`, for a file of bytes" in result.stderr
+
+
+@pytest.mark.export
+def test_a_folder_for_a_microcontroller(student_path, tmp_path):
+    pytest.importorskip("tflite_micro")
+    folder = tmp_path / "firmware"
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join(f"digit {i}" for i in range(10)))
+    options = ["--microcontroller", folder, "--calibration", "digits"]
+    options += ["--input-dtype", "uint8", "--scale", "0..1", "--json"]
+    options += ["--output", "probabilities", "--output-dtype", "uint8"]
+    result = run(student_path, *options, "--labels", labels)
+    assert result.exit_code == 0, result.stderr
+    check = json.loads(result.stdout)
+    assert check["path"] == str(folder / "model.tflite")
+    header = (folder / "model_info.h").read_text()
+    assert f"kArenaSize = {check['arena_bytes']};" in header
+    assert header.count('"uint8"') == 2
+    assert '"digit 9"' in header
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "`path` to be given, or `--microcontroller FOLDER`"),
+        (["a.tflite", "--microcontroller", "b"], "and not both"),
+        (
+            ["--microcontroller", "b", "--quantization", "float16"],
+            "`--quantization` to be left out for a microcontroller",
+        ),
+        (
+            ["--microcontroller", "b", "--runtime", "litert"],
+            "`--runtime` to be left out for a microcontroller",
+        ),
+        (["--microcontroller", "b"], "`--data` to be a dataset"),
+    ],
+    ids=["nothing", "both", "quantization", "runtime", "calibration"],
+)
+def test_what_does_not_go_with_a_microcontroller(
+    student_path, tmp_path, monkeypatch, options, message
+):
+    monkeypatch.chdir(tmp_path)
+    result = run(student_path, *options)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == [student_path]

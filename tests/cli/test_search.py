@@ -39,19 +39,19 @@ def write(path, content):
 
 
 def test_the_budget_of_options():
-    assert read_budget(None, "50kB", "2ms", None) == keras_kd.Budget(
-        size_bytes=50_000, latency_ms=2.0, quantization="int8"
-    )
+    assert read_budget(
+        None, size_bytes="50kB", latency_ms="2ms"
+    ) == keras_kd.Budget(size_bytes=50_000, latency_ms=2.0, quantization="int8")
 
 
 def test_options_win_over_a_budget_file(tmp_path):
     content = {"for": "a board", "size_bytes": 9, "peak_memory_bytes": "4KiB"}
     content["quantization"] = "float16"
     path = write(tmp_path / "budget.json", content)
-    assert read_budget(path, "50kB", None, None) == keras_kd.Budget(
+    assert read_budget(path, size_bytes="50kB") == keras_kd.Budget(
         size_bytes=50_000, peak_memory_bytes=4096, quantization="float16"
     )
-    chosen = read_budget(path, None, None, "dynamic_range")
+    chosen = read_budget(path, quantization="dynamic_range")
     assert (chosen.size_bytes, chosen.quantization) == (9, "dynamic_range")
 
 
@@ -69,13 +69,16 @@ def test_a_wrong_budget_file_is_refused(tmp_path, content, message):
     path = tmp_path / "budget.json"
     path.write_text(content)
     with pytest.raises(ValueError, match=message.replace("?", r"\?")):
-        read_budget(path, None, None, None)
+        read_budget(path)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "Give --budget 50kB, --latency 2ms or --budget-file FILE"),
+        (
+            [],
+            "Give --budget 50kB, --latency 2ms, --arena 40kB or --budget-file",
+        ),
         (["--budget", "50 stones"], "`--budget` to be a number"),
         (["--budget-file", "gone.json"], "No budget at `gone.json`"),
         (

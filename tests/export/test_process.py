@@ -119,7 +119,7 @@ def test_one_that_hangs_is_stopped_and_replaced(stand_in, tmp_path):
 
 
 def test_it_is_replaced_after_so_many_jobs(stand_in, tmp_path, monkeypatch):
-    monkeypatch.setattr("keras_kd.export.conversion.process._MAX_JOBS", 2)
+    monkeypatch.setattr(stand_in, "_max_jobs", 2)
     pids = [process_of(stand_in, tmp_path) for _ in range(4)]
     assert pids[0] == pids[1] != pids[2] == pids[3]
 

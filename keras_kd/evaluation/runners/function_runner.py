@@ -30,6 +30,8 @@ class FunctionRunner:
         ValueError: If the kind of the output is not given.
     """
 
+    arena_bytes: int | None = None
+
     def __init__(
         self,
         function: Callable[[Any], Any],

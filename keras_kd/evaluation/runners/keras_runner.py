@@ -28,6 +28,8 @@ class KerasRunner:
         which: Name or index of the output, of several.
     """
 
+    arena_bytes: int | None = None
+
     def __init__(
         self,
         model: keras.Model,

@@ -17,20 +17,26 @@ from keras_kd.evaluation.runners.file_runner import FileRunner
 
 
 class LiteRTRunner(FileRunner):
-    """Runs a `.tflite` file through the LiteRT runtime.
+    """Runs a `.tflite` file through LiteRT or another runtime.
 
     Args:
         path: The file.
         role: `"model"` or `"teacher"`, for error messages.
         output: Kind of the output, if the operators do not tell.
         which: Name or index of the output, of several.
+        runtime: The runtime that runs the file.
     """
 
     def __init__(
-        self, path: Path, role: str, output: str | None, which: Any = None
+        self,
+        path: Path,
+        role: str,
+        output: str | None,
+        which: Any = None,
+        runtime: str = "litert",
     ) -> None:
         self._path = path
-        self._model = LiteRTModel(path)
+        self._model = LiteRTModel(path, runtime=runtime)
         details = self._model.output_details
         self._names = [detail.name for detail in details]
         place = place_of(self._names, which, subject="evaluate", role=role)
@@ -43,6 +49,9 @@ class LiteRTRunner(FileRunner):
         super().__init__(path.name, role, head, details[place].shape[-1])
         self.num_params: int | None = self._model.num_params
         self.size_bytes: int | None = path.stat().st_size
+        arena = self._model.arena()
+        self.arena_bytes: int | None = arena.bytes if arena else None
+        self._runtime = runtime
 
     def predict(self, x: Any) -> np.ndarray:
         """Return the model's output for a batch, dequantized."""
@@ -66,8 +75,12 @@ class LiteRTRunner(FileRunner):
         """Return `None`: the profiler does not count LiteRT operators."""
         return None
 
-    def latency(self, example: Any, num_runs: int, num_threads: int) -> Latency:
-        """Time one example (see `file_latency`)."""
+    def latency(
+        self, example: Any, num_runs: int, num_threads: int
+    ) -> Latency | None:
+        """Time one example in LiteRT (see `file_latency`)."""
+        if self._runtime != "litert":
+            return None
         return file_latency(self._path, num_runs, num_threads)
 
     def close(self) -> None:

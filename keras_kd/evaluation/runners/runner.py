@@ -29,9 +29,11 @@ class Runner(Protocol):
         num_params: Number of weights, or None if unknown.
         size_bytes: Size in bytes, or None if unknown.
         units: Size of the output's last axis, or None if unknown.
+        arena_bytes: Smallest arena, for files in a runtime that has one.
     """
 
     name: str
+    arena_bytes: int | None
     units: int | None
     num_params: int | None
     size_bytes: int | None
@@ -55,8 +57,10 @@ class Runner(Protocol):
     def flops(self, example: Any) -> int | None:
         """Return the floating-point operations of one example."""
 
-    def latency(self, example: Any, num_runs: int, num_threads: int) -> Latency:
-        """Time one example."""
+    def latency(
+        self, example: Any, num_runs: int, num_threads: int
+    ) -> Latency | None:
+        """Time one example; `None` if the time here tells nothing."""
 
     def close(self) -> None:
         """Free the model's resources."""
@@ -68,6 +72,7 @@ def open_runner(
     role: str = "model",
     output: str | None = None,
     which: Any = None,
+    runtime: str | None = None,
 ) -> Runner:
     """Open a Keras model, a SavedModel folder, a `.keras` or `.tflite` file.
 
@@ -79,12 +84,23 @@ def open_runner(
             `"probabilities"`, `"binary_logits"` or
             `"binary_probabilities"`.
         which: Name or index of the output, of several.
+        runtime: The runtime that runs a `.tflite` file; `None` for LiteRT.
 
     Raises:
         TypeError: If `model` is neither a model, a function nor a path.
         ValueError: If there is no complete model at the path, or the kind of
             its outputs is unknown.
     """
+    if runtime is not None and Path(str(model)).suffix != ".tflite":
+        raise ValueError(
+            requirement(
+                "evaluate",
+                "runtime",
+                "None for anything but a `.tflite` file",
+                runtime,
+                "Export the model, and evaluate the file.",
+            )
+        )
     if isinstance(model, keras.Model):
         # A Distiller is measured as the student it trains.
         student = getattr(model, "student", model)
@@ -107,7 +123,7 @@ def open_runner(
     if path.is_dir():
         return SavedModelRunner(path, role, output, which)
     if path.suffix == ".tflite":
-        return LiteRTRunner(path, role, output, which)
+        return LiteRTRunner(path, role, output, which, runtime or "litert")
     if path.suffix in (".keras", ".h5"):
         return KerasRunner(_load(path), role, output, path, which)
     raise ValueError(

@@ -31,6 +31,8 @@ class SavedModelRunner(FileRunner):
         which: Name or index of the output, of several.
     """
 
+    arena_bytes: int | None = None
+
     def __init__(
         self, path: Path, role: str, output: str | None, which: Any = None
     ) -> None:

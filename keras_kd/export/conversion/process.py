@@ -1,21 +1,8 @@
-"""Starts, awaits, stops and replaces the child process that converts.
+"""The child process that converts."""
 
-It does not use `multiprocessing`. Children spawned by `multiprocessing` first
-run the main module again: a script without a main guard would train its teacher
-a second time and then fail, and a script from standard input fails at once.
-They also cannot be started from a worker of a `multiprocessing.Pool`, and they
-inherit this process's environment, including its GPUs.
-"""
-
-import os
-import subprocess
-import sys
-import tempfile
-import threading
-import weakref
 from pathlib import Path
-from typing import IO
-from typing import Any
+
+from keras_kd.core.child import Child
 
 _PROGRAM = str(Path(__file__).with_name("program.py"))
 # Limits the growth of the child's memory, which went from 665 MiB to about 678
@@ -23,155 +10,12 @@ _PROGRAM = str(Path(__file__).with_name("program.py"))
 _MAX_JOBS = 100
 
 
-class Converter:
+class Converter(Child):
     """A child process that runs conversions, one after the other.
 
-    The child needs some 3 seconds to import TensorFlow, more than the
-    conversion of a small student takes, so a search keeps one `Converter` for
-    many students. The child starts with the first job or with `start`. It is
-    replaced after a crash, after a timeout or after a hundred jobs. It ends
-    with `close`, with this object or with the parent process. Several threads
-    may share a `Converter`; their jobs run one at a time.
+    It needs some 3 seconds to import TensorFlow, more than the conversion of a
+    small student takes, so a search keeps one `Converter` for many students.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
-        self._log: IO[bytes] | None = None
-        self._owner = 0
-        self._jobs = 0
-        self._end: Any = None
-
-    def __enter__(self) -> "Converter":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def start(self) -> None:
-        """Start the child process without waiting for it."""
-        with self._lock:
-            self._running()
-
-    def run(self, job: Path, timeout: float) -> tuple[int | None, str]:
-        """Run a job in the child process.
-
-        Args:
-            job: Path of the job's file, see `program`.
-            timeout: Seconds, including the start of the child, after which
-                the child is killed.
-
-        Returns:
-            The exit code, 0 for success and `None` for a timeout; and the
-            text that the child printed.
-        """
-        with self._lock:
-            process, log = self._running()
-            # The child shares this file position and writes from here on.
-            log.seek(0)
-            log.truncate()
-            self._jobs += 1
-            answer = _ask(process, str(job), timeout)
-            if answer:
-                return int(answer), _read(log)
-            if answer is None:
-                process.kill()
-            code = process.wait()
-            output = _read(log)
-            self._stop()
-            # A child that ended without an answer failed, even with code 0.
-            return (None if answer is None else code or 1), output
-
-    def close(self) -> None:
-        """End the child process; the next job starts another one."""
-        with self._lock:
-            self._stop()
-
-    def _running(self) -> tuple["subprocess.Popen[str]", IO[bytes]]:
-        """Return the child process and its log, started anew if necessary."""
-        if self._process is not None and (
-            self._owner != os.getpid()
-            or self._process.poll() is not None
-            or self._jobs >= _MAX_JOBS
-        ):
-            self._stop()
-        if self._process is None or self._log is None:
-            log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in _end)
-            # -P keeps the program's folder from shadowing other packages.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", _PROGRAM, str(os.getpid())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                encoding="utf-8",
-                env=_environment(),
-            )
-            self._log, self._owner, self._jobs = log, os.getpid(), 0
-            self._end = weakref.finalize(self, _end, self._process, log)
-        return self._process, self._log
-
-    def _stop(self) -> None:
-        if self._end is not None:
-            # A fork of the owner has the pipes but must not kill the child.
-            if self._owner == os.getpid():
-                self._end()
-            else:
-                self._end.detach()
-        self._process = self._log = self._end = None
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment variables of the child process."""
-    return os.environ | {
-        # The child can import the same packages as this process.
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        # TensorFlow in this process may have reserved all GPU memory.
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-    }
-
-
-def _ask(
-    process: "subprocess.Popen[str]", line: str, timeout: float
-) -> str | None:
-    """Send a line; return the answer, "" if it ended, `None` on timeout."""
-    answers: list[str] = []
-    thread = threading.Thread(
-        target=_exchange, args=(process, line, answers), daemon=True
-    )
-    thread.start()
-    thread.join(timeout)
-    return answers[0] if answers else None
-
-
-def _exchange(
-    process: "subprocess.Popen[str]", line: str, answers: list[str]
-) -> None:
-    stdin, stdout = process.stdin, process.stdout
-    if stdin is None or stdout is None:
-        return
-    try:
-        stdin.write(f"{line}\n")
-        stdin.flush()
-        answers.append(stdout.readline().strip())
-    except (OSError, ValueError):
-        answers.append("")
-
-
-def _read(log: IO[bytes]) -> str:
-    log.seek(0)
-    return log.read().decode("utf-8", "replace")
-
-
-def _end(process: "subprocess.Popen[str]", log: IO[bytes]) -> None:
-    """Kill the child process and close its pipes and log."""
-    process.kill()
-    process.wait()
-    for pipe in (process.stdin, process.stdout, log):
-        if pipe is not None:
-            try:
-                pipe.close()
-            except OSError:
-                # Unsent data for a dead process cannot be flushed.
-                continue
+        super().__init__(_PROGRAM, _MAX_JOBS)

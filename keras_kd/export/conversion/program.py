@@ -3,10 +3,7 @@
 The student comes as a SavedModel, so this program needs only TensorFlow and
 LiteRT, and the quantizer for 4-bit weights.
 
-`process` starts it as `python program.py PID`, where PID is the parent process.
-For each job the parent sends a line with the path of the job's file, and this
-program answers with a line that holds the exit code. It ends when the parent
-ends. The job's file, written by `parent`, is JSON with `saved_models` (folder
+The job's file, written by `parent`, is JSON with `saved_models` (folder
 by quantization), `calibration` (`.npy` path by input name), `uint8` (whether
 int8 files take bytes), `uint8_outputs` (whether integer outputs are bytes),
 `float_outputs` (whether mixed files give float32) and `outputs` (file path by
@@ -16,17 +13,16 @@ beside the job's file and answers 1.
 """
 
 import json
-import os
 import re
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from keras_kd.core.child import serve
 
 # Operator set, and type of inputs and outputs, by quantization.
 _INTEGER = {
@@ -219,24 +215,5 @@ def _run_once(content: bytes) -> None:
         pass
 
 
-def serve(parent: int) -> int:
-    """Run the parent's jobs until its pipe closes; return the exit code."""
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    # TensorFlow prints to stdout, which must not mix with the answers.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
-        os.dup2(2, 1)
-        for line in sys.stdin:
-            answers.write(f"{do(line.strip())}\n")
-            answers.flush()
-    return 0
-
-
-def _end_with(parent: int) -> None:
-    """End this process with its parent, even if the pipe stays open."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
-
-
 if __name__ == "__main__":
-    sys.exit(serve(int(sys.argv[1])))
+    sys.exit(serve(do))

@@ -23,7 +23,10 @@ _ADVICE = {
 
 
 def open_converted(
-    context: Context, path: Path, quantization: str
+    context: Context,
+    path: Path,
+    quantization: str,
+    runtime: str | None = None,
 ) -> OpenedFile:
     """Open a converted file and check that it is of the requested kind.
 
@@ -31,17 +34,18 @@ def open_converted(
         context: The student, and the layers in front of it in the file.
         path: The file.
         quantization: Kind that the file must have.
+        runtime: The runtime that runs the file; `None` for LiteRT.
 
     Raises:
         ExportMismatchError: If the file does not load or is of another kind.
             The converter does not report either.
     """
     try:
-        file = open_file(path, context.subject)
+        file = open_file(path, context.subject, runtime)
     except ValueError as error:
         raise ExportMismatchError(
             f"`{context.subject}`: the converter made a {quantization} file "
-            f"that the LiteRT runtime refuses. {error}"
+            f"that the runtime {runtime or 'litert'!r} refuses. {error}"
         ) from error
     if file.kind != quantization:
         weights = ", ".join(f"{n} {k}" for k, n in file.weight_dtypes.items())

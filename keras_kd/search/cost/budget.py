@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _UNITS = {
     "size_bytes": units.BYTES,
     "peak_memory_bytes": units.BYTES,
+    "arena_bytes": units.BYTES,
+    "sram_bytes": units.BYTES,
     "latency_ms": units.MILLISECONDS,
     "num_params": units.COUNT,
     "flops": units.COUNT,
@@ -54,11 +56,24 @@ class Budget:
         peak_memory_bytes: Maximum bytes of activations alive at once while
             the file computes one example: the largest sum, over its
             operators, of the inputs, outputs and intermediate results that
-            are still needed. It excludes weights and the runtime's own
-            scratch memory.
+            are still needed. It excludes weights, and what a runtime adds:
+            its tables, scratch memory, gaps between tensors. It is not what
+            a device needs; for a microcontroller limit `arena_bytes`, which
+            may be twice as much.
+        arena_bytes: Maximum bytes of the smallest arena in which TFLite
+            Micro runs the file (see `keras_kd.Evaluation`). Needs the extra
+            `micro`; float16 and dynamic_range files do not run there.
+        sram_bytes: Maximum bytes of SRAM that the file, compiled for
+            `target`, uses on the NPU.
+        target: An NPU, such as `"ethos-u55-128"` (see
+            `keras_kd.evaluation.npu.compiled`): `"int8"` files are compiled
+            for it by Arm's Vela, `latency_ms` is then Vela's estimate at the
+            NPU's clock, and `size_bytes` stays that of the plain file. Needs
+            the extra `micro`.
         quantization: `None` or `"float32"`, `"float16"`, `"dynamic_range"`
-            or `"int8"`: the file for which `size_bytes`, `latency_ms` and
-            `peak_memory_bytes` are limits.
+            or `"int8"`: the file for which `size_bytes`, `latency_ms`,
+            `peak_memory_bytes`, `arena_bytes` and `sram_bytes` are limits.
+            Defaults to `"int8"` with a `target`.
         num_threads: Threads of the runtime for `latency_ms`. Defaults to 1.
 
     Raises:
@@ -80,6 +95,9 @@ class Budget:
     peak_memory_bytes: int | None = None
     quantization: str | None = None
     num_threads: int = 1
+    arena_bytes: int | None = None
+    sram_bytes: int | None = None
+    target: str | None = None
 
     def __post_init__(self) -> None:
         for name in QUANTITIES:
@@ -95,9 +113,39 @@ class Budget:
             check_choice(
                 "Budget", "quantization", self.quantization, _QUANTIZATIONS
             )
+        if self.target is not None:
+            self._check_target()
+        elif self.sram_bytes is not None:
+            raise ValueError(
+                requirement(
+                    "Budget",
+                    "target",
+                    "given for `sram_bytes`",
+                    None,
+                    "Give for example target='ethos-u55-128'.",
+                )
+            )
         if self.quantization == "float32":
             self._set("quantization", None)
         check_integer("Budget", "num_threads", self.num_threads, low=1)
+
+    def _check_target(self) -> None:
+        # Imported here, because limits without a target need no TensorFlow.
+        from keras_kd.evaluation.npu import check_target
+
+        check_target("Budget", self.target)
+        if self.quantization is None:
+            self._set("quantization", "int8")
+        if self.quantization != "int8":
+            raise ValueError(
+                requirement(
+                    "Budget",
+                    "quantization",
+                    "'int8' for a `target`",
+                    self.quantization,
+                    "NPUs compute in integers.",
+                )
+            )
 
     @property
     def limits(self) -> dict[str, float]:
@@ -160,6 +208,7 @@ class Budget:
             self.quantization or "float32",
             self.num_threads,
             every=every,
+            target=self.target,
         )
 
     def violation(self, measurement: Measurement | Mapping[str, Any]) -> float:

@@ -13,10 +13,12 @@ QUANTITIES = (
     "flops",
     "size_bytes",
     "peak_memory_bytes",
+    "arena_bytes",
+    "sram_bytes",
     "latency_ms",
 )
 # Quantities that need a converted file.
-OF_FILE = frozenset({"size_bytes", "peak_memory_bytes", "latency_ms"})
+OF_FILE = frozenset(QUANTITIES) - {"num_params", "flops"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,10 +27,13 @@ class Measurement:
 
     Args:
         size_bytes: Bytes of its `.tflite` file.
-        latency_ms: Median time for one example in the LiteRT runtime.
+        latency_ms: Median time for one example in the LiteRT runtime; for an
+            NPU, the compiler's estimate.
         num_params: Number of weights, trainable or not.
         flops: Floating-point operations for one example.
         peak_memory_bytes: Most bytes of activations alive at once.
+        arena_bytes: Bytes of the smallest arena of TFLite Micro.
+        sram_bytes: Bytes of SRAM of the file compiled for an NPU.
         at_least: Names of the values above that are only lower bounds. They
             are cheaper than exact values and already exceed the budget.
 
@@ -45,6 +50,8 @@ class Measurement:
     flops: int | None = None
     peak_memory_bytes: int | None = None
     at_least: tuple[str, ...] = ()
+    arena_bytes: int | None = None
+    sram_bytes: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the measured values, by name."""
@@ -83,12 +90,14 @@ class Wanted:
         quantization: The quantization of the converted file.
         num_threads: Threads of the runtime, for `latency_ms`.
         every: Whether to measure every quantity even if a limit is exceeded.
+        target: The NPU that the file is compiled for, or `None`.
     """
 
     limits: Mapping[str, float | None]
     quantization: str = "float32"
     num_threads: int = 1
     every: bool = False
+    target: str | None = None
 
     def __post_init__(self) -> None:
         for name in self.limits:

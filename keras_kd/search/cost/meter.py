@@ -3,8 +3,10 @@
 import dataclasses
 import functools
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
+from keras_kd.evaluation.npu import compiled
 from keras_kd.export.conversion import Converter
 from keras_kd.export.signature import exportable
 from keras_kd.export.signature import read_signature
@@ -16,7 +18,13 @@ from keras_kd.search.cost.measurement import Wanted
 from keras_kd.search.cost.measurement import overruns
 
 # Quantities that need fixed input sizes.
-_NEED_FIXED_SIZES = {"flops", "peak_memory_bytes", "latency_ms"}
+_NEED_FIXED_SIZES = {
+    "flops",
+    "peak_memory_bytes",
+    "arena_bytes",
+    "sram_bytes",
+    "latency_ms",
+}
 
 
 class Meter:
@@ -48,6 +56,7 @@ class Meter:
             architecture_key(self._student),
             self._wanted.quantization,
             f"{self._wanted.num_threads} threads",
+            *filter(None, [self._wanted.target]),
             _versions(),
         ]
         return ", ".join(parts)
@@ -108,11 +117,33 @@ class Meter:
                 known = dataclasses.replace(
                     known, peak_memory_bytes=quantities.memory(path)
                 )
-            if self.is_done(known) or "latency_ms" not in self._missing(known):
-                return known
-            limit = self._wanted.limits.get("latency_ms")
-            taken = quantities.latency(path, self._wanted.num_threads, limit)
-            return dataclasses.replace(known, latency_ms=taken)
+            on_npu = self._wanted.target is not None
+            for step in (
+                self._arena,
+                self._compile if on_npu else self._time,
+            ):
+                if not self.is_done(known):
+                    known = step(known, path)
+            return known
+
+    def _arena(self, known: Measurement, path: Path) -> Measurement:
+        if "arena_bytes" not in self._missing(known):
+            return known
+        return dataclasses.replace(known, arena_bytes=quantities.arena(path))
+
+    def _compile(self, known: Measurement, path: Path) -> Measurement:
+        """Compile the file for the NPU, which tells its memory and time."""
+        made = compiled(path, str(self._wanted.target))
+        return dataclasses.replace(
+            known, sram_bytes=made.sram_bytes, latency_ms=made.milliseconds
+        )
+
+    def _time(self, known: Measurement, path: Path) -> Measurement:
+        if "latency_ms" not in self._missing(known):
+            return known
+        limit = self._wanted.limits.get("latency_ms")
+        taken = quantities.latency(path, self._wanted.num_threads, limit)
+        return dataclasses.replace(known, latency_ms=taken)
 
     def _missing(self, known: Measurement) -> set[str]:
         exact = known.to_dict().keys() - set(known.at_least)

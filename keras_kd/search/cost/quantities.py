@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from typing import cast
 
 import keras
 import numpy as np
@@ -13,6 +14,8 @@ import tensorflow as tf
 from keras_kd.core.checks import requirement
 from keras_kd.evaluation.flops import count_flops
 from keras_kd.evaluation.latency import file_latency
+from keras_kd.evaluation.litert import LiteRTModel
+from keras_kd.evaluation.runtimes import Arena
 from keras_kd.export.context import read_context
 from keras_kd.export.conversion import Converter
 from keras_kd.export.conversion import convert_student
@@ -134,6 +137,19 @@ def converted(
 def memory(path: Path) -> int:
     """Return the most bytes of activations alive at once in a file."""
     return peak_memory(path.read_bytes())
+
+
+def arena(path: Path) -> int:
+    """Return the bytes of the smallest arena of TFLite Micro for a file.
+
+    Raises:
+        ImportError: If TFLite Micro is not installed.
+        ValueError: If it lacks operators of the file; names them.
+    """
+    file = LiteRTModel(path, runtime="tflm")
+    file.close()
+    # TFLite Micro has an arena; other runtimes have none.
+    return cast(Arena, file.arena()).bytes
 
 
 def latency(path: Path, num_threads: int, limit: float | None) -> float:

@@ -1,0 +1,124 @@
+"""How far three runtimes lie apart on the same int8 file.
+
+LiteRT's fast kernels (XNNPACK), its reference kernels and TFLite Micro run
+the int8 file of a trained student of each family: a quarter of the width,
+10 epochs on the bundled digits at 16x16, for texts made sentences of 10
+classes; and the reference files of MLPerf Tiny, if `KERAS_KD_MLPERF_TINY` is
+their folder: ResNet-8 on cifar10_jpeg, the others on random inputs. For each
+pair of runtimes: the largest and the mean difference of an output, in its
+quantization steps, and the share of equal classes, on 256 examples of no
+training. A file that TFLite Micro cannot run has its reason. Writes
+`benchmarks/results/runtimes.json`.
+
+    python benchmarks/runtimes.py [ROW ...]
+"""
+
+import itertools
+import os
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import matrix_data
+import numpy as np
+import record
+
+import keras_kd
+from keras_kd.evaluation import runtimes
+from keras_kd.evaluation.litert import LiteRTModel
+
+WIDTH, EPOCHS, EXAMPLES = 0.25, 10, 256
+SENTENCES = 2000
+FAMILIES = [name for name in keras_kd.students.__all__ if name != "shrink"]
+SETTINGS = {"width": WIDTH, "epochs": EPOCHS, "examples": EXAMPLES}
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def digits() -> Any:
+    """Return training and test digits, every pixel four times."""
+    return [
+        (np.kron(x, np.ones((1, 2, 2, 1), "float32")), y)
+        for x, y in keras_kd.data.digits()
+    ]
+
+
+def family(name: str) -> dict[str, Any]:
+    """Train a student of a family, export it to int8, compare."""
+    keras.utils.set_random_seed(0)
+    draw = partial(matrix_data.words, SENTENCES, EXAMPLES)
+    (x, y), (test_x, test_y) = draw() if name.startswith("text") else digits()
+    student = getattr(keras_kd.students, name)(x.shape[1:], 10, width=WIDTH)
+    student.compile("adam", LOSS, metrics=["accuracy"])
+    student.fit(x, y, batch_size=64, epochs=EPOCHS, verbose=0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "student.tflite"
+        keras_kd.export.tflite(student, path, "int8", x[:200], verify=False)
+        found = compared(path, test_x[:EXAMPLES])
+    accuracy = student.evaluate(test_x, test_y, verbose=0)[1]
+    return {"accuracy": round(float(accuracy), 4), **found}
+
+
+def reference(path: Path) -> dict[str, Any]:
+    """Compare a file of MLPerf Tiny."""
+    [detail] = LiteRTModel(path).input_details
+    shape = (EXAMPLES, *detail.shape[1:])
+    if detail.shape[1:] == (32, 32, 3):
+        _, (x, _) = matrix_data.images(64, EXAMPLES)
+        stored = (np.rint(x * 255) - 128).astype("int8")
+    else:
+        generator = np.random.default_rng(0)
+        stored = generator.integers(-128, 128, shape).astype("int8")
+    return compared(path, stored, encoded=True)
+
+
+def compared(path: Path, x: Any, *, encoded: bool = False) -> dict[str, Any]:
+    """Run a file in every runtime; return the differences of each pair."""
+    try:
+        micro = LiteRTModel(path, runtime="tflm")
+    except ValueError as error:
+        return {"bytes": path.stat().st_size, "tflm": str(error)}
+    [detail] = micro.input_details
+    stored = x if encoded else detail.encode(x)
+    outputs = {
+        name: runtimes.get(name).run(path, [stored])[0].astype("int64")
+        for name in runtimes.ON_TFLITE
+    }
+    pairs = {
+        f"{one} / {other}": apart(outputs[one], outputs[other])
+        for one, other in itertools.combinations(outputs, 2)
+    }
+    arena = micro.arena()
+    return {
+        "bytes": path.stat().st_size,
+        "arena": arena and arena.bytes,
+        "pairs": pairs,
+    }
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> dict[str, float]:
+    """Return how far two arrays of steps lie apart."""
+    steps = np.abs(one - other)
+    same = one.argmax(-1) == other.argmax(-1)
+    return {
+        "largest": int(steps.max()),
+        "mean": round(float(steps.mean()), 4),
+        "same_class": round(float(same.mean()), 4),
+    }
+
+
+def main() -> None:
+    """Run the rows that are named, or all that are missing."""
+    jobs = {name: partial(family, name) for name in FAMILIES}
+    folder = os.environ.get("KERAS_KD_MLPERF_TINY")
+    for path in sorted(Path(folder).glob("*.tflite")) if folder else []:
+        if "float32" not in path.name:
+            jobs[path.name] = partial(reference, path)
+    chosen = sys.argv[1:] or list(jobs)
+    record.resumed("runtimes", SETTINGS, {name: jobs[name] for name in chosen})
+
+
+if __name__ == "__main__":
+    main()
