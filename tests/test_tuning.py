@@ -30,10 +30,14 @@ BUDGETS = {
 }
 
 
-def run(*command, **variables):
-    """Run a program and return the results in its last line."""
-    result = processes.run(*command, TF_CPP_MIN_LOG_LEVEL="2", **variables)
-    return json.loads(result.stdout.splitlines()[-1])
+def run(name, folder):
+    """Run a search in its short form; return the results in its last line."""
+    done = processes.run_program(TUNING / name, "--fast", "--output", folder)
+    return last_line(done)
+
+
+def last_line(done):
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def check_best(results):
@@ -66,18 +70,15 @@ def test_every_budget_file_is_tested():
 @pytest.mark.slow
 @pytest.mark.export
 def test_search_student(tmp_path):
-    program = TUNING / "search_student.py"
-    results = run(sys.executable, program, "--fast", "--output", tmp_path)
+    results = run("search_student.py", tmp_path)
     check_best(results)
     # Run again, it has nothing left to do.
-    again = run(sys.executable, program, "--fast", "--output", tmp_path)
-    assert again == results
+    assert run("search_student.py", tmp_path) == results
 
 
 @pytest.mark.slow
 def test_search_losses(tmp_path):
-    program = TUNING / "search_losses.py"
-    results = run(sys.executable, program, "--fast", "--output", tmp_path)
+    results = run("search_losses.py", tmp_path)
     assert results["trials"] == 3
     assert list(results["validation_accuracy"]) == [
         "SoftTargets",
@@ -95,14 +96,14 @@ def test_one_chief_and_two_workers(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    results = run(
+    done = processes.run(
         *("bash", TUNING / "cluster" / "run.sh"),
         *("--fast", "--output", tmp_path),
         PYTHON=sys.executable,
         LOGS=str(tmp_path / "logs"),
         KERASTUNER_ORACLE_PORT=str(port),
     )
-    check_best(results)
+    check_best(last_line(done))
     # Who trained nothing printed no result, and ended without an error.
     for name in ("worker_1", "worker_2"):
         assert (tmp_path / "logs" / f"{name}.out").read_text() == ""
