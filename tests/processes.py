@@ -103,8 +103,10 @@ def run_program(program, *arguments, code=0, **variables):
         given = (program, *map(str, arguments))
         process = start(out, _main, *given, error=error, **variables)
         found = end(process)
-        assert code in (None, found), error.read_text()[-3000:]
-        return SimpleNamespace(stdout=out.read_text(), stderr=error.read_text())
+        done = SimpleNamespace(stdout=out.read_text(), stderr=error.read_text())
+    sys.stdout.write(done.stdout)  # pytest shows it if the test fails
+    assert code in (None, found), done.stderr[-3000:]
+    return done
 
 
 def _main(program, *arguments):
