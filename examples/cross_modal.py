@@ -30,8 +30,8 @@ import numpy as np
 import keras_kd
 
 fast = os.environ.get("KERAS_KD_FAST") == "1"
-teacher_epochs = 5 if fast else 10
-student_steps = 200 if fast else 700
+teacher_epochs = 8 if fast else 10
+student_steps = 300 if fast else 700
 seeds = range(1 if fast else 3)
 batch_size = 32
 num_samples = 4096  # Half a second.

@@ -29,8 +29,8 @@ import keras_kd
 
 fast = os.environ.get("KERAS_KD_FAST") == "1"
 teacher_epochs = 12 if fast else 40
-student_epochs = 6 if fast else 40
-seeds = range(1 if fast else 3)
+student_epochs = 12 if fast else 40
+seeds = range(2 if fast else 3)
 batch_size = 32
 
 """

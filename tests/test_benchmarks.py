@@ -79,6 +79,7 @@ def test_a_stopped_benchmark_goes_on(record, tmp_path):
     assert ran == ["a", "bb", "a", "bb"], "other settings, other results"
 
 
+@pytest.mark.slow
 def test_every_method_has_a_row_or_needs_none():
     with imported("method_rows") as rows:
         assert set(rows.ROWS) <= set(METHODS)
