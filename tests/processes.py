@@ -90,9 +90,11 @@ def _logged(out, error, variables, target, arguments):
 
 def end(process):
     """Wait for a process that was started, and return its exit code."""
-    process.join(PATIENCE)
-    process.kill()
-    process.join()
+    try:
+        process.join(PATIENCE)
+    finally:
+        process.kill()
+        process.join()
     return process.exitcode
 
 
