@@ -30,7 +30,6 @@ import keras
 import keras_kd
 
 fast = os.environ.get("KERAS_KD_FAST") == "1"
-teacher_width = 0.25 if fast else 1.0
 teacher_epochs = 4 if fast else 10
 student_epochs = 8 if fast else 20
 more_epochs = 3 if fast else 10
@@ -66,7 +65,7 @@ def make_dataset(seed=0):
 
 
 keras.utils.set_random_seed(0)
-teacher = keras_kd.students.convnet((8, 8, 1), 10, width=teacher_width)
+teacher = keras_kd.students.convnet((8, 8, 1), 10)
 teacher.compile("adam", loss=cross_entropy, steps_per_execution=10)
 teacher.fit(
     make_dataset(),

@@ -31,7 +31,6 @@ import keras_kd
 
 fast = os.environ.get("KERAS_KD_FAST") == "1"
 num_images = 2_000 if fast else 4_000  # The paper: 60,000.
-teacher_units = 400 if fast else 1_200
 hidden_units = 300  # The paper: 800.
 teacher_epochs = 12 if fast else 24
 student_epochs = 15 if fast else 20
@@ -90,7 +89,7 @@ jitter = keras.layers.RandomTranslation(
 network = keras_kd.students.mlp(
     (28, 28, 1),
     10,
-    hidden=(teacher_units, teacher_units),
+    hidden=(1200, 1200),
     dropout=0.2,
 )
 image = keras.Input((28, 28, 1), name="image")
