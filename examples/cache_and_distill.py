@@ -29,6 +29,7 @@ import numpy as np
 import keras_kd
 
 fast = os.environ.get("KERAS_KD_FAST") == "1"
+teacher_width = 0.25 if fast else 2.0
 teacher_epochs = 1 if fast else 8
 student_epochs = 1 if fast else 15
 timed_epochs = 1 if fast else 6
@@ -65,7 +66,7 @@ def make_dataset(seed=0):
 
 
 keras.utils.set_random_seed(0)
-teacher = keras_kd.students.convnet((8, 8, 1), 10, width=2.0)
+teacher = keras_kd.students.convnet((8, 8, 1), 10, width=teacher_width)
 teacher.compile("adam", loss=cross_entropy, metrics=["accuracy"])
 teacher.fit(
     make_dataset(),

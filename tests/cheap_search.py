@@ -4,9 +4,6 @@ Also runs one in a process of its own, alone, or as the chief or a worker.
 """
 
 import json
-import multiprocessing
-import os
-import sys
 import time
 from pathlib import Path
 
@@ -129,34 +126,6 @@ def outcome(made):
         }
         for trial in made.trials.values()
     ]
-
-
-def start(log, target, *arguments, environment=None):
-    """Run a function in a process that has everything imported.
-
-    A server imports once and forks: a new process starts in milliseconds.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cheap_search", "small_searches"])
-    before = os.environ.get("PYTHONPATH", "")
-    # All that the server knows of `sys.path`.
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
-    try:
-        process = context.Process(
-            target=_logged, args=(log, environment or {}, target, *arguments)
-        )
-        process.start()
-    finally:
-        os.environ["PYTHONPATH"] = before
-    return process
-
-
-def _logged(log, environment, target, *arguments):
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.environ.update(environment)
-    target(*arguments)
 
 
 def _hurry():

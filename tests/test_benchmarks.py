@@ -6,7 +6,7 @@ import re
 import pytest
 from benchmark_scripts import FOLDER
 from benchmark_scripts import imported
-from processes import run_python
+from processes import run_program
 
 from keras_kd.losses import METHODS
 
@@ -14,9 +14,7 @@ from keras_kd.losses import METHODS
 def quick(name, *arguments):
     """Run a benchmark in its short form and return what it printed."""
     before = {path: path.stat() for path in (FOLDER / "results").iterdir()}
-    done = run_python(
-        FOLDER / f"{name}.py", "--quick", *arguments, TF_CPP_MIN_LOG_LEVEL="2"
-    )
+    done = run_program(FOLDER / f"{name}.py", "--quick", *arguments)
     assert {path: path.stat() for path in before} == before
     assert set((FOLDER / "results").iterdir()) == set(before)
     return done.stdout
@@ -81,6 +79,7 @@ def test_a_stopped_benchmark_goes_on(record, tmp_path):
     assert ran == ["a", "bb", "a", "bb"], "other settings, other results"
 
 
+@pytest.mark.slow
 def test_every_method_has_a_row_or_needs_none():
     with imported("method_rows") as rows:
         assert set(rows.ROWS) <= set(METHODS)

@@ -2,7 +2,7 @@
 
 import pytest
 import tensorflow as tf
-from processes import run_python
+from processes import run_program
 
 from keras_kd.strategies import strategy
 
@@ -55,7 +55,7 @@ def test_mirrored_on_one_device():
 
 @pytest.mark.slow
 def test_two_replicas_train_as_one():
-    result = run_python("-c", TWO_CPUS)
+    result = run_program(TWO_CPUS)
     assert result.stdout.split("\n")[:2] == ["replicas 1", "replicas 2"]
 
 

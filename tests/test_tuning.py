@@ -34,10 +34,16 @@ BUDGETS = {
 }
 
 
-def run(*command, **variables):
-    """Run a program and return the results in its last line."""
-    result = processes.run(*command, TF_CPP_MIN_LOG_LEVEL="2", **variables)
-    return json.loads(result.stdout.splitlines()[-1])
+def run(name, folder, *arguments):
+    """Run a search in its short form; return the results in its last line."""
+    done = processes.run_program(
+        TUNING / name, "--fast", "--output", folder, *arguments
+    )
+    return last_line(done)
+
+
+def last_line(done):
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def check_best(results):
@@ -69,29 +75,28 @@ def test_every_budget_file_is_tested():
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """The command of a search for a microcontroller, and its results."""
+    """The folder of a search for a microcontroller, and its results."""
     folder = tmp_path_factory.mktemp("search")
-    program = TUNING / "search_student.py"
-    command = (sys.executable, program, "--fast", "--output", folder)
-    return command, run(*command)
+    return folder, run("search_student.py", folder)
 
 
 @pytest.mark.slow
 @pytest.mark.export
 def test_search_student(searched):
-    command, results = searched
+    before, results = searched
     check_best(results)
     # Run again, it has nothing left to do.
-    assert run(*command) == results
+    assert run("search_student.py", before) == results
 
 
 @pytest.mark.slow
 @pytest.mark.export
 def test_a_search_for_a_microcontroller_ends_with_a_program(searched, tmp_path):
     pytest.importorskip("tflite_micro")
-    command, results = searched
+    before, results = searched
     folder = tmp_path / "firmware"
-    assert run(*command, "--microcontroller", folder) == results
+    again = run("search_student.py", before, "--microcontroller", folder)
+    assert again == results
     # The program brings training images with it; the chip knows them all.
     train = keras_kd.data.load("digits").train
     images = np.concatenate([x for x, _ in train.as_numpy_iterator()])
@@ -107,8 +112,7 @@ def test_a_search_for_a_microcontroller_ends_with_a_program(searched, tmp_path):
 
 @pytest.mark.slow
 def test_search_losses(tmp_path):
-    program = TUNING / "search_losses.py"
-    results = run(sys.executable, program, "--fast", "--output", tmp_path)
+    results = run("search_losses.py", tmp_path)
     assert results["trials"] == 3
     assert list(results["validation_accuracy"]) == [
         "SoftTargets",
@@ -126,14 +130,14 @@ def test_one_chief_and_two_workers(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    results = run(
+    done = processes.run(
         *("bash", TUNING / "cluster" / "run.sh"),
         *("--fast", "--output", tmp_path),
         PYTHON=sys.executable,
         LOGS=str(tmp_path / "logs"),
         KERASTUNER_ORACLE_PORT=str(port),
     )
-    check_best(results)
+    check_best(last_line(done))
     # Who trained nothing printed no result, and ended without an error.
     for name in ("worker_1", "worker_2"):
         assert (tmp_path / "logs" / f"{name}.out").read_text() == ""

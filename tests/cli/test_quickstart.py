@@ -109,6 +109,7 @@ def test_it_leaves_every_file(small_run):
 
 
 @pytest.mark.slow
+@pytest.mark.untraced
 @pytest.mark.export
 def test_the_report_says_what_to_ship_and_can_be_made_again(small_run):
     output, _ = small_run

@@ -157,7 +157,7 @@ def heads(form):
     ("form", "top_k"),
     [
         ("list", None),
-        ("dict", 2),
+        pytest.param("dict", 2, marks=pytest.mark.slow),
         pytest.param("list", 2, marks=pytest.mark.slow),
         pytest.param("dict", None, marks=pytest.mark.slow),
     ],

@@ -74,7 +74,7 @@ def trained(teacher, x, **settings):
     ("kind", "settings"),
     [
         ("none", {}),
-        ("cache", {}),
+        pytest.param("cache", {}, marks=slow),
         pytest.param("none", {"steps_per_execution": 2}, marks=slow),
         pytest.param("cache", {"jit_compile": True}, marks=slow),
     ],

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from exhaustive import rest_when_asked
-from processes import run_python
+from processes import run_program
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ def runs(tmp_path_factory):
     @functools.cache
     def run(count):
         path = folder / f"{count}.json"
-        run_python(SCRIPT, count, path, *CASES)
+        run_program(SCRIPT, count, path, *CASES)
         return json.loads(path.read_text())
 
     return run

@@ -111,7 +111,7 @@ def test_an_epoch_is_a_mean_over_all_that_is_labelled():
     ("kind", "settings"),
     [
         ("integers", {}),
-        ("one_hot", {}),
+        pytest.param("one_hot", {}, marks=pytest.mark.slow),
         pytest.param("one_hot", {"jit_compile": True}, marks=pytest.mark.slow),
     ],
     ids=str,

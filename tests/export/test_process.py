@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from processes import PATIENCE
-from processes import run_python
+from processes import run_program
 
 from keras_kd.export.context import Context
 from keras_kd.export.conversion import Converter
@@ -158,7 +158,7 @@ def test_it_ends_when_its_owner_is_killed():
         "time.sleep(1)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = run_python("-c", code, code=-signal.SIGKILL)
+    done = run_program(code, code=-signal.SIGKILL)
     assert wait_until_gone(int(done.stdout))
 
 

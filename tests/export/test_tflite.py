@@ -7,7 +7,7 @@ import types
 import keras
 import numpy as np
 import pytest
-from processes import run_python
+from processes import run_program
 
 from keras_kd import export
 from keras_kd.evaluation.litert import LiteRTModel
@@ -123,7 +123,7 @@ def test_a_loaded_student_gives_the_same_bytes_in_another_process(
         "path = sys.argv[1] + '/student.tflite'\n"
         "keras_kd.export.tflite(student, path, 'float16', verify=False)\n"
     )
-    run_python("-c", code, tmp_path)
+    run_program(code, tmp_path)
     content = (tmp_path / "student.tflite").read_bytes()
     assert content == made[0]["float16"].read_bytes()
 

@@ -169,6 +169,7 @@ def test_hints_bring_the_layer_closer_and_are_no_part_of_the_student(tmp_path):
     assert np.abs(again.adapters[0].get_weights()[0] - kernel[0]).max() > 0
 
 
+@pytest.mark.slow
 def test_the_hinted_layer_tells_more_of_the_teachers_on_new_data():
     def model(units):
         return keras.Sequential(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import run_python
+from processes import run_program
 
 SCRIPT = Path(__file__).with_name("replica_run.py")
 
@@ -16,7 +16,7 @@ def test_replicas_give_the_same_student(tmp_path, activations):
     weights = {}
     for count in (1, 2):
         path = tmp_path / f"{count}.json"
-        run_python(SCRIPT, count, path, activations)
+        run_program(SCRIPT, count, path, activations)
         weights[count] = json.loads(path.read_text())
     assert len(weights[1]) >= 10
     for name, value in weights[1].items():

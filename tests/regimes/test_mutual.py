@@ -38,7 +38,7 @@ def divergence(p_logits, q_logits):
     return float(np.mean(np.sum(np.exp(p) * (p - q), axis=-1)))
 
 
-@eager
+@pytest.mark.slow
 def test_students_come_closer_than_apart():
     together, apart = pair(), pair()
     fit = {"x": X, "y": Y, "epochs": 8, "verbose": 0, "shuffle": False}
@@ -111,7 +111,7 @@ def test_the_mean_of_peers_has_the_gradients_of_the_paper():
     np.testing.assert_allclose(pairwise, once, atol=1e-9)
 
 
-@eager
+@pytest.mark.slow
 def test_three_students_learn_under_an_ensemble_of_the_others():
     students = [*pair(), dense(3, hidden=3)]
     teachers = []

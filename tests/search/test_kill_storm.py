@@ -7,7 +7,8 @@ import time
 import cheap_search
 import pytest
 from exhaustive import rest_when_asked
-from processes import PATIENCE
+from processes import end
+from processes import start
 
 
 def storm(folder, kills, longest, *search):
@@ -21,13 +22,13 @@ def storm(folder, kills, longest, *search):
     moments = random.Random(0)
     interrupted = 0
     for number in range(kills + 1):
-        process = cheap_search.start(log, *search)
+        process = start(log, *search)
         if number < kills:
             time.sleep(moments.uniform(0.0, longest))
             process.kill()
             interrupted += not result.exists()
-        process.join(PATIENCE)
-    assert process.exitcode == 0, log.read_text()[-5000:]
+        code = end(process)
+    assert code == 0, log.read_text()[-5000:]
     return json.loads(result.read_text()), interrupted
 
 
@@ -53,7 +54,7 @@ def test_twenty_kills(name, tmp_path):
 @pytest.mark.slow
 def test_kills_of_a_search_that_trains(tmp_path):
     whole, storming = tmp_path / "whole", tmp_path / "storm"
-    cheap_search.start(tmp_path / "log", int).join()  # the imports
+    end(start(tmp_path / "log", int))  # the imports
     started = time.monotonic()
     expected, _ = storm(whole, 0, 0, cheap_search.train_students, whole)
     half = (time.monotonic() - started) / 2

@@ -30,10 +30,10 @@ class Watch(keras.callbacks.Callback):
         Watch.sizes.append(resident_mib())
 
 
-@pytest.mark.slow
-def test_no_model_of_a_trial_outlives_the_search(tmp_path):
-    Watch.models.clear()
-    tuner = make_tuner(tmp_path, max_trials=2)
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A search of ten trials, gone but for what `Watch` noted."""
+    tuner = make_tuner(tmp_path_factory.mktemp("search"), max_trials=10)
     tuner.search(
         X,
         Y,
@@ -42,23 +42,18 @@ def test_no_model_of_a_trial_outlives_the_search(tmp_path):
         verbose=0,
         callbacks=[Watch()],
     )
+
+
+@pytest.mark.slow
+def test_memory_grows_by_less_than_the_stated_bound(searched):
+    """Keras and TensorFlow keep some of every traced function."""
+    warm, last = Watch.sizes[3], Watch.sizes[-1]
+    assert (last - warm) / (len(Watch.sizes) - 4) < 10.0
+
+
+@pytest.mark.slow
+def test_no_model_of_a_trial_outlives_the_search(searched):
+    assert len(Watch.sizes) >= 10
     keras.backend.clear_session()
     gc.collect()
     assert not list(Watch.models)
-
-
-@pytest.mark.slow
-def test_memory_grows_by_less_than_the_stated_bound(tmp_path):
-    """Keras and TensorFlow keep some of every traced function."""
-    Watch.sizes.clear()
-    tuner = make_tuner(tmp_path, max_trials=14)
-    tuner.search(
-        X,
-        Y,
-        validation_data=(X, Y),
-        epochs=1,
-        verbose=0,
-        callbacks=[Watch()],
-    )
-    warm, last = Watch.sizes[3], Watch.sizes[-1]
-    assert (last - warm) / (len(Watch.sizes) - 4) < 10.0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import run_python
+from processes import run_program
 
 SCRIPT = Path(__file__).with_name("mirrored_run.py")
 
@@ -17,7 +17,7 @@ def test_two_replicas_find_what_one_finds(tmp_path):
     for count in (1, 2):
         folder = tmp_path / str(count)
         folder.mkdir()
-        run_python(SCRIPT, folder, count)
+        run_program(SCRIPT, folder, count)
         status, objective = json.loads((folder / "result.json").read_text())
         assert status == "feasible"
         with np.load(folder / "best.npz") as arrays:

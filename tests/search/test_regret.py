@@ -9,6 +9,7 @@ from statistics import mean
 import pytest
 from benchmark_scripts import imported
 from benchmark_scripts import results
+from exhaustive import rest_when_asked
 
 RESULTS = results("search_landscape")
 LANDSCAPES = RESULTS["landscapes"]
@@ -79,7 +80,7 @@ def test_eight_of_ten_searches_come_within_half_a_point(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", rest_when_asked([0, 1], [0]))
 def test_a_search_made_again_comes_within_half_a_point(benchmark, seed):
     landscape = next(iter(LANDSCAPES.values()))
     made = benchmark.Landscape(landscape["grid"])

@@ -3,35 +3,24 @@
 import json
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import processes
 import pytest
-
-HERE = Path(__file__).parent
-
-
-def start(folder, events, moment="", **variables):
-    return subprocess.Popen(
-        [sys.executable, HERE / "resume_run.py", folder, events, moment],
-        env=processes.environment(**variables),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+import resume_run
 
 
-def end(process, code=0):
+def start(folder, moment="", **variables):
+    """Start the search of `resume_run.py`; its folder holds its log."""
+    arguments = (resume_run.search, folder, folder / "events", moment)
+    return processes.start(folder / "log", *arguments, **variables)
+
+
+def end(process, folder, code=0):
     """Wait for a process and check how it ended."""
-    try:
-        _, error = process.communicate(timeout=processes.PATIENCE)
-    finally:
-        process.kill()
-    assert process.returncode == code, error
+    assert processes.end(process) == code, (folder / "log").read_text()
 
 
 def weights(folder):
@@ -64,7 +53,7 @@ def trials(folder):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    end(start(folder, folder / "events"))
+    end(start(folder), folder)
     return folder
 
 
@@ -75,9 +64,9 @@ def whole(tmp_path_factory):
     ids=["between epochs", "in an epoch", "while saving"],
 )
 def test_a_killed_search_ends_as_if_it_had_not_been(whole, tmp_path, moment):
-    end(start(tmp_path, tmp_path / "events", moment), -signal.SIGKILL)
+    end(start(tmp_path, moment), tmp_path, -signal.SIGKILL)
     done = epochs(tmp_path / "events")
-    end(start(tmp_path, tmp_path / "events"))
+    end(start(tmp_path), tmp_path)
 
     # No epoch that had ended was trained again.
     expected = epochs(whole / "events")
@@ -98,18 +87,17 @@ def test_a_chief_and_two_workers_find_what_one_process_finds(whole, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    processes = [
+    started = [
         start(
             tmp_path,
-            tmp_path / "events",
             KERASTUNER_TUNER_ID=name,
             KERASTUNER_ORACLE_IP="127.0.0.1",
             KERASTUNER_ORACLE_PORT=port,
         )
         for name in ("chief", "worker_0", "worker_1")
     ]
-    for process in processes:
-        end(process)
+    for process in started:
+        end(process, tmp_path)
     folder = tmp_path / "search"
     assert len(list((folder / "teacher_cache").glob("*.shard"))) == 1
     # Values lose digits on the way to a worker.

@@ -10,6 +10,8 @@ import cheap_search
 import pytest
 from exhaustive import when_asked
 from processes import PATIENCE
+from processes import end
+from processes import start
 
 pytestmark = [pytest.mark.multi_worker, pytest.mark.slow]
 
@@ -27,21 +29,18 @@ class Cluster:
     project = "kd"
 
     def start(self, tuner_id, *arguments, search=cheap_search.main):
-        self.processes[tuner_id] = cheap_search.start(
+        self.processes[tuner_id] = start(
             self.folder / f"{tuner_id}.log",
             search,
             self.folder,
             *arguments,
-            environment={
-                "KERASTUNER_ORACLE_IP": "127.0.0.1",
-                "KERASTUNER_ORACLE_PORT": str(self.port),
-                "KERASTUNER_TUNER_ID": tuner_id,
-            },
+            KERASTUNER_ORACLE_IP="127.0.0.1",
+            KERASTUNER_ORACLE_PORT=str(self.port),
+            KERASTUNER_TUNER_ID=tuner_id,
         )
 
     def wait(self, tuner_id):
-        self.processes[tuner_id].join(PATIENCE)
-        return self.processes[tuner_id].exitcode
+        return end(self.processes[tuner_id])
 
     def send(self, tuner_id, number):
         os.kill(self.processes[tuner_id].pid, number)
@@ -209,7 +208,7 @@ def test_students_trained_by_two_workers_one_of_them_killed(cluster, tmp_path):
         assert cluster.wait(tuner_id) == 0, cluster.log(tuner_id)
     alone = tmp_path / "alone"
     alone.mkdir()
-    cheap_search.start(tmp_path / "alone.log", train, alone).join(PATIENCE)
+    assert end(start(tmp_path / "alone.log", train, alone)) == 0
     expected = json.loads((alone / "outcome.json").read_text())
     found = cluster.outcome()
     assert [t["values"] for t in found] == [t["values"] for t in expected]

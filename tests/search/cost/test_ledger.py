@@ -5,7 +5,7 @@ import threading
 
 import keras
 import pytest
-from processes import run_python
+from processes import run_program
 
 import keras_kd
 from keras_kd import Budget
@@ -204,7 +204,7 @@ def test_another_process_finds_the_entries(tmp_path, counted):
         "budget = keras_kd.Budget(size_bytes=9000)\n"
         "print(ledger.get(student, budget.wanted()).size_bytes)\n"
     )
-    assert run_python("-c", code).stdout == "5000\n"
+    assert run_program(code).stdout == "5000\n"
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def runs(tmp_path_factory):
     return whole, fit(folder / "parts.npz", 4), folder
 
 
+@pytest.mark.slow
 def test_two_halves_are_a_whole(runs):
     (whole, one), (parts, two), _ = runs
     mine, other = snapshots.take(whole), snapshots.take(parts)

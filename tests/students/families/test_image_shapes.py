@@ -116,6 +116,7 @@ def test_the_stages_of_a_mobilenet_v3_can_be_tapped():
     }
 
 
+@pytest.mark.slow
 def test_half_the_channels_pass_a_shufflenet_block_as_they_are():
     model = shufflenet_v2((8, 8, 1), 3, width=0.1)
     outputs = [f"stage_1_block_{number}" for number in (1, 2)]
@@ -128,6 +129,7 @@ def test_half_the_channels_pass_a_shufflenet_block_as_they_are():
     assert np.abs(after[..., half:] - before[..., 1::2]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_channels_of_mobile_networks_are_multiples_of_eight():
     model = mobilenet_v3((32, 32, 3), 10, width=0.37, size="large")
     convolutions = [

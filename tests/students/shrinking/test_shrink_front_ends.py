@@ -63,7 +63,15 @@ FRONT = {
 }
 
 
-@pytest.mark.parametrize("case", FRONT)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            case, marks=[pytest.mark.slow] * (case == "mel spectrogram")
+        )
+        for case in FRONT
+    ],
+)
 def test_a_front_end_is_kept_with_its_state(case):
     build, x = FRONT[case]
     front = build()

@@ -180,7 +180,10 @@ def test_grouped_convolutions_keep_as_many_in_each_group():
     same(student, teacher)
 
 
-@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
+@pytest.mark.parametrize(
+    "kind",
+    ["LSTM", "SimpleRNN", pytest.param("GRU", marks=pytest.mark.slow)],
+)
 def test_recurrent_layers(kind):
     recurrent = getattr(layers, kind)
     inputs = keras.Input((5, 4))

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from processes import run_python
+from processes import run_program
 
 import keras_kd
 from keras_kd.core.packed_inputs import unpack
@@ -228,7 +228,7 @@ print("replicas", strategy.num_replicas_in_sync)
 
 @pytest.mark.slow
 def test_two_replicas_get_their_own_examples(tmp_path):
-    done = run_python("-c", REPLICAS, tmp_path / "cache")
+    done = run_program(REPLICAS, tmp_path / "cache")
     assert done.stdout.strip().endswith("replicas 2")
 
 

@@ -1,16 +1,13 @@
-"""A search to be killed: `resume_run.py FOLDER EVENTS [MOMENT]`.
+"""A search to be killed.
 
-Writes each epoch that ends as a line of EVENTS. MOMENT `trial:epoch:when`
-kills the process there: `begin` and `batch` of an epoch, or `weights`,
-while the best weights of a trial are written.
+It writes each epoch that ends as a line of a file. A moment
+`trial:epoch:when` kills the process there: `begin` and `batch` of an epoch, or
+`weights`, while the best weights of a trial are written.
 """
 
 import os
 import signal
-import sys
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import tensorflow as tf
@@ -90,7 +87,3 @@ def search(folder, events, moment=""):
         test_data=(X, Y),
     )
     return tuner
-
-
-if __name__ == "__main__":
-    search(*sys.argv[1:])
