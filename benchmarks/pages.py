@@ -73,7 +73,8 @@ def filled(name: str) -> str:
 
 def _spread(by_seed: dict[str, float]) -> str:
     found = by_seed.values()
-    return f"{mean(found):.1f} ± {defaults.spread(found):.1f}"
+    text = f"{mean(found):.1f}"
+    return f"{text} ± {defaults.spread(found):.1f}" if len(found) > 1 else text
 
 
 def _markdown(rows: list[list[str]]) -> str:
