@@ -138,7 +138,10 @@ def test_other_settings_are_refused(made, trained, stopped):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "`size_bytes`, `latency_ms` or `max_accuracy_loss`"),
+        (
+            {},
+            "`arena_bytes` or `max_accuracy_loss`. Received: none.",
+        ),
         ({"size_bytes": "5 apples"}, "Received: size_bytes='5 apples'"),
         ({"max_accuracy_loss": -1}, "Received: max_accuracy_loss=-1"),
         ({"size_bytes": 1, "minutes": 0}, "Received: minutes=0"),

@@ -30,7 +30,7 @@ def test_a_file_that_loses_is_made_with_int8_training(
     found = iter(accuracies)
     trained = []
 
-    def export(student, path, splits):
+    def export(student, path, splits, runtime):
         value = next(found)
         if value is None:
             raise ExportMismatchError("it is off")
@@ -62,7 +62,7 @@ def test_without_time_for_int8_training_the_loss_is_said(
     monkeypatch.setattr(
         int8_file,
         "_export",
-        lambda student, path, splits: int8_file.Int8File(
+        lambda student, path, *_: int8_file.Int8File(
             student, path, next(found)
         ),
     )

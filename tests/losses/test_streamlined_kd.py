@@ -29,7 +29,7 @@ def directions(teacher, student, tikhonov=0.1):
 
 CONTRACT = Row(
     StreamlinedKD,
-    lambda t, s, y: soft_targets(t, s) + directions(t, s),
+    lambda t, s, y: soft_targets(t, s, 4.0) + directions(t, s),
 )
 
 
@@ -54,7 +54,7 @@ def test_reference_instance(case):
 def test_positions_share_the_direction_of_their_example():
     teacher, student = (z.reshape(4, 2, 10) for z in (TEACHER, STUDENT))
     got = StreamlinedKD().per_position(teacher, student).numpy()
-    exact = soft_targets(teacher, student)
+    exact = soft_targets(teacher, student, 4.0)
     exact = exact + directions(teacher, student)[:, None]
     assert got == pytest.approx(exact, rel=1e-10)
 
@@ -66,7 +66,7 @@ def test_a_masked_class_equals_its_absence():
     loss = StreamlinedKD()
     value, slope = mean_and_gradient(lambda s: loss(teacher, s), student)
     t, s = TEACHER[:, kept], STUDENT[:, kept]
-    exact = soft_targets(t, s) + directions(t, s)
+    exact = soft_targets(t, s, 4.0) + directions(t, s)
     assert value == pytest.approx(exact.mean(), rel=1e-10)
     assert np.isfinite(slope).all()
 

@@ -145,7 +145,7 @@ def test_fit_logs_the_weighted_means(source, tmp_path):
     }
     for n, kind in enumerate(KINDS):
         factor = exact(kind, taught, Y)
-        divergence = soft_targets(taught, learned)
+        divergence = soft_targets(taught, learned, 4.0)
         expected[f"soft_{n}"] = divergence * factor * balance
         expected[f"hint_{n}"] = gap * factor
     for name, values in expected.items():
@@ -173,7 +173,7 @@ def test_padded_positions_count_neither_in_the_sum_nor_in_the_count():
     )
     for n, kind in enumerate(KINDS):
         factor = exact(kind, taught, y[x > 0])
-        mean = (soft_targets(taught, learned) * factor).mean()
+        mean = (soft_targets(taught, learned, 4.0) * factor).mean()
         assert logs[f"soft_{n}"][0] == pytest.approx(mean, rel=1e-4)
 
 
