@@ -35,25 +35,16 @@ def defaults_table() -> str:
 
 
 def methods_table() -> str:
-    """Return what a step of each method costs, and what it brings."""
-    digits = record.read("losses_digits")["cells"]
-    cost = record.read("loss_cost")
-    sizes = [f"{classes} classes" for classes in (10, 100, 1000)]
-    rows = [["loss", *sizes, "of PyTorch's time", *losses_digits.SETTINGS]]
+    """Return the accuracy that each method brings, in percent."""
+    cells = record.read("losses_digits")["cells"]
+    rows = [["loss", *losses_digits.SETTINGS]]
     for name in [losses_digits.ALONE, *method_rows.COMPARED]:
-        ratios = [cost[size]["steps"].get(name) for size in sizes]
-        ratios.append(cost[sizes[1]]["losses"].get(name))
         method = METHODS.get(name)
-        rows.append(
-            [
-                f"`{method.__name__}`" if method else name,
-                *(f"{found['ratio']:.2f}" if found else "" for found in ratios),
-                *(
-                    _spread(defaults.values(digits, setting, name))
-                    for setting in losses_digits.SETTINGS
-                ),
-            ]
-        )
+        found = [
+            _spread(defaults.values(cells, setting, name))
+            for setting in losses_digits.SETTINGS
+        ]
+        rows.append([f"`{method.__name__}`" if method else name, *found])
     return _markdown(rows)
 
 
