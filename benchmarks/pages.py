@@ -57,9 +57,9 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
 def filled(name: str) -> str:
     """Return the page of a table, with the table as it was measured."""
     page, table = TABLES[name]
-    start, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
-    before, _, rest = (DOCS / page).read_text("utf-8").partition(start)
-    return before + start + table() + end + rest.partition(end)[2]
+    before, rest = (DOCS / page).read_text("utf-8").split(f"<!-- {name} -->")
+    _, after = rest.split(f"<!-- /{name} -->")
+    return f"{before}<!-- {name} -->\n{table()}\n<!-- /{name} -->{after}"
 
 
 def _spread(by_seed: dict[str, float]) -> str:
