@@ -5,15 +5,15 @@ convolutional models of 32x32 maps, as a multiple of the step with
 `SoftTargets`. Losses: forward and backward of the loss alone, on arrays,
 beside the same formula in PyTorch, which must give the same value. All jobs
 alternate; the minimum over the rounds is compared. Memory is the peak above
-what the process held before, which only Linux tells. Writes
-`benchmarks/results/loss_cost.json`.
+what the process held before, which only Linux tells. A stopped run goes on
+with the next number of classes. Writes `benchmarks/results/loss_cost.json`.
 
     python benchmarks/loss_cost.py [--rounds 7] [--quick]
 """
 
 import argparse
+import functools
 import gc
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -205,39 +205,40 @@ def main() -> None:
         help="a small batch, one round, three steps; writes nothing",
     )
     options = parser.parse_args()
-    start = time.perf_counter()
     batch, rounds, sizes = 256, options.rounds, [10, 100, 1000]
     names = method_rows.COMPARED
     if options.quick:
         batch, rounds, sizes = 16, 1, [10]
         names = ["soft_targets", "relational_kd"]
-    results = {}
-    for classes in sizes:
+    limits = {
+        "step of a logit loss": MOST_OF_SOFT_TARGETS,
+        "loss against PyTorch": MOST_OF_PYTORCH,
+    }
+    depends_on = {
+        "what": f"batch {batch}, maps {SIDE}x{SIDE}x{CHANNELS}, vectors "
+        f"of {WIDTH}, float32; minimum of {rounds} alternating rounds; "
+        f"torch {torch.__version__}",
+        "limits": limits,
+    }
+
+    def measured(classes: int) -> dict[str, Any]:
         found = {
             "losses": losses_alone(classes, batch, rounds),
             "steps": steps(names, classes, batch, rounds),
         }
-        show(f"losses, {classes} classes, against PyTorch", found["losses"])
-        show(f"steps, {classes} classes, of SoftTargets'", found["steps"])
-        results[f"{classes} classes"] = found
         keras.backend.clear_session()
-    print(f"{time.perf_counter() - start:.0f} s")
-    if options.quick:
-        return
-    path = record.write(
-        "loss_cost",
-        {
-            "what": f"batch {batch}, maps {SIDE}x{SIDE}x{CHANNELS}, vectors "
-            f"of {WIDTH}, float32; minimum of {rounds} alternating rounds; "
-            f"torch {torch.__version__}",
-            "limits": {
-                "step of a logit loss": MOST_OF_SOFT_TARGETS,
-                "loss against PyTorch": MOST_OF_PYTORCH,
-            },
-            **results,
-        },
+        return found
+
+    jobs = {
+        f"{classes} classes": functools.partial(measured, classes)
+        for classes in sizes
+    }
+    cells = record.resumed(
+        "loss_cost", depends_on, jobs, keep=not options.quick
     )
-    print(f"written: {path.name}")
+    for size, found in cells.items():
+        show(f"losses, {size}, against PyTorch", found["losses"])
+        show(f"steps, {size}, of SoftTargets'", found["steps"])
 
 
 if __name__ == "__main__":
