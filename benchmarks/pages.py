@@ -48,9 +48,24 @@ def methods_table() -> str:
     return _markdown(rows)
 
 
+def costs_table() -> str:
+    """Return the time of a step, and of a loss alone beside PyTorch's."""
+    cells = record.read("loss_cost")["cells"]
+    rows = [["loss", *(f"step, {size}" for size in cells)]]
+    rows[0] += [f"of PyTorch's, {size}" for size in cells]
+    for name in method_rows.COMPARED:
+        row = [f"`{METHODS[name].__name__}`"]
+        for kind in ("steps", "losses"):
+            found = [cells[size][kind].get(name) for size in cells]
+            row += [f"{each['ratio']:.2f}" if each else "" for each in found]
+        rows.append(row)
+    return _markdown(rows)
+
+
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "defaults": ("benchmarks.md", defaults_table),
     "methods": ("losses.md", methods_table),
+    "costs": ("losses.md", costs_table),
 }
 
 

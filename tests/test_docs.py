@@ -65,7 +65,7 @@ def test_the_losses_are_all_named():
     assert named == [row.loss for row in methods()]
 
 
-@pytest.mark.parametrize("name", ["defaults", "methods"])
+@pytest.mark.parametrize("name", ["defaults", "methods", "costs"])
 def test_a_table_is_what_its_benchmark_found(name):
     with imported("pages") as pages:
         page, _ = pages.TABLES[name]
