@@ -14,6 +14,7 @@ from keras_kd.cli.data import Data
 from keras_kd.cli.data import Kind
 from keras_kd.cli.data import Label
 from keras_kd.cli.data import Scale
+from keras_kd.cli.models import ArenaLimit
 from keras_kd.cli.models import Imports
 from keras_kd.cli.models import TeacherOutput
 from keras_kd.cli.models import import_classes
@@ -53,13 +54,7 @@ def compress(  # noqa: PLR0913 (one option a line)
             help="Longest time for one example on this machine, such as 5ms."
         ),
     ] = None,
-    arena: Annotated[
-        str | None,
-        typer.Option(
-            help="Largest arena of TFLite Micro, such as 40kB; for "
-            "microcontrollers."
-        ),
-    ] = None,
+    arena: ArenaLimit = None,
     max_accuracy_loss: Annotated[
         float | None,
         typer.Option(

@@ -12,6 +12,7 @@ from keras_kd.cli.printing import Json
 from keras_kd.cli.printing import print_json
 from keras_kd.cli.printing import print_table
 from keras_kd.cli.quiet import load_tensorflow
+from keras_kd.core.checks import check_choice
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,6 @@ def losses(
     """List the distillation losses, or explain one."""
     rows = methods()
     if name is not None:
-        from keras_kd.core.checks import check_choice
-
         check_choice("losses", "NAME", name, [row.name for row in rows])
         rows = [row for row in rows if row.name == name]
     if as_json:

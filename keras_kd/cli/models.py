@@ -1,4 +1,4 @@
-"""Options about models, and the classes of the user's own modules."""
+"""Options about models and files, and the classes of the user's own modules."""
 
 import importlib
 import importlib.util
@@ -31,6 +31,13 @@ TeacherOutput = Annotated[
 ]
 StudentOutput = Annotated[
     str | None, typer.Option(help=f"The student's output: {_KINDS_HELP}")
+]
+ArenaLimit = Annotated[
+    str | None,
+    typer.Option(
+        help="Largest arena of TFLite Micro, such as 40kB; for "
+        "microcontrollers."
+    ),
 ]
 
 

@@ -16,6 +16,7 @@ from keras_kd.cli.data import Kind
 from keras_kd.cli.data import Label
 from keras_kd.cli.data import Scale
 from keras_kd.cli.found import print_found
+from keras_kd.cli.models import ArenaLimit
 from keras_kd.cli.models import Imports
 from keras_kd.cli.models import TeacherOutput
 from keras_kd.cli.models import import_classes
@@ -54,13 +55,7 @@ def search(  # noqa: PLR0913 (one option a line)
             help="Longest time for one image on this machine, such as 2ms."
         ),
     ] = None,
-    arena: Annotated[
-        str | None,
-        typer.Option(
-            help="Largest arena of TFLite Micro, such as 40kB; for "
-            "microcontrollers."
-        ),
-    ] = None,
+    arena: ArenaLimit = None,
     target: Annotated[
         str | None,
         typer.Option(

@@ -174,9 +174,10 @@ def _arena(context: Context, content: bytes) -> dict[str, Any]:
     """Describe the arena, if the file is to run in TFLite Micro."""
     if "tflm" not in context.runtimes:
         return {}
-    runtime = runtimes.get("tflm")
-    # The check that follows refuses a file that has no arena.
-    arena = None if runtime.lacking(content) else runtime.arena(content)
+    try:
+        arena = runtimes.get("tflm").arena(content)
+    except ValueError:
+        return {}  # The check that follows refuses the file, and says why.
     return {"arena": dataclasses.asdict(arena)} if arena else {}
 
 
