@@ -9,7 +9,7 @@ from keras_kd.export.onnx import onnx
 from keras_kd.export.saved_model import saved_model
 from keras_kd.export.tflite import tflite
 from keras_kd.export.tflite import tflite_files
-from keras_kd.export.verify import Verification
+from keras_kd.export.verification import Verification
 from keras_kd.export.verify import verify
 
 __all__ = [

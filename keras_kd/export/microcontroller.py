@@ -19,7 +19,7 @@ from keras_kd.export.firmware import Vectors
 from keras_kd.export.firmware import write_firmware
 from keras_kd.export.random_examples import random_examples
 from keras_kd.export.tflite import tflite
-from keras_kd.export.verify import Verification
+from keras_kd.export.verification import Verification
 
 _SUBJECT = "export.microcontroller"
 _FILE = "model.tflite"

@@ -24,7 +24,7 @@ from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import Demands
 from keras_kd.export.lookups import check_no_lookups
 from keras_kd.export.signature import named_outputs
-from keras_kd.export.verify import Verification
+from keras_kd.export.verification import Verification
 from keras_kd.export.verify import check_file
 from keras_kd.export.verify import check_tolerance
 

@@ -13,7 +13,7 @@ from keras_kd.export.context import read_context
 from keras_kd.export.conversion.trace import write_saved_model
 from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import Demands
-from keras_kd.export.verify import Verification
+from keras_kd.export.verification import Verification
 from keras_kd.export.verify import check_file
 from keras_kd.export.verify import check_tolerance
 

@@ -26,7 +26,7 @@ from keras_kd.export.examples import verification_examples
 from keras_kd.export.kinds import QUANTIZATIONS
 from keras_kd.export.kinds import Demands
 from keras_kd.export.lookups import check_no_lookups
-from keras_kd.export.verify import Verification
+from keras_kd.export.verification import Verification
 from keras_kd.export.verify import check_file
 from keras_kd.export.verify import check_tolerance
 

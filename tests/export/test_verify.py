@@ -86,7 +86,7 @@ def test_another_students_file_is_caught(path, tiny, data):
 
 
 def test_eight_bit_files_must_pick_the_same_classes():
-    from keras_kd.export.verify import Verification
+    from keras_kd.export.verification import Verification
     from keras_kd.export.verify import _too_many_changed
 
     numbers = (100, 0.1, 0.1, 1.0, 0.2)
