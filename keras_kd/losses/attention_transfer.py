@@ -72,7 +72,7 @@ class AttentionTransfer(MapLoss):
         power = features
         for _ in range(self.exponent - 1):
             power = power * features
-        return unit(ops.mean(power, axis=1))
+        return unit(ops.mean(power, axis=-1))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments of this loss."""

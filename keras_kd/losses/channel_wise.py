@@ -93,19 +93,21 @@ class ChannelWise(AdaptedLoss, MapLoss):
 
     def compare(self, teacher: Any, student: Any, place: int = 0) -> Any:
         """Return the mean divergence of the channels."""
-        if teacher.shape[1] != student.shape[1]:
+        if teacher.shape[-1] != student.shape[-1]:
             raise ValueError(
                 requirement(
                     self.name,
                     "adapter",
                     "a layer that gives the student's features the teacher's "
-                    f"{teacher.shape[1]} channels",
+                    f"{teacher.shape[-1]} channels",
                     self.adapter,
-                    f"They have {student.shape[1]}.",
+                    f"They have {student.shape[-1]}.",
                 )
             )
         temperature = self.scheduled(self.temperature, student)
-        divergence = kl_divergence(teacher / temperature, student / temperature)
+        divergence = kl_divergence(
+            *(ops.swapaxes(x, 1, 2) / temperature for x in (teacher, student))
+        )
         return ops.square(temperature) * ops.mean(divergence, axis=-1)
 
     def get_config(self) -> dict[str, Any]:

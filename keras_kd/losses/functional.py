@@ -120,10 +120,9 @@ def hard_labels(teacher_logits: Any, student_logits: Any) -> Any:
     Returns:
         `(batch, ...)`.
     """
-    label = ops.argmax(teacher_logits, axis=-1)
-    log_q = ops.log_softmax(student_logits, axis=-1)
-    picked = ops.take_along_axis(log_q, ops.expand_dims(label, -1), axis=-1)
-    return -ops.squeeze(picked, -1)
+    return ops.sparse_categorical_crossentropy(
+        ops.argmax(teacher_logits, axis=-1), student_logits, from_logits=True
+    )
 
 
 def logits_mse(
@@ -141,13 +140,11 @@ def logits_mse(
     Returns:
         `(batch, ...)`.
     """
-    infinity = -float("inf")
-    masked = ops.logical_or(
-        ops.equal(teacher_logits, infinity), ops.equal(student_logits, infinity)
-    )
+    lower = ops.minimum(teacher_logits, student_logits)
+    masked = ops.equal(lower, -float("inf"))
     gap = ops.where(masked, 0.0, student_logits - teacher_logits)
-    gap = gap / ops.convert_to_tensor(temperature, dtype=gap.dtype)
-    return ops.mean(ops.square(gap), axis=-1)
+    temperature = ops.convert_to_tensor(temperature, dtype=gap.dtype)
+    return ops.mean(ops.square(gap), axis=-1) / ops.square(temperature)
 
 
 def length(vectors: Any, axis: int = -1, keepdims: bool = False) -> Any:

@@ -53,7 +53,7 @@ class MapLoss(DistillationLoss):
         """Return the value of each example.
 
         Args:
-            teacher: `(batch, channels, positions)`. Constant.
+            teacher: `(batch, positions, channels)`. Constant.
             student: The same batch and positions.
             place: Which of several layers it is, from 0.
 
@@ -63,10 +63,10 @@ class MapLoss(DistillationLoss):
         raise NotImplementedError(f"{type(self).__name__} has no `compare`.")
 
     def _matched(self, *maps: Any) -> list[Any]:
-        """Return the maps in one size, `(batch, channels, positions)`."""
+        """Return the maps in one size, `(batch, positions, channels)`."""
         first = self.data_format == "channels_first"
-        maps = tuple(x if first else ops.moveaxis(x, -1, 1) for x in maps)
-        sizes = [tuple(x.shape[2:]) for x in maps]
+        maps = tuple(ops.moveaxis(x, 1, -1) if first else x for x in maps)
+        sizes = [tuple(x.shape[1:-1]) for x in maps]
         if not sizes[0] or len(sizes[0]) != len(sizes[1]):
             raise ValueError(
                 requirement(
@@ -79,7 +79,7 @@ class MapLoss(DistillationLoss):
             )
         if sizes[0] != sizes[1] and None not in sizes[0] + sizes[1]:
             smaller = tuple(map(min, *sizes))
-            maps = tuple(resized(x, smaller, axis=2) for x in maps)
+            maps = tuple(resized(x, smaller, axis=1) for x in maps)
         return [_flat(x) for x in maps]
 
     def get_config(self) -> dict[str, Any]:
@@ -119,6 +119,6 @@ def resized(maps: Any, sizes: tuple[int | None, ...], axis: int) -> Any:
 
 
 def _flat(maps: Any) -> Any:
-    channels, *sizes = maps.shape[1:]
+    *sizes, channels = maps.shape[1:]
     positions = -1 if None in sizes else math.prod(sizes)
-    return ops.reshape(maps, (ops.shape(maps)[0], channels, positions))
+    return ops.reshape(maps, (ops.shape(maps)[0], positions, channels))

@@ -56,7 +56,7 @@ class NeuronSelectivity(MapLoss):
 
     def compare(self, teacher: Any, student: Any, place: int = 0) -> Any:
         """Return the squared discrepancy of the two sets of channels."""
-        t, s = unit(teacher), unit(student)
+        t, s = (unit(ops.swapaxes(x, 1, 2)) for x in (teacher, student))
         return _kernel(t, t) + _kernel(s, s) - 2 * _kernel(s, t)
 
 

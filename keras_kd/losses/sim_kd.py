@@ -64,14 +64,14 @@ class SimKD(MapLoss):
 
     def compare(self, teacher: Any, student: Any, place: int = 0) -> Any:
         """Return the mean squared error of each example."""
-        if teacher.shape[1] != student.shape[1]:
+        if teacher.shape[-1] != student.shape[-1]:
             raise ValueError(
                 requirement(
                     self.name,
                     "student_layer",
-                    f"a layer with the teacher's {teacher.shape[1]} channels",
+                    f"a layer with the teacher's {teacher.shape[-1]} channels",
                     self.student_layer,
-                    f"It has {student.shape[1]}. Make the student with "
+                    f"It has {student.shape[-1]}. Make the student with "
                     "`keras_kd.students.with_teacher_head`.",
                 )
             )

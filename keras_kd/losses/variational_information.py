@@ -111,12 +111,12 @@ class VariationalInformation(MapLoss):
     def compare(self, teacher: Any, student: Any, place: int = 0) -> Any:
         """Return the mean negative log-likelihood, without its constant."""
         kernels, spread = self._parts[place]
-        x = ops.transpose(student, (0, 2, 1))
+        x = student
         for kernel in kernels[:-1]:
             x = ops.relu(ops.matmul(x, ops.cast(kernel, x.dtype)))
         predicted = ops.matmul(x, ops.cast(kernels[-1], x.dtype))
         variance = ops.softplus(ops.cast(spread, x.dtype)) + _LEAST
-        gap = ops.transpose(teacher, (0, 2, 1)) - predicted
+        gap = teacher - predicted
         return ops.mean(
             0.5 * (ops.square(gap) / variance + ops.log(variance)),
             axis=(1, 2),
