@@ -8,11 +8,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="keras-home-")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # The workers share the cores: without this each starts a thread per core.
+    # PyTorch's threads even turn while they wait.
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, "1")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from one_converter import one_converter
 
 NUM_CLASSES = 3
 INPUT_SHAPE = (6, 6, 1)
@@ -87,29 +90,10 @@ def lasting_kernels():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_converter():
-    """One converter's process for all exports of a worker.
-
-    Starting one takes 3 seconds of TensorFlow's imports, a conversion half a
-    second. `tests/export/test_process.py` tests the process itself.
-    """
-    from keras_kd.export import layer_errors
-    from keras_kd.export.conversion import parent
-    from keras_kd.export.conversion.process import Converter
-    from keras_kd.search.cost import ledger
-
-    class Shared(Converter):
-        """Outlives the exports that it does."""
-
-        def close(self):
-            pass
-
-    shared = Shared()
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (parent, layer_errors, ledger):
-            patch.setattr(module, "Converter", lambda: shared)
+def converter():
+    """One converter's process for all exports of a worker."""
+    with one_converter():
         yield
-    Converter.close(shared)
 
 
 @pytest.fixture(scope="session")

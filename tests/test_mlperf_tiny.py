@@ -99,7 +99,7 @@ def test_the_npu_s_figures_are_those_of_the_table(rows, name, tmp_path):
     assert found.npu_share == 1.0
 
 
-@pytest.mark.eager
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", ["resnet8", "ad01"])
 def test_a_keras_2_file_is_shrunk_taught_and_exported(name, tmp_path):
     path = Path(FOLDER, f"{name}.h5")

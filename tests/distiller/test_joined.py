@@ -76,7 +76,6 @@ def trained(teacher, x, **settings):
         ("none", {}),
         pytest.param("cache", {}, marks=slow),
         pytest.param("none", {"steps_per_execution": 2}, marks=slow),
-        pytest.param("cache", {"jit_compile": True}, marks=slow),
     ],
     ids=str,
 )

@@ -180,7 +180,7 @@ def test_a_student_of_another_head_is_trained_with_int8_arithmetic(
     monkeypatch.setattr(module.Job, "_train_on", note)
     teacher = keras.Sequential([trained, keras.layers.Softmax()])
     teacher.build((None, 8, 8, 1))
-    result = compress(teacher, tmp_path, student="ds_cnn", trials=1, epochs=1)
+    result = compress(teacher, tmp_path, student="mlp", trials=1, epochs=1)
     assert result.verification.passed
     assert aware == [True]
     assert list(tmp_path.glob("*.tflite")) == [result.path]

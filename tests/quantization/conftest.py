@@ -40,7 +40,8 @@ def small_aware(small, digits):
 def convnet(digits):
     """A trained float student."""
     keras.utils.set_random_seed(0)
-    return train(students.convnet((8, 8, 1), 10, width=0.25), *digits[0], 6)
+    student = students.convnet((8, 8, 1), 10, width=0.25, convs_per_stage=1)
+    return train(student, *digits[0], 6)
 
 
 @pytest.fixture(scope="session")

@@ -226,9 +226,12 @@ def _part(
     builder: Any, keys: tuple[str, str, str], part: str, count: int
 ) -> Part:
     kind, key, label = keys
+    image = builder.info.features[key] if kind == "images" else None
 
     def pair(row: Any) -> tuple[Any, Any]:
         x = row[key]
+        if image is not None:
+            x = image.decode_example(x)
         if kind == "audio":
             # TensorFlow Datasets keeps the integers of the file.
             if x.dtype.is_integer:
@@ -237,22 +240,32 @@ def _part(
         return x, tf.cast(row[label], tf.int32)
 
     def read(rows: np.ndarray, seed: int | None) -> tf.data.Dataset:
-        dataset = _rows(builder, part, {key, label}).map(pair)
-        examples = chosen(dataset, rows, count)
+        encoded = key if image is not None else None
+        dataset = _rows(builder, part, {key, label}, encoded)
+        # Images are decoded last, most of the time: only those that are kept.
+        examples = chosen(dataset, rows, count).map(
+            pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
         return shuffled(examples, len(rows), seed)
 
     return Part(count, read)
 
 
-def _rows(builder: Any, part: str, keys: set[str]) -> tf.data.Dataset:
-    """Return the examples of a part in a fixed order, with some features."""
+def _rows(
+    builder: Any, part: str, keys: set[str], encoded: str | None = None
+) -> tf.data.Dataset:
+    """Return the examples of a part in a fixed order, with some features.
+
+    The feature `encoded` stays as its file has it.
+    """
     tfds = optional("tensorflow_datasets", "datasets", "This data set")
     features = builder.info.features
     return builder.as_dataset(
         split=part,
         shuffle_files=False,
         decoders=tfds.decode.PartialDecoding(
-            {key: features[key] for key in keys}
+            {key: features[key] for key in keys},
+            decoders={encoded: tfds.decode.SkipDecoding()} if encoded else None,
         ),
     )
 
