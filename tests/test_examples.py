@@ -18,6 +18,8 @@ DATASETS = {
     "compare_strategies": "cifar10_jpeg",
     "cross_modal": "spoken_digit_compact",
     "mnist_plain_kl": "mnist",
+    "resnet152_other_domain": "mnist",
+    "spoken_digits": "spoken_digit_compact",
     "text_transformer": "clinc_oos",
     "transfer_unlabelled": "mnist",
     "your_own_photos": "cifar10_jpeg",
@@ -243,3 +245,38 @@ def test_text_transformer():
     assert results["teacher"] > distilled > few_labels + 0.1
     # Without labels it comes near what all labels give; one seed, few texts.
     assert abs(distilled - all_labels) < 0.08
+
+
+@pytest.mark.slow
+def test_resnet_to_mobilenet():
+    results = run("resnet_to_mobilenet")
+    assert results["cached"] == 500
+    assert results["size_bytes"] < results["teacher_bytes"] / 100
+    assert results["input_dtype"] == "uint8"
+    # With averages of a momentum of 0.999 it picks one class of ten for all.
+    assert results["teacher_agreement"] > 0.6
+    assert results["student_agreement"] > 0.9
+
+
+@pytest.mark.slow
+def test_resnet152_other_domain():
+    results = run("resnet152_other_domain")
+    assert results["at_home"] > results["teacher"] + 0.1
+    assert results["teacher_agreement"] > results["most_frequent"] + 0.15
+    assert results["student_agreement"] > 0.8
+    assert results["cached"] == 500
+
+
+@pytest.mark.slow
+def test_spoken_digits():
+    results = run("spoken_digits")
+    validation = {
+        name: mean(values) for name, values in results["validation"].items()
+    }
+    assert max(validation, key=validation.get) == results["chosen"]
+    assert results["teacher"] > results["file"] > 0.85
+    assert min(results["agreement"].values()) > 0.97
+    assert results["size_bytes"] < 20_000
+    if results["arena_bytes"] is not None:  # TFLite Micro is installed.
+        assert results["arena_bytes"] < 15_000
+        assert set(results["agreement"]) == {"litert", "tflm"}

@@ -164,11 +164,11 @@ class Section:
 def flat(
     values: Mapping[str, Any], above: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Yield names and values of nested mappings, as text.
+    """Yield names and values of nested mappings as text, without empty ones.
 
     Example:
     >>> from keras_kd.reporting.contents import flat
-    >>> list(flat({"data": {"num_train": 10, "shape": [8, 8]}}))
+    >>> list(flat({"data": {"num_train": 10, "shape": [8, 8], "notes": []}}))
     [('data: num train', '10'), ('data: shape', '8, 8')]
     """
     for name, value in values.items():
@@ -177,9 +177,8 @@ def flat(
             yield from flat(value, f"{called}: ")
         elif isinstance(value, list | tuple):
             few = len(value) <= _MOST_VALUES
-            yield (
-                called,
-                ", ".join(map(str, value)) if few else f"{len(value)} values",
-            )
+            said = ", ".join(map(str, value)) if few else f"{len(value)} values"
+            if said:
+                yield called, said
         elif value is not None:
             yield called, str(value)

@@ -114,7 +114,7 @@ def test_the_results_are_written(made, stopped):
     assert content["rows"][0]["evaluation"]["num_examples"] == 500
     assert content["report_path"] == str(stopped / "report.html")
     page = result.report_path.read_text()
-    assert "Ship TFLite int8 (student_int8.tflite)." in page
+    assert "TFLite int8 (student_int8.tflite)" in page
     for title in ("Search", "Disagreements", "Rounding", "How it was made"):
         assert f">{title}</h2>" in page
     student = keras.models.load_model(stopped / "student.keras")

@@ -92,23 +92,24 @@ def test_what_is_not_given_has_no_section(tmp_path):
 @pytest.mark.parametrize(
     "words",
     [
-        "Ship student (student.tflite). It is right about 97.0% of 500 "
+        "Ship student (student.tflite). It is right on 97.0% of 500 "
         "examples, 1.0 points less than teacher (98.0%).",
         "So small a difference may be chance.",
         "It takes 9 kB instead of 90 kB and 0.25 ms instead of 1.5 ms for one "
         "example.",
         "teacher: loss falls from 2 to 0.5 in 2 epochs, and ends at 0.7 on "
-        "validation data. student: loss falls from 3 to 1 in 2 epochs.",
+        "validation data. student: loss falls from 3 to 1 in 2 epochs on "
+        "training data.",
         "The search made 4 trials: 3 trained and 1 over the budget and not "
         "trained. The best is trial 1 with width 0.5 and block plain: "
-        "val_accuracy 95.0%.",
+        "validation accuracy 95.0%.",
         "2 of 3 trained trials are on the Pareto front: no other is better "
-        "both in val_accuracy and in size. Along it, val_accuracy goes from "
-        "90.0% at 10 kB to 95.0% at 30 kB.",
+        "both in validation accuracy and in size. Along it, validation "
+        "accuracy goes from 90.0% at 10 kB to 95.0% at 30 kB.",
         "width: tried from 0.25 to 0.5; the best trial has 0.5.",
         "block: tried plain and residual; the best trial has plain.",
         "Of 4 examples, student gets 2 wrong that teacher gets right, and 0 "
-        "right that teacher gets wrong. Both are wrong about 0.",
+        "right that teacher gets wrong. Both are wrong on 0.",
         'Most often it takes "ape" for "bee": 2 times.',
         'student loses most on class "ape": 100.0% of its examples right '
         "before, 98.0% after.",
@@ -141,7 +142,7 @@ def test_an_example_shows_the_three_likeliest_classes_of_both(path):
 
 def test_the_row_to_ship_is_marked(path):
     marked = re.findall(
-        r'(\w+) <span class="ship">ship</span></th>', path.read_text()
+        r'(\w+) <span class="ship">chosen</span></th>', path.read_text()
     )
     assert marked == ["student"]
 
@@ -150,9 +151,9 @@ def test_a_trial_is_named_where_the_pointer_is(path):
     text = path.read_text()
     titles = re.findall(r"<title>(trial 1: .*?)</title></use>", text)
     assert titles == [
-        "trial 1: val_accuracy 95.0%, 30 kB, width 0.5 and block plain",
-        "trial 1: width 0.5, val_accuracy 95.0%",
-        "trial 1: block plain, val_accuracy 95.0%",
+        "trial 1: validation accuracy 95.0%, 30 kB, width 0.5 and block plain",
+        "trial 1: width 0.5, validation accuracy 95.0%",
+        "trial 1: block plain, validation accuracy 95.0%",
     ]
 
 
@@ -292,7 +293,7 @@ def test_a_distillers_validation_loss_is_drawn_beside_the_tasks_part():
     history["student_loss"] = [2.0, 1.5]
     section = curves(Contents("", {}, "a", histories={"a": history}))
     assert [figure.sentence for figure in section.figures] == [
-        "a: loss falls from 1 to 0.5 in 2 epochs.",
+        "a: loss falls from 1 to 0.5 in 2 epochs on training data.",
         "a: student_loss falls from 2 to 1.5 in 2 epochs, and ends at 1.6 on "
         "validation data.",
     ]

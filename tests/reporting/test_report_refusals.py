@@ -1,4 +1,4 @@
-"""A report that cannot be made says why, and writes nothing."""
+"""What a report refuses, or warns of."""
 
 import sys
 
@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import keras_kd
+from keras_kd.reporting.contents import Contents
+from keras_kd.reporting.sections.measured import answer
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,13 @@ def test_a_missing_package_is_named(tmp_path, evaluations, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(ImportError, match=r"`jinja2`.*keras-kd\[report\]"):
         keras_kd.report(tmp_path / "a.html", evaluations)
+
+
+def test_a_file_far_behind_its_teacher_is_not_to_be_shipped():
+    found = {
+        name: keras_kd.Evaluation(name, 500, accuracy=accuracy)
+        for name, accuracy in (("teacher", 0.98), ("student", 0.87))
+    }
+    section = answer(Contents("", found, "teacher", ship="student"))
+    assert "far behind teacher" in section.words[0]
+    assert "Ship" not in section.words[0]

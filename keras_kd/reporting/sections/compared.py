@@ -62,7 +62,7 @@ def _sure(name: str, bins: counting.Reliability) -> str:
         words.percent(float(np.nansum(bins.counts * means) / total))
         for means in (bins.confidence, bins.accuracy)
     )
-    said = f"{name} is right in {right} and on average {sure} sure"
+    said = f"{name} is right on {right} and {sure} sure on average"
     if abs(bins.bias) < _SMALL_GAP:
         return f"{said}."
     way = "over" if bins.bias > 0 else "under"
@@ -86,7 +86,7 @@ def errors(contents: Contents) -> Section | None:
         f"Of {words.counted(total, 'example')}, {contents.student} gets "
         f"{new.num_new:,} wrong that {contents.teacher} gets right, and "
         f"{new.num_mended:,} right that {contents.teacher} gets wrong. Both "
-        f"are wrong about {new.num_both:,}."
+        f"are wrong on {new.num_both:,}."
     ]
     if not new.num_new:
         return Section(title="New errors", words=said)
@@ -110,7 +110,10 @@ def errors(contents: Contents) -> Section | None:
             shown += both
     shown.sort()
     if len(shown) < found.num_classes:
-        sentence += f" Drawn are the {len(shown)} classes with most new errors."
+        sentence += (
+            f" The chart shows the {len(shown)} classes with the most new "
+            "errors."
+        )
     drawn = charts.matrix(
         sentence,
         f"what {contents.student} says",

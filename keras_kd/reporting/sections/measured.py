@@ -21,6 +21,8 @@ from keras_kd.reporting.measures import value_of
 _MOST_CLASSES = 30
 # Less probable differences are said not to be chance.
 _CHANCE = 0.05
+# A file that loses more accuracy than this is not recommended.
+_MOST_LOST = 0.1
 
 
 def answer(contents: Contents) -> Section | None:
@@ -65,9 +67,24 @@ def answer(contents: Contents) -> Section | None:
         facts.append(f"It takes {words.listed(costs)} for one example.")
     return Section(
         title="The answer",
-        words=(f"Ship {_named(contents, contents.ship)}.", *facts),
+        words=(_advice(contents, chosen, teacher), *facts),
         tiles=tuple(tiles),
     )
+
+
+def _advice(contents: Contents, chosen: Evaluation, teacher: Evaluation) -> str:
+    """Return which file to ship, or that none should be yet."""
+    name = _named(contents, str(contents.ship))
+    if (
+        chosen.accuracy is not None
+        and teacher.accuracy is not None
+        and teacher.accuracy - chosen.accuracy > _MOST_LOST
+    ):
+        return (
+            f"The best file is {name}, but it is far behind {contents.teacher}:"
+            " train longer, or take a larger student, before you ship it."
+        )
+    return f"Ship {name}."
 
 
 def _named(contents: Contents, row: str) -> str:
@@ -92,7 +109,7 @@ def _kept(
             return f"{said}."
         return f"{said}; that of {name} is {quality.word(before)}."
     said = (
-        f"It is right about {words.percent(value)} of "
+        f"It is right on {words.percent(value)} of "
         f"{words.counted(chosen.num_examples, 'example')}"
     )
     if before is None or chosen is teacher:
@@ -245,8 +262,8 @@ def classes(contents: Contents) -> Section | None:
     shown = pairs[:_MOST_CLASSES]
     if len(shown) < len(pairs):
         sentence += (
-            f" Drawn are the {len(shown)} of {len(pairs)} classes that lose "
-            "most."
+            f" The chart shows the {len(shown)} of {len(pairs)} classes "
+            "that lose most."
         )
     drawn = charts.pairs(
         sentence,

@@ -96,7 +96,9 @@ def _sentence(
         return ""
     first, last = float(values[0]), float(values[-1])
     verb = "falls" if last < first else "rises" if last > first else "stays"
-    where = "" if trained is not None else " on validation data"
+    where = ""
+    if trained is None or not validated:
+        where = f" on {'validation' if trained is None else 'training'} data"
     if verb == "stays" or len(values) == 1:
         said = f"{run}: {name} is {words.number(last)}{where}"
     else:

@@ -52,7 +52,7 @@ def front(contents: Contents) -> Section | None:
         best = trained[0]
         said.append(
             f"The best is trial {best['trial_id']} with {_said(best)}: "
-            f"{contents.objective[0]} {_score(contents, best)}."
+            f"{_objective(contents)} {_score(contents, best)}."
         )
     figures = [_against(contents, trained, cost) for cost in _DRAWN]
     return Section(
@@ -86,8 +86,8 @@ def _against(
     if len(known) < 2:
         return None
     name, word = _COSTS[cost]
-    objective, direction = contents.objective
-    sign = 1 if direction == "max" else -1
+    objective = _objective(contents)
+    sign = 1 if contents.objective[1] == "max" else -1
     best = front_of([(t[cost], sign * t["objective"]) for t in known])
     first, last = known[best[0]], known[best[-1]]
     if len(best) == 1:
@@ -143,7 +143,7 @@ def _over(
     values = [trial["values"][name] for trial in known]
     if len({str(value) for value in values}) < 2:
         return None
-    objective = contents.objective[0]
+    objective = _objective(contents)
     numeric = all(
         isinstance(value, Real) and not isinstance(value, bool)
         for value in values
@@ -214,7 +214,7 @@ def _table(contents: Contents) -> Table:
         columns=(
             "trial",
             "outcome",
-            contents.objective[0],
+            _objective(contents),
             *(_COSTS[cost][0] for cost in costs),
             *names,
         ),
@@ -248,6 +248,14 @@ def _said(trial: Trial) -> str:
 
 def _shown(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _objective(contents: Contents) -> str:
+    """Return what the search optimizes, in words."""
+    name = contents.objective[0]
+    if name.startswith("val_"):
+        name = f"validation {name.removeprefix('val_')}"
+    return name.replace("_", " ")
 
 
 def _score(contents: Contents, trial: Trial) -> str:
