@@ -50,6 +50,12 @@ class Distiller(keras.Model):
     the student. The teacher runs with `training=False`, outside the gradient
     tape, and is never changed or saved.
 
+    A small teacher's weights are constants of the traced step, which makes it
+    faster. `fit` sees when a callback changes them: before each epoch, and
+    before each batch if a callback of yours acts on batches. A subclass with
+    a `train_step` of its own may change the teacher at any time; there the
+    weights are no constants.
+
     Formula:
         `(1 - alpha) * task + alpha * sum_i weight_i * loss_i`, where each
         loss is a mean over the global batch, plus the student's
@@ -455,8 +461,21 @@ class Distiller(keras.Model):
         else:
             callbacks = keras.tree.flatten(callbacks or [])
             callbacks.append(self._guard(callbacks))
+        self._build_optimizer()
         with self._training(), self._constant_teacher():
             return super().fit(*args, callbacks=callbacks, **kwargs)
+
+    def _build_optimizer(self) -> None:
+        """Make the optimizer's variables before the step is traced.
+
+        TensorFlow traces a function that makes variables twice.
+        """
+        optimizer: Any = getattr(self, "optimizer", None)
+        if optimizer is None or optimizer.built:
+            return
+        if all(loss.built for loss in self._objective.losses):
+            with self.distribute_strategy.scope():
+                optimizer.build(self.trainable_variables)
 
     def _guard(self, others: list[Any]) -> keras.callbacks.Callback:
         """Return the callback that stops a fit, and watches the teacher.

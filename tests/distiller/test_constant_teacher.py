@@ -134,6 +134,20 @@ class EachBatch(Drifting):
         self.drift()
 
 
+def test_a_step_is_traced_once(fit):
+    traced = []
+
+    class Noted(keras_kd.losses.SoftTargets):
+        def call(self, *args, **kwargs):
+            traced.append(tf.executing_eagerly())
+            return super().call(*args, **kwargs)
+
+    distiller = distill(make(0), losses=[Noted()])
+    traced.clear()
+    fit(distiller, batch_size=16, epochs=2)
+    assert traced == [False]
+
+
 @pytest.mark.parametrize("callback", [EachEpoch, EachBatch])
 def test_a_teacher_that_callbacks_change_is_no_constant(fit, callback, caplog):
     caplog.set_level("INFO", "keras_kd")
