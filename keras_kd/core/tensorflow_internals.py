@@ -21,6 +21,8 @@ def freeze(function: Any) -> Any:
     """
     from tensorflow.python.framework import convert_to_constants
 
+    # A copy, which cannot be serialized and is not needed; TensorFlow warns.
+    function.graph.clear_collection("table_initializer")
     return convert_to_constants.convert_variables_to_constants_v2(
         function, lower_control_flow=False
     )

@@ -59,8 +59,13 @@ def train_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
     )
     taught = distiller.teach(x, joined)
     checked = not distiller.jit_compile  # XLA drops assertions
-    checks = _checks_before(distiller, taught, y) if checked else []
-    chosen = _after(checks, distiller.student_inputs(x))
+    labels = _check_labels(distiller, y) if checked else []
+    nan = _not_nan(taught[1:]) if checked else []
+    # A forward pass changes statistics, as of a batch normalization. Without
+    # any, it need not wait for the teacher.
+    stateful = bool(distiller.non_trainable_weights)
+    before = labels + nan if stateful else labels
+    chosen = _after(before, distiller.student_inputs(x))
 
     iteration = tf.convert_to_tensor(distiller.optimizer.iterations)
     with tf.GradientTape() as tape:
@@ -83,8 +88,8 @@ def train_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
     gradients = tape.gradient(scaled, weights)
     pairs = list(zip(gradients, weights, strict=True))
     if checked:
-        checks = _checks_after(distiller, named, total, gradients)
-        gradients = _after(checks, gradients)
+        fine = _check_finite(distiller, named, _after(nan, total), gradients)
+        gradients = _after([fine], gradients)
         pairs = list(zip(gradients, weights, strict=True))
         distiller.optimizer.apply_gradients(pairs)
     else:
@@ -162,27 +167,55 @@ def _task(distiller: "Distiller", tapped: Tapped, batch: Batch) -> Mean | None:
     return Mean(compiled * num_replicas(), known.count)
 
 
-def _checks_before(distiller: "Distiller", taught: Tapped, y: Any) -> list[Any]:
-    checks = _not_nan(taught[1:])
-    if y is not None and distiller._sparse_classes is not None:
-        checks.append(
-            _labels_in_range(
-                y, distiller._sparse_classes, distiller._ignored_label
-            )
-        )
-    return checks
+def _check_labels(distiller: "Distiller", y: Any) -> list[Any]:
+    if y is None or distiller._sparse_classes is None:
+        return []
+    ignored = distiller._ignored_label
+    return [_labels_in_range(y, distiller._sparse_classes, ignored)]
 
 
-def _checks_after(
+def _check_finite(
     distiller: "Distiller", named: dict[str, Mean], total: Any, gradients: Any
-) -> list[Any]:
-    checks = [_finite(name, mean.value) for name, mean in named.items()]
-    checks.append(_finite("loss", total))
+) -> Any:
+    """Check that the loss, its terms and the gradient are finite.
+
+    Each step checks only the sum of all; which part it was is looked for
+    when the check has failed.
+
+    Returns:
+        A tensor, for `tf.control_dependencies`.
+    """
+    parts = {name: mean.value for name, mean in named.items()}
+    parts["loss"] = total
     scaled = keras.optimizers.LossScaleOptimizer
     if not isinstance(distiller.optimizer, scaled):
         # A `LossScaleOptimizer` expects infinite gradients and skips them.
-        checks.append(_finite_gradients(gradients))
-    return checks
+        parts["gradient"] = _gradient_sum(gradients)
+    values = tf.stack([tf.cast(value, "float32") for value in parts.values()])
+
+    def find() -> Any:
+        checks = [
+            check(tf.math.is_finite(value), "nan", _non_finite_message([name]))
+            for name, value in zip(parts, tf.unstack(values), strict=True)
+        ]
+        return _after(checks, tf.constant(False))
+
+    fine = tf.math.is_finite(tf.reduce_sum(values))
+    return tf.cond(fine, lambda: tf.constant(True), find)
+
+
+def _gradient_sum(gradients: list[Any]) -> Any:
+    """Return the sum of all gradients, which is finite if all are.
+
+    A finite loss can have a NaN gradient: a ReLU turns a NaN into 0, but the
+    gradient of the weights is a product with the NaN input.
+    """
+    sums = [
+        tf.cast(tf.reduce_sum(getattr(g, "values", g)), "float32")
+        for g in gradients
+        if g is not None
+    ]
+    return tf.add_n(sums) if sums else tf.zeros(())
 
 
 def _penalty(distiller: "Distiller") -> Any:
@@ -243,21 +276,6 @@ def _shares(each: list[Mean | None]) -> list[Any]:
     return list(tf.unstack(tf.math.divide_no_nan(counts, all_sum(counts))))
 
 
-def _finite(name: str, value: Any) -> Any:
-    """Check that one term of the loss is finite."""
-    return check(tf.math.is_finite(value), "nan", _non_finite_message([name]))
-
-
-def _finite_gradients(gradients: list[Any]) -> Any:
-    """Check that the gradient is finite.
-
-    A finite loss can have a NaN gradient: a ReLU turns a NaN into 0, but the
-    gradient of the weights is a product with the NaN input.
-    """
-    sums = [tf.reduce_sum(g) for g in gradients if isinstance(g, tf.Tensor)]
-    return _finite("gradient", tf.add_n(sums) if sums else tf.zeros(()))
-
-
 def _not_nan(outputs: Any) -> list[Any]:
     """Check that the teacher's outputs are not NaN; -inf is a mask."""
     message = (
@@ -266,12 +284,23 @@ def _not_nan(outputs: Any) -> list[Any]:
         "in the data."
     )
     return [
-        check(
-            tf.logical_not(tf.reduce_any(tf.math.is_nan(leaf))), "nan", message
-        )
+        check(tf.logical_not(_has_nan(leaf)), "nan", message)
         for leaf in keras.tree.flatten(outputs)
         if leaf is not None
     ]
+
+
+def _has_nan(tensor: Any) -> Any:
+    """Tell whether a tensor has NaN.
+
+    One pass, the sum, shows that there is none. It can also be NaN because of
+    infinities, so only then each value is looked at.
+    """
+    return tf.cond(
+        tf.math.is_nan(tf.reduce_sum(tensor)),
+        lambda: tf.reduce_any(tf.math.is_nan(tensor)),
+        lambda: tf.constant(False),
+    )
 
 
 def _labels_in_range(labels: Any, num_classes: int, ignored: Any) -> Any:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import keras
 
+from keras_kd.core.frozen import Frozen
 from keras_kd.core.input_choice import InputChoice
 from keras_kd.core.input_choice import choose_input
 from keras_kd.core.taps import Tapped
@@ -30,6 +32,9 @@ class BoundTeacher:
         on_host: Whether it runs outside the TensorFlow graph, which XLA
             forbids.
         error: The exception that it raised outside the graph.
+        constant: Whether its weights are constants in graphs traced from now
+            on. Only who traces such a graph anew when `frozen.changed()` may
+            set it. Defaults to False.
     """
 
     model: Any = None
@@ -41,6 +46,12 @@ class BoundTeacher:
     kind_by_key: Mapping[Any, str | None] = {}
     on_host = False
     error: Exception | None = None
+    constant = False
+
+    @cached_property
+    def frozen(self) -> Frozen:
+        """`run` with the models' weights as constants."""
+        return Frozen(self.run, self.models)
 
     def __call__(self, x: Any, joined: dict[str, Any] | None = None) -> Tapped:
         """Return the teacher's outputs, constant for the student.
@@ -62,7 +73,7 @@ class BoundTeacher:
         chosen = choose_input(
             x, self.input, subject=self.subject, argument="teacher_input"
         )
-        return self.run(chosen)
+        return self.frozen(chosen) if self.constant else self.run(chosen)
 
     def settle(self, like: Mapping[Any, str | None]) -> None:
         """Decide the kinds of outputs that the teacher itself leaves open.

@@ -198,6 +198,46 @@ def test_a_diverging_term_is_named(rows, classes, mode):
     assert all(np.isfinite(w).all() for w in student.get_weights())
 
 
+class Kinked(keras_kd.losses.DistillationLoss):
+    """0, with a gradient that is not a number."""
+
+    def call(self, teacher_outputs, student_outputs, labels=None):
+        gap = student_outputs - keras.ops.stop_gradient(student_outputs)
+        return keras.ops.sqrt(keras.ops.sum(gap**2, axis=-1))
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_nan_gradient_of_a_finite_loss_is_named(sparse):
+    def tokens():
+        first = [keras.Input((1,), dtype="int32"), keras.layers.Embedding(9, 3)]
+        return keras.Sequential([*first, keras.layers.Flatten()])
+
+    student = tokens() if sparse else make()
+    distiller = keras_kd.Distiller(
+        tokens() if sparse else make(),
+        student,
+        Kinked(),
+        alpha=1.0,
+        teacher_output="logits",
+        student_output="logits",
+    )
+    distiller.compile("sgd")
+    before = student.get_weights()
+    with pytest.raises(FloatingPointError, match="finite: `gradient` became"):
+        distiller.fit(np.ones((8, *student.input_shape[1:])), verbose=0)
+    for old, new in zip(before, student.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_infinite_teacher_outputs_are_not_called_nan(rows, classes):
+    teacher = make()
+    teacher.layers[-1].bias.assign([np.inf, -np.inf, 0.0])
+    distiller = keras_kd.Distiller(teacher, make())
+    distiller.compile("adam", loss=FROM_LOGITS)
+    with pytest.raises(FloatingPointError, match="`soft_targets` became"):
+        distiller.fit(rows, classes, verbose=0)
+
+
 def test_nan_input_leaves_batch_norm_statistics(rows, classes):
     def normed():
         return keras.Sequential(

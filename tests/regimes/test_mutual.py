@@ -185,3 +185,14 @@ def test_other_bad_arguments():
         mutual([a, b], "adam", {"x": X, "y": Y})
     with pytest.raises(TypeError, match="`fit` to be a dict"):
         mutual([a, b], make, X)
+
+
+def test_students_are_no_constants():
+    made = []
+
+    def making(teacher, student):
+        made.append(make(teacher, student))
+        return made[-1]
+
+    mutual(pair(), making, {"x": X, "y": Y, "epochs": 2, "verbose": 0})
+    assert not any(each._teacher.frozen.changed() for each in made)

@@ -1,6 +1,7 @@
 """A Keras model as a runner."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_kd.core.frozen import Frozen
 from keras_kd.core.input_choice import check_inputs
 from keras_kd.core.output_kinds import place_of
 from keras_kd.core.taps import Tap
@@ -98,7 +100,10 @@ class KerasRunner:
                 role=self._role,
                 argument=f"{who}_input",
             )
-            run = tf.function(self._class_logits).get_concrete_function(specs)
+            infer: Callable[[Any], Any] = self._class_logits
+            if self._role == "teacher":  # It runs on every batch.
+                infer = Frozen(infer, [self._model])
+            run = tf.function(infer).get_concrete_function(specs)
             self._compiled[str(specs)] = run
         return run(tensors).numpy().astype(np.float32)
 

@@ -49,15 +49,15 @@ def make(
         isinstance(teacher, keras.Model) or hasattr(teacher, "bind")
     )
     if not plain:
-        return _graph_runner(
-            bind(
-                teacher,
-                layers,
-                teacher_output,
-                input=teacher_input,
-                subject=_SUBJECT,
-            )
+        bound = bind(
+            teacher,
+            layers,
+            teacher_output,
+            input=teacher_input,
+            subject=_SUBJECT,
         )
+        bound.constant = True
+        return _graph_runner(bound)
     check_input_choice(
         teacher_input, subject=_SUBJECT, argument="teacher_input"
     )
