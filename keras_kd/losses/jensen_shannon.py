@@ -1,7 +1,6 @@
 """Generalized Jensen-Shannon divergence between the two softmaxes."""
 
 import math
-from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
 from typing import ClassVar
@@ -81,7 +80,7 @@ class JensenShannon(DistillationLoss):
         return super().get_config() | {"beta": self.beta}
 
 
-def _divergence(beta: float) -> Callable[..., Any]:
+def _divergence(beta: float) -> Any:
     """Return the divergence of logits, with its gradient as on paper.
 
     To differentiate the forward pass would take twice the time and memory.
