@@ -116,11 +116,13 @@ class TFLMSession:
         code, printed = self._child.run(folder / "job.json", _LIMIT_SECONDS)
         if code == 0:
             return [np.load(path) for path in outputs], printed
+        if code is None:  # No refusal: with more time it may run.
+            raise ValueError(
+                f"TFLite Micro did not end within {_LIMIT_SECONDS:g} seconds."
+            )
         reason = _SOURCE.sub("", f"{printed.strip()}\n".splitlines()[0])
         reason = reason.rstrip(".")
-        if code is None:
-            reason = f"it did not end within {_LIMIT_SECONDS:g} seconds"
-        elif code != 1:
+        if code != 1:
             reason = f"it crashed the runtime (exit code {code}) {reason}"
         found = _NODE.search(printed)
         number = int(found[1]) if found else None
