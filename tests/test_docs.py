@@ -67,6 +67,7 @@ def test_the_losses_are_all_named():
 
 @pytest.mark.parametrize("name", ["defaults", "methods", "costs"])
 def test_a_table_is_what_its_benchmark_found(name):
+    pytest.importorskip("torch", reason="the tables' benchmarks run PyTorch")
     with imported("pages") as pages:
         page, _ = pages.TABLES[name]
         assert (pages.DOCS / page).read_text() == pages.filled(name), (

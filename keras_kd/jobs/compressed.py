@@ -14,6 +14,7 @@ from keras_kd.core.checks import check_number
 from keras_kd.jobs.machine import machine
 from keras_kd.jobs.measuring import Row
 from keras_kd.jobs.plan import Plan
+from keras_kd.reporting.measures import far_behind
 from keras_kd.search.candidate import Candidate
 
 
@@ -106,7 +107,7 @@ class Compressed:
         return keras_kd.export.Verification(**self.rows[-1].verification or {})
 
     def answer(self) -> str:
-        """Return in a sentence which file to ship, its cost and its worth."""
+        """Return whether to ship the file, with its cost and its worth."""
         teacher, *_, file = self.evaluations.values()
         taken = f"{file.size_bytes:,} bytes"
         if teacher.size_bytes and file.size_bytes:
@@ -120,6 +121,11 @@ class Compressed:
                 f", with {file.accuracy:.1%} accuracy on "
                 f"{file.num_examples:,} test examples (teacher: "
                 f"{teacher.accuracy:.1%})"
+            )
+        if far_behind(file, teacher):
+            return (
+                f"`{self.path}` is far behind its teacher: {taken}{kept}. "
+                "Train longer, or take a larger student, before you ship it."
             )
         return f"Ship `{self.path}`: {taken}{kept}."
 

@@ -8,6 +8,8 @@ from keras_kd.evaluation import Evaluation
 from keras_kd.reporting import words
 from keras_kd.reporting.counting import wilson
 
+_MOST_LOST = 0.1
+
 
 class Measure(NamedTuple):
     """An attribute of an `Evaluation`, and how it is worded."""
@@ -54,6 +56,13 @@ def quality_of(evaluation: Evaluation) -> Measure | None:
     """Return what tells how good a model is, or `None`."""
     found = (q for q in QUALITIES if value_of(evaluation, q) is not None)
     return next(found, None)
+
+
+def far_behind(file: Evaluation, teacher: Evaluation) -> bool:
+    """Tell whether a file loses too much accuracy to be recommended."""
+    if file.accuracy is None or teacher.accuracy is None:
+        return False
+    return teacher.accuracy - file.accuracy > _MOST_LOST
 
 
 def cell(evaluation: Evaluation, measure: Measure) -> str:

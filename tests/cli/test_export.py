@@ -14,6 +14,12 @@ def run(*arguments):
     return CliRunner().invoke(app, ["export", *map(str, arguments)])
 
 
+needs_micro = pytest.mark.skipif(
+    importlib.util.find_spec("tflite_micro") is None,
+    reason="needs tflite_micro, of the extra `micro`",
+)
+
+
 @pytest.fixture
 def student_path(tmp_path):
     path = tmp_path / "student.keras"
@@ -22,10 +28,7 @@ def student_path(tmp_path):
 
 
 @pytest.mark.export
-@pytest.mark.skipif(
-    importlib.util.find_spec("tflite_micro") is None,
-    reason="needs tflite_micro, of the extra `micro`",
-)
+@needs_micro
 def test_int8_is_calibrated_on_the_named_data(student_path, tmp_path):
     output = tmp_path / "student.tflite"
     options = ["--quantization", "int8", "--calibration", "digits", "--json"]
@@ -140,7 +143,11 @@ def test_a_folder_for_a_microcontroller(student_path, tmp_path):
             ["--microcontroller", "b", "--runtime", "litert"],
             "`--runtime` to be left out for a microcontroller",
         ),
-        (["--microcontroller", "b"], "`--data` to be a dataset"),
+        pytest.param(
+            ["--microcontroller", "b"],
+            "`--data` to be a dataset",
+            marks=needs_micro,
+        ),
     ],
     ids=["nothing", "both", "quantization", "runtime", "calibration"],
 )

@@ -1,5 +1,6 @@
 """`compress`: one call from a teacher to a verified file."""
 
+import dataclasses
 import io
 import itertools
 import json
@@ -96,7 +97,20 @@ def test_the_file_is_verified_and_measured(made, stopped):
         result.path, keras_kd.data.load("digits").test, latency=False
     )
     assert again.accuracy == file.accuracy
-    assert result.answer().startswith(f"Ship `{result.path}`: ")
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "start"),
+    [(0.95, "Ship `{path}`: "), (0.8, "`{path}` is far behind its teacher: ")],
+)
+def test_a_file_far_behind_its_teacher_is_not_to_ship(made, accuracy, start):
+    result, _ = made
+    rows = [
+        dataclasses.replace(row, evaluation={**row.evaluation, "accuracy": a})
+        for row, a in zip(result.rows, [0.99, 0.99, accuracy], strict=True)
+    ]
+    said = dataclasses.replace(result, rows=rows).answer()
+    assert said.startswith(start.format(path=result.path))
 
 
 def test_a_stopped_run_goes_on(made):

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tflite_micro.python.tflite_micro.runtime import Interpreter
 
 from keras_kd.core.child import serve
 
 
 def do(job_path: str) -> int:
     """Do a job; return 0, or 1 if the runtime refused the file."""
+    from tflite_micro.python.tflite_micro.runtime import Interpreter
+
     job = json.loads(Path(job_path).read_text("utf-8"))
     try:
         content = Path(job["file"]).read_bytes()

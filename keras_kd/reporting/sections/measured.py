@@ -14,6 +14,7 @@ from keras_kd.reporting.measures import COSTS
 from keras_kd.reporting.measures import SMALLER_IS_BETTER
 from keras_kd.reporting.measures import Measure
 from keras_kd.reporting.measures import cell
+from keras_kd.reporting.measures import far_behind
 from keras_kd.reporting.measures import quality_of
 from keras_kd.reporting.measures import value_of
 
@@ -21,8 +22,6 @@ from keras_kd.reporting.measures import value_of
 _MOST_CLASSES = 30
 # Less probable differences are said not to be chance.
 _CHANCE = 0.05
-# A file that loses more accuracy than this is not recommended.
-_MOST_LOST = 0.1
 
 
 def answer(contents: Contents) -> Section | None:
@@ -75,11 +74,7 @@ def answer(contents: Contents) -> Section | None:
 def _advice(contents: Contents, chosen: Evaluation, teacher: Evaluation) -> str:
     """Return which file to ship, or that none should be yet."""
     name = _named(contents, str(contents.ship))
-    if (
-        chosen.accuracy is not None
-        and teacher.accuracy is not None
-        and teacher.accuracy - chosen.accuracy > _MOST_LOST
-    ):
+    if far_behind(chosen, teacher):
         return (
             f"The best file is {name}, but it is far behind {contents.teacher}:"
             " train longer, or take a larger student, before you ship it."
