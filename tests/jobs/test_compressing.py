@@ -129,6 +129,8 @@ def test_the_results_are_written(made, stopped):
     assert content["report_path"] == str(stopped / "report.html")
     page = result.report_path.read_text()
     assert "TFLite int8 (student_int8.tflite)" in page
+    ships = "Ship TFLite int8 (student_int8.tflite)." in page
+    assert ships == result.answer().startswith("Ship ")
     for title in ("Search", "Disagreements", "Rounding", "How it was made"):
         assert f">{title}</h2>" in page
     student = keras.models.load_model(stopped / "student.keras")
