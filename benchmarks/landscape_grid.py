@@ -178,8 +178,8 @@ def train_grid(name: str) -> dict[str, Any]:
 def measure_sizes() -> list[int]:
     """Return the bytes of each width's int8 file."""
     budget = keras_kd.Budget(size_bytes=10**9, quantization="int8")
-    with Ledger() as ledger:
-        return [
-            budget.measure(make_student(width), ledger).size_bytes
-            for width in WIDTHS
-        ]
+    ledger = Ledger()
+    return [
+        budget.measure(make_student(width), ledger).size_bytes
+        for width in WIDTHS
+    ]

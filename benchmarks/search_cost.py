@@ -33,6 +33,7 @@ from search_jobs import Searches
 from teacher_cache import convnet
 
 import keras_kd
+from keras_kd.export.conversion import converter
 from keras_kd.search.cost.ledger import Ledger
 
 Job = Callable[[], list[float]]
@@ -152,10 +153,9 @@ def decided() -> dict[str, float]:
         else:
             raise RuntimeError(f"{name} fits")
 
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Ledger(Path(folder) / "measurements.json") as ledger,
-    ):
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder) / "measurements.json")
+        converter().close()
         decide("far_over", convnet(256, "student"), ledger)
         decide("cold", convnet(10, "student"), ledger)
         decide("warm", convnet(11, "student"), ledger)

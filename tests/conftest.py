@@ -15,7 +15,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import numpy as np
 import pytest
-from one_converter import one_converter
 
 NUM_CLASSES = 3
 INPUT_SHAPE = (6, 6, 1)
@@ -86,13 +85,6 @@ def lasting_kernels():
         patch.setattr(
             context.pywrap_tfe, "TFE_ContextClearCaches", lambda handle: None
         )
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def converter():
-    """One converter's process for all exports of a worker."""
-    with one_converter():
         yield
 
 

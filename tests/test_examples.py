@@ -43,8 +43,7 @@ def run(name):
         "import tensorflow as tf\n"
         "options = {'disable_meta_optimizer': True}\n"
         "tf.config.optimizer.set_experimental_options(options)\n"
-        "from one_converter import one_converter\n"
-        f"with one_converter():\n    {run_code(name)}",
+        f"{run_code(name)}",
         KERAS_KD_FAST="1",
     )
     results = json.loads(result.stdout.splitlines()[-1])

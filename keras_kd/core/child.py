@@ -15,19 +15,30 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 from typing import Any
 from typing import Self
+
+_IDLE_SECONDS = 120.0
+# Exit code of a child that ends because it is idle; no signal or Python error
+# has it.
+_IDLE_CODE = 75
+# A converter that has converted small students has some 680 MiB.
+_MAX_BYTES = 1 << 30
 
 
 class Child:
     """A child process that runs a program's jobs, one after the other.
 
     The child starts with the first job or with `start`. It is replaced after
-    a crash, after a timeout or after `max_jobs`. It ends with `close`, with
-    this object or with the parent process. Several threads may share a
-    `Child`; their jobs run one at a time.
+    a crash, after a timeout, after `max_jobs`, and after a job that leaves it
+    with more than 1 GiB of memory. It ends with `close`, with this object,
+    with the parent process, or after two minutes without a job. Several
+    threads may share a `Child`; their jobs run one at a time. A fork of this
+    process starts a child of its own.
 
     Args:
         program: A Python file that ends in a call of `serve`.
@@ -76,14 +87,20 @@ class Child:
             self._jobs += 1
             answer = _ask(process, str(job), timeout)
             if answer:
-                return int(answer), _read(log)
+                output = _read(log)
+                if _resident_bytes(process.pid) > _MAX_BYTES:
+                    self._stop()
+                return int(answer), output
             if answer is None:
                 process.kill()
             code = process.wait()
             output = _read(log)
             self._stop()
-            # A child that ended without an answer failed, even with code 0.
-            return (None if answer is None else code or 1), output
+        if answer is not None and code == _IDLE_CODE:
+            # It had ended by itself, just before the job came.
+            return self.run(job, timeout)
+        # A child that ended without an answer failed, even with code 0.
+        return (None if answer is None else code or 1), output
 
     def close(self) -> None:
         """End the child process; the next job starts another one."""
@@ -102,7 +119,10 @@ class Child:
             log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in _end)
             # -P keeps the program's folder from shadowing other packages.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", self._program, str(os.getpid())],
+                [
+                    *(sys.executable, "-P", self._program),
+                    *(str(os.getpid()), str(_IDLE_SECONDS)),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -111,16 +131,14 @@ class Child:
                 env=_environment(),
             )
             self._log, self._owner, self._jobs = log, os.getpid(), 0
-            self._end = weakref.finalize(self, _end, self._process, log)
+            self._end = weakref.finalize(
+                self, _end, os.getpid(), self._process, log
+            )
         return self._process, self._log
 
     def _stop(self) -> None:
         if self._end is not None:
-            # A fork of the owner has the pipes but must not kill the child.
-            if self._owner == os.getpid():
-                self._end()
-            else:
-                self._end.detach()
+            self._end()
         self._process = self._log = self._end = None
 
 
@@ -167,8 +185,20 @@ def _read(log: IO[bytes]) -> str:
     return log.read().decode("utf-8", "replace")
 
 
-def _end(process: "subprocess.Popen[str]", log: IO[bytes]) -> None:
+def _resident_bytes(pid: int) -> int:
+    """Return a process's memory; 0 where the system does not say."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _end(owner: int, process: "subprocess.Popen[str]", log: IO[bytes]) -> None:
     """Kill the child process and close its pipes and log."""
+    if owner != os.getpid():
+        # A fork of the owner has the pipes but must not kill the child.
+        return
     process.kill()
     process.wait()
     for pipe in (process.stdin, process.stdout, log):
@@ -190,19 +220,45 @@ def serve(do: Callable[[str], int]) -> int:
     Returns:
         The exit code of the program.
     """
-    parent = int(sys.argv[1])
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    watch = _Watch(int(sys.argv[1]), float(sys.argv[2]))
+    threading.Thread(target=watch.run, daemon=True).start()
     # Libraries print to stdout, which must not mix with the answers.
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
         for line in sys.stdin:
-            answers.write(f"{do(line.strip())}\n")
+            with watch.busy():
+                code = do(line.strip())
+            answers.write(f"{code}\n")
             answers.flush()
     return 0
 
 
-def _end_with(parent: int) -> None:
-    """End this process with its parent, even if the pipe stays open."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
+class _Watch:
+    """Ends this process when it is of no use.
+
+    Args:
+        parent: Id of the process with which it ends, even if the pipe stays
+            open.
+        idle_seconds: Seconds without a job after which it ends.
+    """
+
+    def __init__(self, parent: int, idle_seconds: float) -> None:
+        self._parent = parent
+        self._idle_seconds = idle_seconds
+        self._idle_since: float | None = time.monotonic()
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Do not count the time as idle."""
+        self._idle_since = None
+        yield
+        self._idle_since = time.monotonic()
+
+    def run(self) -> None:
+        """Look every second; never return."""
+        while os.getppid() == self._parent:
+            since = self._idle_since
+            if since and time.monotonic() - since > self._idle_seconds:
+                os._exit(_IDLE_CODE)
+            time.sleep(min(1.0, self._idle_seconds))
+        os._exit(1)

@@ -19,7 +19,7 @@ from keras_kd.evaluation.tflite_file import read_file
 from keras_kd.export.context import Context
 from keras_kd.export.conversion.parent import convert_all
 from keras_kd.export.conversion.precision import float32_arithmetic
-from keras_kd.export.conversion.process import Converter
+from keras_kd.export.conversion.process import converter
 from keras_kd.export.conversion.recurrent import unrolled
 from keras_kd.export.conversion.trace import write_saved_model
 from keras_kd.export.examples import Examples
@@ -120,22 +120,19 @@ def _float_twin(context: Context, folder: Path, file: OpenTensors) -> Path:
     """Convert the student like the file, but to float32."""
     twin = folder / "float32.tflite"
     loops = "WHILE" in file.operators
-    with Converter() as converter:
-        converter.start()
-        with (
-            float32_arithmetic(context.model),
-            fixed_ranges(context.model),
-            contextlib.nullcontext() if loops else unrolled(context.model),
-        ):
-            write_saved_model(
-                context,
-                folder / "saved_model",
-                context.signature.in_float32(),
-                file.input_details[0].shape[0],
-            )
-        convert_all(
-            context, folder, {"float32": twin}, None, converter, _TIMEOUT
+    converter().start()
+    with (
+        float32_arithmetic(context.model),
+        fixed_ranges(context.model),
+        contextlib.nullcontext() if loops else unrolled(context.model),
+    ):
+        write_saved_model(
+            context,
+            folder / "saved_model",
+            context.signature.in_float32(),
+            file.input_details[0].shape[0],
         )
+    convert_all(context, folder, {"float32": twin}, None, _TIMEOUT)
     return twin
 
 

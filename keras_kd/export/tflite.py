@@ -54,9 +54,10 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
     An older file at `path` is replaced only after the LiteRT runtime has
     loaded the new one, its types were found to be those asked for, and its
     outputs were compared with the student's. The conversion runs in a child
-    process, so that a crash of the converter does no harm. The start of the
-    child takes some 4 seconds, which `tflite_files` spends once for several
-    files. Exporting the same student again gives the same bytes.
+    process, so that a crash of the converter does no harm. The first export of
+    a program starts it, which takes some 3 seconds; it ends with the program,
+    or after two minutes without an export. Exporting the same student again
+    gives the same bytes.
 
     - `"float16"` halves the file.
     - `"dynamic_range"` quarters it: 8-bit weights, float arithmetic.

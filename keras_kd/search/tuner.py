@@ -13,6 +13,7 @@ from keras_kd.core.checks import requirement
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import write_text
 from keras_kd.distiller import Distiller
+from keras_kd.export.conversion import converter
 from keras_kd.search import cluster
 from keras_kd.search.candidate import Candidate
 from keras_kd.search.cost.budget import Budget
@@ -444,7 +445,7 @@ class StudentTuner(Tuner):
         name = self.tuner_id if cluster.is_worker() else "search"
         with state.locked(self.project_dir, name):
             if self.budget is not None and OF_FILE & self.budget.limits.keys():
-                self.measurements.start()  # while the teacher runs
+                converter().start()  # while the teacher runs
             self.hypermodel.teacher, joined = teach_once(
                 self.teacher,
                 x,
@@ -457,7 +458,6 @@ class StudentTuner(Tuner):
                 super().search(joined, *args, **kwargs)
             finally:
                 self.hypermodel.teacher = self.teacher
-                self.measurements.close()
 
 
 def _mean_and_spread(

@@ -1,5 +1,6 @@
 """What the parent says when the converter does not end well."""
 
+import contextlib
 import tempfile
 
 import keras
@@ -27,16 +28,23 @@ def _convert(folder, monkeypatch, program, timeout=PATIENCE):
     """Run `convert_all` with another program in the converter's place."""
     path = folder / "program.py"
     path.write_text(TAKES_A_JOB + program)
-    monkeypatch.setattr(process, "_PROGRAM", str(path))
-    with process.Converter() as converter:
+    with _another(monkeypatch, path):
         parent.convert_all(
             Context("export.tflite", None),
             folder,
             {"int8": folder / "x.tflite"},
             None,
-            converter,
             timeout,
         )
+
+
+@contextlib.contextmanager
+def _another(monkeypatch, program):
+    """Let a program stand in the converter's place."""
+    monkeypatch.setattr(process, "_PROGRAM", str(program))
+    with process.Converter() as other:
+        monkeypatch.setattr(parent, "converter", lambda: other)
+        yield
 
 
 @pytest.mark.parametrize(
@@ -88,8 +96,6 @@ def test_a_segfault_of_the_real_export_leaves_nothing(
 ):
     program = tmp_path / "crashing.py"
     program.write_text("import ctypes\nctypes.string_at(0)\n")
-    monkeypatch.setattr(process, "_PROGRAM", str(program))
-    monkeypatch.setattr(parent, "Converter", process.Converter)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
@@ -97,7 +103,10 @@ def test_a_segfault_of_the_real_export_leaves_nothing(
     path.parent.mkdir()
     path.write_bytes(b"the older file")
     x = np.random.default_rng(0).random((20, 3))
-    with pytest.raises(RuntimeError, match=r"crashed \(SIGSEGV"):
+    with (
+        _another(monkeypatch, program),
+        pytest.raises(RuntimeError, match=r"crashed \(SIGSEGV"),
+    ):
         export.tflite(tiny, path, kind, calibration=x)
     assert path.read_bytes() == b"the older file"
     assert [p.name for p in path.parent.iterdir()] == ["x.tflite"]

@@ -10,11 +10,13 @@ import pytest
 from processes import PATIENCE
 from processes import run_program
 
+from keras_kd.core import child
 from keras_kd.export.context import Context
-from keras_kd.export.conversion import Converter
+from keras_kd.export.conversion import convert_student
+from keras_kd.export.conversion import converter
 from keras_kd.export.conversion import parent
 from keras_kd.export.conversion import process
-from keras_kd.export.conversion.parent import convert_student
+from keras_kd.export.conversion.process import Converter
 
 pytestmark = pytest.mark.export
 
@@ -124,6 +126,68 @@ def test_it_is_replaced_after_so_many_jobs(stand_in, tmp_path, monkeypatch):
     assert pids[0] == pids[1] != pids[2] == pids[3]
 
 
+def test_it_is_replaced_after_a_job_that_leaves_much(
+    stand_in, tmp_path, monkeypatch
+):
+    first = process_of(stand_in, tmp_path)
+    assert process_of(stand_in, tmp_path) == first
+    monkeypatch.setattr(child, "_MAX_BYTES", 64 << 20)
+    assert stand_in.do("kept = b'x' * (80 << 20)") == (0, "noise on stdout\n")
+    assert wait_until_gone(first)
+    assert process_of(stand_in, tmp_path) != first
+
+
+def test_one_that_ended_idle_as_the_job_came_is_replaced(stand_in, tmp_path):
+    seen = tmp_path / "seen"
+    code, output = stand_in.do(
+        f"if not os.path.exists({str(seen)!r}):\n"
+        f"    open({str(seen)!r}, 'w').close()\n"
+        f"    os._exit({child._IDLE_CODE})\n"
+        "print('done')"
+    )
+    assert code == 0
+    assert output.splitlines()[-1] == "done"
+
+
+def test_it_ends_when_it_is_idle(tmp_path, monkeypatch):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys, time\n"
+        "from keras_kd.core.child import serve\n"
+        "def do(seconds):\n"
+        "    time.sleep(float(seconds))\n"
+        "    return 0\n"
+        "sys.exit(serve(do))\n"
+    )
+    monkeypatch.setattr(child, "_IDLE_SECONDS", 0.5)
+    one = child.Child(program, max_jobs=9)
+    # A job may take longer.
+    assert one.run("1.5", PATIENCE)[0] == 0
+    pid = one._process.pid
+    assert wait_until_gone(pid)
+    assert one._process.wait() == child._IDLE_CODE
+    assert one.run("0", PATIENCE)[0] == 0
+    assert one._process.pid != pid
+    one.close()
+
+
+def test_a_fork_has_a_converter_of_its_own():
+    """It comes while the lock is held, and its end does no harm."""
+    shared = converter()
+    shared.start()
+    pid = shared._process.pid
+    with shared._lock:
+        fork = os.fork()
+        if fork == 0:
+            one = converter()
+            mine = one is not shared
+            shared._end()  # as at its exit
+            os._exit(0 if mine and one._lock.acquire(timeout=5) else 1)
+    assert os.waitpid(fork, 0)[1] == 0
+    assert is_running(pid)
+    assert converter() is shared
+
+
 def test_close_ends_it(stand_in, tmp_path):
     pid = process_of(stand_in, tmp_path)
     stand_in.close()
@@ -148,7 +212,7 @@ def test_it_ends_when_its_owner_is_killed():
     # The pipe alone would not do: somebody else may hold its other end.
     code = (
         "import os, signal, time\n"
-        "from keras_kd.export.conversion import Converter\n"
+        "from keras_kd.export.conversion.process import Converter\n"
         "converter = Converter()\n"
         "converter.start()\n"
         "os.set_inheritable(converter._process.stdin.fileno(), True)\n"
@@ -164,9 +228,8 @@ def test_it_ends_when_its_owner_is_killed():
 
 @pytest.mark.slow
 def test_the_real_one_converts_and_refuses_as_one_of_its_own(student, tmp_path):
-    converter = Converter()
     context = Context("Budget", student)
-    sizes = []
+    sizes, pids = [], []
     for number in range(2):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -176,17 +239,14 @@ def test_the_real_one_converts_and_refuses_as_one_of_its_own(student, tmp_path):
             {"float16": path},
             None,
             timeout=PATIENCE,
-            converter=converter,
         )
         sizes.append(path.stat().st_size)
-        pid = converter._process.pid
+        pids.append(converter()._process.pid)
+    assert pids[0] == pids[1]
     assert abs(sizes[0] - sizes[1]) <= 64
     assert path.read_bytes()[4:8] == b"TFL3"
     (folder / "saved_model" / "saved_model.pb").write_bytes(b"nothing")
     with pytest.raises(RuntimeError, match="converter refused the student"):
-        parent.convert_all(
-            context, folder, {"float32": path}, None, converter, PATIENCE
-        )
+        parent.convert_all(context, folder, {"float32": path}, None, PATIENCE)
     assert json.loads((folder / "error.json").read_text())["error"]
-    assert converter._process.pid == pid
-    converter.close()
+    assert converter()._process.pid == pids[0]

@@ -1,6 +1,5 @@
 """The parent's side of a conversion: writes the student and the job."""
 
-import contextlib
 import json
 import re
 import signal
@@ -16,7 +15,7 @@ from keras_kd.export.card import add_card
 from keras_kd.export.context import Context
 from keras_kd.export.conversion.operators import lacking
 from keras_kd.export.conversion.precision import float32_arithmetic
-from keras_kd.export.conversion.process import Converter
+from keras_kd.export.conversion.process import converter
 from keras_kd.export.conversion.recurrent import check_stateless
 from keras_kd.export.conversion.recurrent import check_unrollable
 from keras_kd.export.conversion.recurrent import recurrent_layers
@@ -49,7 +48,6 @@ def convert_student(
     calibration: Mapping[str, np.ndarray] | None,
     *,
     timeout: float,
-    converter: Converter | None = None,
 ) -> None:
     """Write a student's `.tflite` files, without checking them.
 
@@ -58,7 +56,6 @@ def convert_student(
         files: Paths to write by quantization, all in one scratch folder.
         calibration: Examples by input name, for integer files.
         timeout: Seconds that all conversions together may take.
-        converter: The converter to use. Defaults to a new one.
 
     Raises:
         ImportError: If a package of an extra is missing.
@@ -72,14 +69,11 @@ def convert_student(
     folder = next(iter(files.values())).parent
     if is_quantize_aware(student):
         calibration = None  # the graph contains the ranges
-    with contextlib.ExitStack() as stack:
-        if converter is None:
-            converter = stack.enter_context(Converter())
-        # The child imports TensorFlow while this process writes the student.
-        converter.start()
-        with float32_arithmetic(student), fixed_ranges(student):
-            _write_saved_models(context, folder, files)
-        convert_all(context, folder, files, calibration, converter, timeout)
+    # The child imports TensorFlow while this process writes the student.
+    converter().start()
+    with float32_arithmetic(student), fixed_ranges(student):
+        _write_saved_models(context, folder, files)
+    convert_all(context, folder, files, calibration, timeout)
     grid = context.byte_grid
     if grid is not None and "int8" in files:
         content = files["int8"].read_bytes()
@@ -143,7 +137,6 @@ def convert_all(
     folder: Path,
     files: Mapping[str, Path],
     calibration: Mapping[str, np.ndarray] | None,
-    converter: Converter,
     timeout: float,
 ) -> None:
     """Convert the SavedModels of a folder.
@@ -154,7 +147,6 @@ def convert_all(
             files are made from another one, `saved_model_integer`.
         files: Paths to write by quantization.
         calibration: Examples by input name, for integer files.
-        converter: The converter to use.
         timeout: Seconds that all conversions together may take.
 
     Raises:
@@ -181,7 +173,7 @@ def convert_all(
         ),
         "utf-8",
     )
-    code, output = converter.run(job, timeout)
+    code, output = converter().run(job, timeout)
     if code is None:
         raise RuntimeError(
             f"`{context.subject}` failed: the converter was stopped after "

@@ -164,7 +164,7 @@ class Budget:
         Args:
             student: A built `keras.Model` or a `keras_kd.Distiller`.
             measurements: The ledger that stores the measurement. Without a
-                ledger, the converter is started for this student alone.
+                ledger, the student is measured anew.
 
         Returns:
             The measurement of a student that fits; it has a value for every
@@ -306,11 +306,9 @@ class Budget:
         # Imported here because limits need no TensorFlow, but measuring does.
         from keras_kd.search.cost.ledger import Ledger
 
-        wanted = self.wanted(every=every)
-        if measurements is not None:
-            return measurements.get(student, wanted)
-        with Ledger() as ledger:
-            return ledger.get(student, wanted)
+        if measurements is None:
+            measurements = Ledger()
+        return measurements.get(student, self.wanted(every=every))
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

@@ -12,7 +12,6 @@ from filelock import FileLock
 
 from keras_kd.core.files import check_writable
 from keras_kd.core.files import write_text
-from keras_kd.export.conversion import Converter
 from keras_kd.search.cost.measurement import Measurement
 from keras_kd.search.cost.measurement import Wanted
 from keras_kd.search.cost.meter import Meter
@@ -32,9 +31,6 @@ class Ledger:
     an entry's latency is that of the machine that measured it first. Delete
     the file to measure again.
 
-    The ledger also owns the converter's process, which starts with the first
-    student that needs it, or with `start`, and ends with `close`.
-
     Args:
         path: The JSON file. Defaults to `None`, memory only.
 
@@ -46,8 +42,7 @@ class Ledger:
     >>> from keras_kd.search.cost.ledger import Ledger
     >>> budget = keras_kd.Budget(num_params=10_000)
     >>> student = keras_kd.students.mlp((4,), 3, hidden=(8,))
-    >>> with Ledger() as ledger:
-    ...     print(budget.check(student, ledger).num_params)
+    >>> budget.check(student, Ledger()).num_params
     67
     """
 
@@ -57,25 +52,10 @@ class Ledger:
             check_writable(self.path)
         self._entries: dict[str, Measurement] = {}
         self._stamp: tuple[int, ...] | None = None
-        self._converter = Converter()
-
-    def __enter__(self) -> "Ledger":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __len__(self) -> int:
         self._refresh()
         return len(self._entries)
-
-    def start(self) -> None:
-        """Start the converter, without waiting for it."""
-        self._converter.start()
-
-    def close(self) -> None:
-        """End the converter's process."""
-        self._converter.close()
 
     def get(self, student: Any, wanted: Wanted) -> Measurement:
         """Return a student's costs; measure those the ledger lacks.
@@ -101,7 +81,7 @@ class Ledger:
         with self._locked():
             self._refresh(repair=True)
             known = self._entries.get(key, Measurement())
-            found = meter.complete(known, self._converter)
+            found = meter.complete(known)
             if found != known:
                 self._entries[key] = found
                 self._write()

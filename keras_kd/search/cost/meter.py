@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from keras_kd.evaluation.npu import compiled
-from keras_kd.export.conversion import Converter
 from keras_kd.export.signature import exportable
 from keras_kd.export.signature import read_signature
 from keras_kd.search.cost import quantities
@@ -65,13 +64,12 @@ class Meter:
         """Whether nothing is left to measure."""
         return self._is_decided(known) or not self._missing(known)
 
-    def complete(self, known: Measurement, converter: Converter) -> Measurement:
+    def complete(self, known: Measurement) -> Measurement:
         """Measure the quantities that `known` lacks, the cheapest first.
 
         Args:
             known: The ledger's entry. Its values are not measured again, so
                 no verdict changes.
-            converter: The process that converts.
 
         Returns:
             `known` with the new values.
@@ -86,7 +84,7 @@ class Meter:
             known = step(known)
         if self.is_done(known) or not OF_FILE & self._missing(known):
             return known
-        return self._convert(known, converter)
+        return self._convert(known)
 
     def _weigh(self, known: Measurement) -> Measurement:
         """Count the weights, and find a lower bound of the file's size."""
@@ -105,9 +103,9 @@ class Meter:
             return known
         return dataclasses.replace(known, flops=quantities.flops(self._student))
 
-    def _convert(self, known: Measurement, converter: Converter) -> Measurement:
+    def _convert(self, known: Measurement) -> Measurement:
         with quantities.converted(
-            self._student, self._wanted.quantization, converter
+            self._student, self._wanted.quantization
         ) as path:
             if known.size_bytes is None or "size_bytes" in known.at_least:
                 known = dataclasses.replace(

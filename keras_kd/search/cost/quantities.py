@@ -17,7 +17,6 @@ from keras_kd.evaluation.latency import file_latency
 from keras_kd.evaluation.litert import LiteRTModel
 from keras_kd.evaluation.runtimes import Arena
 from keras_kd.export.context import read_context
-from keras_kd.export.conversion import Converter
 from keras_kd.export.conversion import convert_student
 from keras_kd.export.random_examples import random_examples
 from keras_kd.search.cost.memory import peak_memory
@@ -99,25 +98,19 @@ def flops(student: keras.Model) -> int:
 
 
 @contextmanager
-def converted(
-    student: keras.Model, quantization: str, converter: Converter
-) -> Iterator[Path]:
+def converted(student: keras.Model, quantization: str) -> Iterator[Path]:
     """Yield the student's `.tflite` file, in a scratch folder.
 
     Args:
         student: A built model. Its weights change during the conversion and
             are restored.
         quantization: `"float32"`, `"float16"`, `"dynamic_range"`, `"int8"`.
-        converter: The process that converts.
 
     Raises:
         ValueError: If the student cannot be exported.
         RuntimeError: If the converter refuses, crashes or takes two minutes.
     """
     context = read_context(_SUBJECT, student)
-    # The converter's process imports TensorFlow while this one writes the
-    # student.
-    converter.start()
     calibration = None
     if quantization == "int8":
         calibration = random_examples(context, _CALIBRATION_EXAMPLES)
@@ -129,7 +122,6 @@ def converted(
                 {quantization: path},
                 calibration,
                 timeout=_TIMEOUT,
-                converter=converter,
             )
         yield path
 

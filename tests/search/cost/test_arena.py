@@ -12,8 +12,8 @@ pytestmark = pytest.mark.export
 
 @pytest.fixture(scope="module")
 def ledger():
-    with Ledger() as ledger:
-        yield ledger
+    ledger = Ledger()
+    return ledger
 
 
 def small(width=1.0):

@@ -51,13 +51,13 @@ def counted(monkeypatch):
 
 def test_the_second_time_nothing_is_measured(tmp_path, counted):
     budget = Budget(size_bytes=9000, latency_ms=2.0, flops=1000)
-    with Ledger(tmp_path / "measurements.json") as ledger:
-        first = ledger.get(student(), budget.wanted())
-        assert counted == ["flops", "converted", "memory", "latency"]
-        assert ledger.get(student(), budget.wanted()) == first
-    with Ledger(tmp_path / "measurements.json") as ledger:
-        assert ledger.get(student(), budget.wanted()) == first
-        assert len(ledger) == 1
+    ledger = Ledger(tmp_path / "measurements.json")
+    first = ledger.get(student(), budget.wanted())
+    assert counted == ["flops", "converted", "memory", "latency"]
+    assert ledger.get(student(), budget.wanted()) == first
+    ledger = Ledger(tmp_path / "measurements.json")
+    assert ledger.get(student(), budget.wanted()) == first
+    assert len(ledger) == 1
     assert len(counted) == 4
     assert (first.size_bytes, first.latency_ms) == (5000, 1.5)
 
@@ -75,33 +75,33 @@ def test_the_second_time_nothing_is_measured(tmp_path, counted):
 )
 def test_it_stops_at_the_first_limit_that_is_passed(limits, measured, counted):
     budget = Budget(**limits)
-    with Ledger() as ledger:
-        found = ledger.get(student(), budget.wanted())
-        assert counted == measured
-        assert budget.violation(found) > 0
-        assert found.latency_ms is None
-        assert ledger.get(student(), budget.wanted()) == found
+    ledger = Ledger()
+    found = ledger.get(student(), budget.wanted())
+    assert counted == measured
+    assert budget.violation(found) > 0
+    assert found.latency_ms is None
+    assert ledger.get(student(), budget.wanted()) == found
     assert counted == measured
 
 
 def test_a_bound_decides_and_is_no_measurement(counted):
     tight, loose = Budget(size_bytes=100), Budget(size_bytes=6000)
-    with Ledger() as ledger:
-        bound = ledger.get(student(), tight.wanted())
-        assert bound.at_least == ("size_bytes",)
-        assert 100 < bound.size_bytes < 5000
-        assert counted == []
-        assert ledger.get(student(), loose.wanted()).size_bytes == 5000
-        # From now on the tight budget knows it better, too.
-        assert ledger.get(student(), tight.wanted()).at_least == ()
+    ledger = Ledger()
+    bound = ledger.get(student(), tight.wanted())
+    assert bound.at_least == ("size_bytes",)
+    assert 100 < bound.size_bytes < 5000
+    assert counted == []
+    assert ledger.get(student(), loose.wanted()).size_bytes == 5000
+    # From now on the tight budget knows it better, too.
+    assert ledger.get(student(), tight.wanted()).at_least == ()
     assert counted == ["converted", "memory"]
 
 
 def test_every_limit_where_all_are_asked_for(counted):
     budget = Budget(size_bytes=100, flops=10, latency_ms=0.1)
-    with Ledger() as ledger:
-        ledger.get(student(), budget.wanted())
-        found = ledger.get(student(), budget.wanted(every=True))
+    ledger = Ledger()
+    ledger.get(student(), budget.wanted())
+    found = ledger.get(student(), budget.wanted(every=True))
     assert (found.size_bytes, found.flops, found.latency_ms) == (5000, 700, 1.5)
     assert found.at_least == ()
 
@@ -109,34 +109,32 @@ def test_every_limit_where_all_are_asked_for(counted):
 def test_what_is_wanted_without_a_limit(counted):
     budget = Budget(num_params=10**6)
     more = {"size_bytes": None, "latency_ms": None}
-    with Ledger() as ledger:
-        assert ledger.get(student(), budget.wanted()).size_bytes is None
-        fits = Wanted({**budget.limits, **more})
-        assert ledger.get(student(), fits).latency_ms == 1.5
-        over = ledger.get(student(2.0), Wanted({"num_params": 1, **more}))
-        assert over.size_bytes is None
-        assert ledger.get(student(), Wanted(more)).size_bytes == 5000
+    ledger = Ledger()
+    assert ledger.get(student(), budget.wanted()).size_bytes is None
+    fits = Wanted({**budget.limits, **more})
+    assert ledger.get(student(), fits).latency_ms == 1.5
+    over = ledger.get(student(2.0), Wanted({"num_params": 1, **more}))
+    assert over.size_bytes is None
+    assert ledger.get(student(), Wanted(more)).size_bytes == 5000
     assert counted == ["converted", "memory", "latency"]
 
 
 def test_what_stands_in_the_ledger_is_not_measured_again(counted, monkeypatch):
-    with Ledger() as ledger:
-        ledger.get(student(), Budget(size_bytes=6000).wanted())
-        monkeypatch.setattr(quantities, "memory", lambda path: 1)
-        found = ledger.get(student(), Budget(latency_ms=9.0).wanted())
+    ledger = Ledger()
+    ledger.get(student(), Budget(size_bytes=6000).wanted())
+    monkeypatch.setattr(quantities, "memory", lambda path: 1)
+    found = ledger.get(student(), Budget(latency_ms=9.0).wanted())
     assert found.peak_memory_bytes == 900
     assert found.latency_ms == 1.5
 
 
 def test_quantizations_and_threads_have_entries_of_their_own(counted):
-    with Ledger() as ledger:
-        for kind in (None, "int8", "float32"):
-            ledger.get(
-                student(), Budget(latency_ms=9, quantization=kind).wanted()
-            )
-        assert len(ledger) == 2
-        ledger.get(student(), Budget(latency_ms=9, num_threads=2).wanted())
-        assert len(ledger) == 3
+    ledger = Ledger()
+    for kind in (None, "int8", "float32"):
+        ledger.get(student(), Budget(latency_ms=9, quantization=kind).wanted())
+    assert len(ledger) == 2
+    ledger.get(student(), Budget(latency_ms=9, num_threads=2).wanted())
+    assert len(ledger) == 3
 
 
 @pytest.mark.parametrize(
@@ -148,10 +146,8 @@ def test_a_damaged_file_is_kept_aside(tmp_path, counted, content):
     path = tmp_path / "measurements.json"
     path.write_text(content)
     budget = Budget(size_bytes=9000)
-    with (
-        Ledger(path) as ledger,
-        pytest.warns(UserWarning, match="cannot be read.*corrupt"),
-    ):
+    ledger = Ledger(path)
+    with pytest.warns(UserWarning, match="cannot be read.*corrupt"):
         found = ledger.get(student(), budget.wanted())
     assert (tmp_path / "measurements.json.corrupt").read_text() == content
     stored = json.loads(path.read_text())["measurements"]
@@ -160,13 +156,11 @@ def test_a_damaged_file_is_kept_aside(tmp_path, counted, content):
 
 def test_an_entry_that_holds_no_number_is_damage(tmp_path, counted):
     path = tmp_path / "measurements.json"
-    with Ledger(path) as ledger:
-        ledger.get(student(), Budget(size_bytes=9000).wanted())
+    ledger = Ledger(path)
+    ledger.get(student(), Budget(size_bytes=9000).wanted())
     path.write_text(path.read_text().replace("5000", '"5000"'))
-    with (
-        Ledger(path) as ledger,
-        pytest.warns(UserWarning, match="size_bytes is '5000'"),
-    ):
+    ledger = Ledger(path)
+    with pytest.warns(UserWarning, match="size_bytes is '5000'"):
         ledger.get(student(), Budget(size_bytes=9000).wanted())
 
 
@@ -192,8 +186,8 @@ def test_ledgers_that_share_a_file_measure_once(tmp_path, counted):
 @pytest.mark.slow
 def test_another_process_finds_the_entries(tmp_path, counted):
     path = tmp_path / "measurements.json"
-    with Ledger(path) as ledger:
-        ledger.get(student(), Budget(size_bytes=9000).wanted())
+    ledger = Ledger(path)
+    ledger.get(student(), Budget(size_bytes=9000).wanted())
     code = (
         "import keras_kd\n"
         "from keras_kd.search.cost import quantities\n"
@@ -217,12 +211,12 @@ def test_another_process_finds_the_entries(tmp_path, counted):
 )
 def test_open_sizes_leave_a_limit_undecided(limits, open_names, counted):
     model = student(shape=(None, None, 1))
-    with Ledger() as ledger:
-        with pytest.raises(
-            ValueError, match=f"fixed input sizes, for {open_names}"
-        ):
-            ledger.get(model, Budget(**limits).wanted())
-        found = ledger.get(model, Budget(size_bytes=9000).wanted())
+    ledger = Ledger()
+    with pytest.raises(
+        ValueError, match=f"fixed input sizes, for {open_names}"
+    ):
+        ledger.get(model, Budget(**limits).wanted())
+    found = ledger.get(model, Budget(size_bytes=9000).wanted())
     assert found.to_dict().keys() == {"num_params", "size_bytes"}
 
 

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 import keras_kd
-from keras_kd.export.conversion import Converter
 from keras_kd.search.cost import quantities
 from keras_kd.search.cost.memory import peak_memory
 
@@ -13,13 +12,6 @@ QUANTIZATIONS = ("float32", "float16", "dynamic_range", "int8")
 layers = keras.layers
 
 pytestmark = pytest.mark.export
-
-
-@pytest.fixture(scope="module")
-def converter():
-    converter = Converter()
-    yield converter
-    converter.close()
 
 
 def small(shape=(8, 8, 1)):
@@ -58,22 +50,22 @@ def trained(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
 def test_the_file_is_as_large_as_that_of_the_trained_student(
-    quantization, trained, converter
+    quantization, trained
 ):
     student = small()
-    with quantities.converted(student, quantization, converter) as path:
+    with quantities.converted(student, quantization) as path:
         size = path.stat().st_size
     assert abs(size - trained[quantization]) <= 16
     assert quantities.least_bytes(student, quantization) <= size
 
 
 @pytest.mark.slow
-def test_measuring_leaves_every_bit_of_the_student(converter):
+def test_measuring_leaves_every_bit_of_the_student():
     student = small()
     student.add(layers.Dropout(0.5, seed=3))
     student.compile("adam", "mse")
     before = [np.array(v.numpy()) for v in student.variables]
-    with quantities.converted(student, "float32", converter) as path:
+    with quantities.converted(student, "float32") as path:
         assert path.stat().st_size > 0
     after = [v.numpy() for v in student.variables]
     for one, other in zip(before, after, strict=True):
@@ -129,13 +121,13 @@ def test_nothing_is_known_at_least_of_a_subclassed_model():
     assert quantities.least_bytes(student, "float32") == 0
 
 
-def peak_of(model, quantization, converter):
-    with quantities.converted(model, quantization, converter) as path:
+def peak_of(model, quantization):
+    with quantities.converted(model, quantization) as path:
         return quantities.memory(path)
 
 
 @pytest.mark.slow
-def test_peak_memory_of_a_chain_is_its_largest_pair(converter):
+def test_peak_memory_of_a_chain_is_its_largest_pair():
     model = keras.Sequential(
         [
             keras.Input((8, 8, 2)),
@@ -145,32 +137,32 @@ def test_peak_memory_of_a_chain_is_its_largest_pair(converter):
         ]
     )
     # 64 places: 4 channels go in, 6 come out.
-    assert peak_of(model, "float32", converter) == 64 * (4 + 6) * 4
-    assert peak_of(model, "int8", converter) == 64 * (4 + 6)
+    assert peak_of(model, "float32") == 64 * (4 + 6) * 4
+    assert peak_of(model, "int8") == 64 * (4 + 6)
     # float16 weights are widened when they are used: no activations.
-    assert peak_of(model, "float16", converter) == 64 * (4 + 6) * 4
+    assert peak_of(model, "float16") == 64 * (4 + 6) * 4
 
 
-def test_peak_memory_holds_what_a_shortcut_still_needs(converter):
+def test_peak_memory_holds_what_a_shortcut_still_needs():
     inputs = keras.Input((8, 8, 2))
     start = layers.Conv2D(4, 3, padding="same")(inputs)
     middle = layers.Conv2D(8, 3, padding="same")(start)
     end = layers.Conv2D(4, 3, padding="same")(middle)
     model = keras.Model(inputs, layers.Add()([start, end]))
     # While the last convolution runs, `start` waits for the addition.
-    assert peak_of(model, "float32", converter) == 64 * (4 + 8 + 4) * 4
+    assert peak_of(model, "float32") == 64 * (4 + 8 + 4) * 4
 
 
 @pytest.mark.slow
-def test_peak_memory_of_a_loop_counts_its_body(converter):
+def test_peak_memory_of_a_loop_counts_its_body():
     model = keras.Sequential([keras.Input((5, 3)), layers.LSTM(4)])
     unrolled = keras.Sequential(
         [keras.Input((5, 3)), layers.LSTM(4, unroll=True)]
     )
     # The states, the inputs and the four gates of one step at least.
     least = 4 * (5 * 3 + 2 * 4 + 4 * 4)
-    assert peak_of(model, "float32", converter) >= least
-    assert peak_of(unrolled, "float32", converter) >= least
+    assert peak_of(model, "float32") >= least
+    assert peak_of(unrolled, "float32") >= least
 
 
 def test_flops_are_those_of_evaluate():
@@ -181,11 +173,11 @@ def test_flops_are_those_of_evaluate():
 
 
 @pytest.mark.slow
-def test_latency_is_that_of_the_file(converter):
-    with quantities.converted(small(), "float32", converter) as path:
+def test_latency_is_that_of_the_file():
+    with quantities.converted(small(), "float32") as path:
         quick = quantities.latency(path, 1, None)
     large = keras_kd.students.convnet((64, 64, 3), 3)
-    with quantities.converted(large, "float32", converter) as path:
+    with quantities.converted(large, "float32") as path:
         slow = quantities.latency(path, 1, None)
     assert 0 < 4 * quick < slow < 1000
 
@@ -228,26 +220,26 @@ def test_a_slow_file_runs_less_often(monkeypatch):
     assert runs == [1, 10, 10, 10]
 
 
-def test_an_operator_that_devices_lack_is_refused(converter):
+def test_an_operator_that_devices_lack_is_refused():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.ops.erfinv(inputs))
     with (
         pytest.raises(RuntimeError, match="no LiteRT operator for .*Erfinv"),
-        quantities.converted(model, "float32", converter),
+        quantities.converted(model, "float32"),
     ):
         pass
 
 
-def test_int8_of_loops_that_cannot_be_unrolled_is_refused(converter):
+def test_int8_of_loops_that_cannot_be_unrolled_is_refused():
     model = keras.Sequential([keras.Input((900, 3)), layers.LSTM(4, name="r")])
     with (
         pytest.raises(ValueError, match="of 900 steps.*loop of r"),
-        quantities.converted(model, "int8", converter),
+        quantities.converted(model, "int8"),
     ):
         pass
 
 
-def test_peak_memory_reads_a_file_without_operators(converter):
+def test_peak_memory_reads_a_file_without_operators():
     model = keras.Sequential([keras.Input((4,)), layers.Identity()])
-    with quantities.converted(model, "float32", converter) as path:
+    with quantities.converted(model, "float32") as path:
         assert peak_memory(path.read_bytes()) >= 16
