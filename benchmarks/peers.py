@@ -2,9 +2,9 @@
 
 What is compared alternates in one process, and the minimum over the rounds
 counts. PyTorch's threads sleep while they wait (`OMP_WAIT_POLICY=PASSIVE`):
-turning, they would disturb what runs beside them. Memory, imports and the first step are measured in a process of their
-own for each way. Writes `benchmarks/results/peers.json`; stopped, the same
-call goes on.
+turning, they would disturb what runs beside them. Memory, imports and the
+first step are measured in a process of their own for each way. Writes
+`benchmarks/results/peers.json`; stopped, the same call goes on.
 
     python benchmarks/peers.py [--rounds 7] [--again]
 """
