@@ -1,4 +1,4 @@
-"""Fills the tables of docs/ from the results of the benchmarks.
+"""Fills the tables of docs/, and draws, from the results of the benchmarks.
 
 python benchmarks/pages.py
 """
@@ -8,8 +8,10 @@ from pathlib import Path
 from statistics import mean
 
 import defaults
+import growth_page
 import losses_digits
 import method_rows
+import peers
 import record
 
 from keras_kd.losses import METHODS
@@ -62,10 +64,65 @@ def costs_table() -> str:
     return _markdown(rows)
 
 
+def peers_table() -> str:
+    """Return the step, epoch, first step, memory and import of each way."""
+    cells = record.read("peers")["cells"]
+    rows = [["", "step", "epoch", "of student alone", "first step"]]
+    rows[0] += ["peak memory", "import"]
+    for name, pair in peers.PAIRS.items():
+        seconds = cells[name]
+        for way in (*peers.KERAS, *peers.TORCH):
+            alone, epoch = cells[f"{name}, {way}"], seconds[way]
+            imported = min(
+                cells[f"{each}, {way}"]["import_seconds"]
+                for each in peers.PAIRS
+            )
+            rows.append(
+                [
+                    f"{name}: {peers.NAMES[way]}",
+                    f"{1000 * epoch / pair.steps:.2f} ms",
+                    f"{epoch:.3f} s",
+                    f"{epoch / seconds['student_alone']:.2f}",
+                    f"{alone['first_step_seconds']:.2f} s",
+                    f"{alone['peak_mb']:,.0f} MB",
+                    f"{imported:.1f} s",
+                ]
+            )
+    return _markdown(rows)
+
+
+def peer_ratios_table() -> str:
+    """Return the ratios of the pairs."""
+    cells = record.read("peers")["cells"]
+    found = {name: peers.ratios(cells[name]) for name in peers.PAIRS}
+    rows = [["", *found]]
+    for what in next(iter(found.values())):
+        rows.append([what, *(f"{each[what]:.2f}" for each in found.values())])
+    return _markdown(rows)
+
+
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "defaults": ("benchmarks.md", defaults_table),
     "methods": ("losses.md", methods_table),
     "costs": ("losses.md", costs_table),
+    "peer ratios": ("benchmarks.md", peer_ratios_table),
+    "peers": ("benchmarks.md", peers_table),
+    "growth": (
+        "benchmarks.md",
+        lambda: _markdown(growth_page.steps_table()),
+    ),
+    "growth of a cache": (
+        "benchmarks.md",
+        lambda: _markdown(growth_page.cache_table()),
+    ),
+    "slopes": (
+        "benchmarks.md",
+        lambda: _markdown(growth_page.slopes_table()),
+    ),
+    "imagenet": (
+        "benchmarks.md",
+        lambda: _markdown(growth_page.imagenet_table()),
+    ),
 }
 
 
@@ -92,3 +149,4 @@ def _markdown(rows: list[list[str]]) -> str:
 if __name__ == "__main__":
     for name, (page, _) in TABLES.items():
         (DOCS / page).write_text(filled(name), "utf-8")
+    growth_page.plot(DOCS / "growth.png")

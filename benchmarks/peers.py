@@ -218,6 +218,17 @@ KERAS = (
     "keras_io",
 )
 TORCH = ("torch_student_alone", "torch_teacher_forward", "torch_live")
+NAMES = {
+    "student_alone": "student alone",
+    "teacher_forward": "teacher forward",
+    "ours_live": "`keras_kd`, live",
+    "ours_cached": "`keras_kd`, cached",
+    "keras_distillation": "`keras.distillation`, loss corrected",
+    "keras_io": "recipe of keras.io",
+    "torch_student_alone": "PyTorch, student alone",
+    "torch_teacher_forward": "PyTorch, teacher forward",
+    "torch_live": "PyTorch, live",
+}
 # What a program imports that trains one way.
 IMPORTS = {
     "ours_live": "import keras, keras_kd; keras_kd.Distiller",

@@ -12,8 +12,7 @@ pytestmark = pytest.mark.export
 
 @pytest.fixture(scope="module")
 def ledger():
-    ledger = Ledger()
-    return ledger
+    return Ledger()
 
 
 def small(width=1.0):
