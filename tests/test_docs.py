@@ -11,6 +11,7 @@ from benchmark_scripts import imported
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES += [ROOT / "benchmarks" / "README.md"]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 FIGURES = tomllib.loads((ROOT / "docs" / "figures.toml").read_text())["figure"]
 
@@ -65,7 +66,20 @@ def test_the_losses_are_all_named():
     assert named == [row.loss for row in methods()]
 
 
-@pytest.mark.parametrize("name", ["defaults", "methods", "costs"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "defaults",
+        "methods",
+        "costs",
+        "peer ratios",
+        "peers",
+        "growth",
+        "slopes",
+        "growth of a cache",
+        "imagenet",
+    ],
+)
 def test_a_table_is_what_its_benchmark_found(name):
     pytest.importorskip("torch", reason="the tables' benchmarks run PyTorch")
     with imported("pages") as pages:
