@@ -75,16 +75,9 @@ def slopes_table() -> Rows:
     return rows
 
 
-def large_slope(key: str) -> float:
-    """Return what one example more takes, from the two largest caches."""
-    small, large = growth.SIZES["examples"][-2:]
-    found = cells("examples", key)
-    return (found[large] - found[small]) / (large - small)
-
-
 def imagenet_table() -> Rows:
     """Return the seconds of an epoch of ImageNet-1k."""
-    look_up = max(cells("examples", "look_up_us").values()) / 1e6
+    look_up = cells("examples", "look_up_us")[10**6] / 1e6
     rows = [["", "arithmetic for one GPU", "one GPU", "eight GPUs"]]
 
     def row(name: str, arithmetic: str, seconds: float, share: int = 8) -> None:
