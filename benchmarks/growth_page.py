@@ -34,7 +34,7 @@ def steps_table() -> Rows:
     for kind, name in (
         ("classes", "{:,} classes"),
         ("teacher", "teacher of {:,} parameters"),
-        ("losses", "{} losses"),
+        ("losses", "losses: {}"),
     ):
         by_size = [cells(kind, key) for key in keys]
         for size in by_size[0]:
