@@ -72,7 +72,15 @@ class GraphLookup:
         positions = tf.cond(
             tf.reduce_all(known),
             lambda: position,
-            lambda: self._learn(leaves, first, second),
+            lambda: tf.ensure_shape(
+                tf.numpy_function(
+                    self._learn,
+                    [first, second, *leaves],
+                    tf.int64,
+                    stateful=False,
+                ),
+                (None,),
+            ),
         )
         found = keras.tree.map_structure(
             lambda values: tf.gather(values, positions), self._outputs
@@ -80,18 +88,11 @@ class GraphLookup:
         return found | {"ids": positions}
 
     def _learn(
-        self, leaves: list[tf.Tensor], first: tf.Tensor, second: tf.Tensor
-    ) -> tf.Tensor:
-        positions = tf.numpy_function(
-            lambda *batch: self._find(list(batch)),
-            leaves,
-            tf.int64,
-            stateful=False,
-        )
-        positions = tf.ensure_shape(positions, (None,))
-        entries = tf.stack([positions, second], axis=1)
-        with tf.control_dependencies([self._table.insert(first, entries)]):
-            return tf.identity(positions)
+        self, first: np.ndarray, second: np.ndarray, *leaves: np.ndarray
+    ) -> np.ndarray:
+        positions = self._find(list(leaves))
+        self._table.insert(first, np.stack([positions, second], axis=1))
+        return positions
 
 
 def _fingerprints(leaves: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
