@@ -19,6 +19,8 @@ _LOGGER = logging.getLogger("keras_kd")
 # TensorFlow copies constants often: 90 MB of weights took 2 GB at the peak.
 MOST_BYTES = 2**25
 _READS = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd"}
+# AutoGraph would rewrite code that traces nothing, and warn where it cannot.
+_as_it_is = tf.autograph.experimental.do_not_convert
 _HOST = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
@@ -81,6 +83,7 @@ class Frozen:
         """Forget the values; call it when no graph of them is used any more."""
         self._seen = []
 
+    @_as_it_is
     def refuse(self, reason: str) -> None:
         """Run the function itself from now on, and log why."""
         self._refused = True
@@ -110,8 +113,7 @@ class Frozen:
             traced = forward.get_concrete_function(
                 *[tf.TensorSpec.from_tensor(leaf) for leaf in leaves]
             )
-            _check(traced)
-            frozen = freeze(traced)
+            frozen = _frozen(traced)
             if not self._seen:
                 self._seen = [
                     (variable, tf.convert_to_tensor(variable))
@@ -130,8 +132,9 @@ def _is_set(leaf: Any) -> bool:
     return leaf is not None
 
 
-def _check(traced: Any) -> None:
-    """Check that a traced function is one of its inputs and weights alone.
+@_as_it_is
+def _frozen(traced: Any) -> Any:
+    """Return a traced function of its inputs and weights with constants.
 
     Raises:
         ValueError: If it holds state, leaves the graph, calls functions, as
@@ -155,3 +158,4 @@ def _check(traced: Any) -> None:
         raise ValueError(
             f"its weights take {size:,} bytes, more than {MOST_BYTES:,}"
         )
+    return freeze(traced)

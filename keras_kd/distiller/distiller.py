@@ -29,6 +29,7 @@ from keras_kd.core.taps import Tap
 from keras_kd.core.taps import Tapped
 from keras_kd.core.taps import input_spec
 from keras_kd.distiller import compatibility
+from keras_kd.distiller import constant_teacher
 from keras_kd.distiller import metrics
 from keras_kd.distiller import tensorflow_step
 from keras_kd.distiller.layer_choice import choose_layers
@@ -456,13 +457,22 @@ class Distiller(keras.Model):
             ValueError: If there is no teacher, or labels are out of range.
         """
         callbacks = kwargs.pop("callbacks", None)
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(self._guard(callbacks.callbacks))
-        else:
+        given = isinstance(callbacks, keras.callbacks.CallbackList)
+        if not given:
             callbacks = keras.tree.flatten(callbacks or [])
-            callbacks.append(self._guard(callbacks))
+        others = callbacks.callbacks if given else callbacks
+        added = [
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=tensorflow_step.stop_when_nan
+            ),
+            constant_teacher.watch(self, others),
+        ]
+        for callback in added:
+            callbacks.append(callback)
         self._build_optimizer()
-        with self._training(), self._constant_teacher():
+        own_step = type(self).train_step is not Distiller.train_step
+        constant = constant_teacher.constant(self, own_step=own_step)
+        with self._training(), constant:
             return super().fit(*args, callbacks=callbacks, **kwargs)
 
     def _build_optimizer(self) -> None:
@@ -476,53 +486,6 @@ class Distiller(keras.Model):
         if all(loss.built for loss in self._objective.losses):
             with self.distribute_strategy.scope():
                 optimizer.build(self.trainable_variables)
-
-    def _guard(self, others: list[Any]) -> keras.callbacks.Callback:
-        """Return the callback that stops a fit, and watches the teacher.
-
-        Args:
-            others: The user's callbacks, which may change the teacher.
-        """
-        hooks = {
-            "on_epoch_begin": self._watch_teacher,
-            "on_epoch_end": tensorflow_step.stop_when_nan,
-        }
-        if any(_acts_on_batches(callback) for callback in others):
-            hooks["on_train_batch_begin"] = self._watch_teacher
-        return keras.callbacks.LambdaCallback(**hooks)
-
-    @contextmanager
-    def _constant_teacher(self) -> Iterator[None]:
-        """Trace the teacher's weights as constants, if nothing trains them.
-
-        Not in eager execution, and not under XLA, which fuses the teacher
-        itself and compiles large constants slowly.
-        """
-        teacher = self._teacher
-        if teacher is None or not self._teacher_rests():
-            yield
-            return
-        teacher.constant = not self.jit_compile
-        try:
-            yield
-        finally:
-            teacher.constant = False
-
-    def _teacher_rests(self) -> bool:
-        """Tell whether no step changes the teacher, as far as is known."""
-        own = {id(variable) for variable in self.variables}
-        return type(self).train_step is Distiller.train_step and not any(
-            id(variable) in own
-            for model in getattr(self._teacher, "models", ())
-            for variable in model.variables
-        )
-
-    def _watch_teacher(self, *args: Any, **kwargs: Any) -> None:
-        """Go on with the teacher's variables if a callback changed them."""
-        del args, kwargs
-        if self._teacher is not None and self._teacher.frozen.changed():
-            self._teacher.frozen.refuse("they change during `fit`")
-            self.make_train_function(force=True)
 
     @_signature_of(keras.Model.train_on_batch)
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
@@ -678,9 +641,7 @@ class Distiller(keras.Model):
         self._check_xla(self.jit_compile)
         if self._teacher is not None:
             self._teacher.error = None
-            if self._teacher.frozen.changed():
-                self.train_function = None  # Its constants are old.
-                self._teacher.frozen.forget()
+        constant_teacher.refresh(self)
         try:
             with tensorflow_step.readable():
                 yield
@@ -689,28 +650,6 @@ class Distiller(keras.Model):
             if cause is None:
                 raise
             raise cause from None
-
-
-def _acts_on_batches(callback: Any) -> bool:
-    """Tell whether a callback of the user's acts on each batch.
-
-    Those of Keras and of this package leave the teacher's weights alone.
-    """
-    own = type(callback)
-    ours = own.__module__.startswith(("keras.", "keras_kd."))
-    if ours and own is not keras.callbacks.LambdaCallback:
-        return False
-    base = keras.callbacks.Callback
-    names = [
-        f"on_{kind}_{when}"
-        for kind in ("batch", "train_batch")
-        for when in ("begin", "end")
-    ]
-    return any(
-        getattr(getattr(callback, name), "__func__", None)
-        is not getattr(base, name)
-        for name in names
-    )
 
 
 def _build_student(student: keras.Model, teacher: Any) -> None:

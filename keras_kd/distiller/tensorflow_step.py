@@ -59,12 +59,15 @@ def train_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
     )
     taught = distiller.teach(x, joined)
     checked = not distiller.jit_compile  # XLA drops assertions
-    labels = _check_labels(distiller, y) if checked else []
-    nan = _not_nan(taught[1:]) if checked else []
-    # A forward pass changes statistics, as of a batch normalization. Without
-    # any, it need not wait for the teacher.
-    stateful = bool(distiller.non_trainable_weights)
-    before = labels + nan if stateful else labels
+    before = _check_labels(distiller, y) if checked else []
+    # The forward pass changes statistics, as of a batch normalization. They
+    # are put back if a check fails; replicas cannot do that in a condition,
+    # so there the student waits until the teacher's outputs are checked.
+    statistics = distiller.non_trainable_weights if checked else []
+    if statistics and tf.distribute.has_strategy():
+        before += _not_nan(taught[1:])
+        statistics = []
+    kept = [(weight, tf.convert_to_tensor(weight)) for weight in statistics]
     chosen = _after(before, distiller.student_inputs(x))
 
     iteration = tf.convert_to_tensor(distiller.optimizer.iterations)
@@ -88,7 +91,13 @@ def train_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
     gradients = tape.gradient(scaled, weights)
     pairs = list(zip(gradients, weights, strict=True))
     if checked:
-        fine = _check_finite(distiller, named, _after(nan, total), gradients)
+        parts = {name: mean.value for name, mean in named.items()}
+        parts["loss"] = total
+        scaled = keras.optimizers.LossScaleOptimizer
+        if not isinstance(distiller.optimizer, scaled):
+            # That optimizer expects infinite gradients and skips them.
+            parts["gradient"] = _gradient_sum(gradients)
+        fine = _check_finite(parts, taught, kept)
         gradients = _after([fine], gradients)
         pairs = list(zip(gradients, weights, strict=True))
         distiller.optimizer.apply_gradients(pairs)
@@ -175,28 +184,33 @@ def _check_labels(distiller: "Distiller", y: Any) -> list[Any]:
 
 
 def _check_finite(
-    distiller: "Distiller", named: dict[str, Mean], total: Any, gradients: Any
+    parts: dict[str, Any], taught: Tapped, kept: list[tuple[Any, Any]]
 ) -> Any:
     """Check that the loss, its terms and the gradient are finite.
 
-    Each step checks only the sum of all; which part it was is looked for
-    when the check has failed.
+    Each step checks only the sum of all; which part it was, or whether the
+    teacher's outputs are NaN, is looked for when the check has failed.
+
+    Args:
+        parts: Scalars by name.
+        taught: The teacher's outputs.
+        kept: Weights that get their values back if the check fails.
 
     Returns:
         A tensor, for `tf.control_dependencies`.
     """
-    parts = {name: mean.value for name, mean in named.items()}
-    parts["loss"] = total
-    scaled = keras.optimizers.LossScaleOptimizer
-    if not isinstance(distiller.optimizer, scaled):
-        # A `LossScaleOptimizer` expects infinite gradients and skips them.
-        parts["gradient"] = _gradient_sum(gradients)
     values = tf.stack([tf.cast(value, "float32") for value in parts.values()])
 
     def find() -> Any:
+        back = [
+            weight.value.assign(value, read_value=False)
+            for weight, value in kept
+        ]
+        teacher = _after(back, taught[1:])
+        each = tf.unstack(_after(_not_nan(teacher), values))
         checks = [
             check(tf.math.is_finite(value), "nan", _non_finite_message([name]))
-            for name, value in zip(parts, tf.unstack(values), strict=True)
+            for name, value in zip(parts, each, strict=True)
         ]
         return _after(checks, tf.constant(False))
 
@@ -284,23 +298,12 @@ def _not_nan(outputs: Any) -> list[Any]:
         "in the data."
     )
     return [
-        check(tf.logical_not(_has_nan(leaf)), "nan", message)
+        check(
+            tf.logical_not(tf.reduce_any(tf.math.is_nan(leaf))), "nan", message
+        )
         for leaf in keras.tree.flatten(outputs)
         if leaf is not None
     ]
-
-
-def _has_nan(tensor: Any) -> Any:
-    """Tell whether a tensor has NaN.
-
-    One pass, the sum, shows that there is none. It can also be NaN because of
-    infinities, so only then each value is looked at.
-    """
-    return tf.cond(
-        tf.math.is_nan(tf.reduce_sum(tensor)),
-        lambda: tf.reduce_any(tf.math.is_nan(tensor)),
-        lambda: tf.constant(False),
-    )
 
 
 def _labels_in_range(labels: Any, num_classes: int, ignored: Any) -> Any:
@@ -309,11 +312,11 @@ def _labels_in_range(labels: Any, num_classes: int, ignored: Any) -> Any:
     -1 and NaN are allowed: they mean no label.
     """
     labels = tf.convert_to_tensor(labels)
-    inside = (labels >= 0) & (labels < num_classes)
-    if not labels.dtype.is_unsigned:
-        inside |= labels == -1
+    signed = labels.dtype.is_integer and not labels.dtype.is_unsigned
+    lowest = -1 if signed else 0
+    inside = (labels >= lowest) & (labels < num_classes)
     if labels.dtype.is_floating:
-        inside |= tf.math.is_nan(labels)
+        inside |= (labels == -1) | tf.math.is_nan(labels)
     if ignored is not None:
         inside |= labels == tf.cast(ignored, labels.dtype)
     return check(

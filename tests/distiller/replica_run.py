@@ -24,6 +24,18 @@ def build(name, width):
     return keras.Model(inputs, keras.layers.Dense(3)(x), name=name)
 
 
+def normed(name, width):
+    """Return the model of `build`, with a BatchNormalization."""
+    inputs = keras.Input((6,))
+    x = keras.layers.Dense(width, name="hidden")(inputs)
+    norm = keras.layers.BatchNormalization()
+    x = keras.layers.ReLU()(norm(x))
+    model = keras.Model(inputs, keras.layers.Dense(3)(x), name=name)
+    norm.moving_mean.assign(np.linspace(-1, 1, width))
+    norm.moving_variance.assign(np.linspace(0.5, 2, width))
+    return model
+
+
 def tagger(name, width):
     return keras.Sequential(
         [
@@ -94,7 +106,7 @@ def data(case):
 def train(case, strategy):
     keras.utils.set_random_seed(0)
     make = {"masked": tagger, "outputs": heads}.get(case, build)
-    teacher = make("teacher", 9)
+    teacher = (normed if case == "normed" else make)("teacher", 9)
     losses = [keras_kd.losses.SoftTargets(4.0)]
     if case == "factors":
         losses = [
@@ -147,7 +159,11 @@ def train(case, strategy):
     )
     own = [w for loss in losses for w in loss.get_weights()]
     flat = np.concatenate([w.ravel() for w in student.get_weights() + own])
-    return {"weights": flat.tolist(), "history": history.history}
+    return {
+        "weights": flat.tolist(),
+        "history": history.history,
+        "constants": len(distiller._teacher.frozen._seen),
+    }
 
 
 def main(num_replicas, path, cases):

@@ -238,22 +238,40 @@ def test_infinite_teacher_outputs_are_not_called_nan(rows, classes):
         distiller.fit(rows, classes, verbose=0)
 
 
-def test_nan_input_leaves_batch_norm_statistics(rows, classes):
-    def normed():
-        return keras.Sequential(
-            [
-                keras.Input((6,)),
-                keras.layers.BatchNormalization(),
-                keras.layers.Dense(3),
-            ]
-        )
+def normed():
+    return keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(3),
+        ]
+    )
 
+
+def test_nan_input_leaves_batch_norm_statistics(rows, classes):
     distiller = keras_kd.Distiller(normed(), normed())
     distiller.compile("adam", loss=FROM_LOGITS)
     rows[:] = np.nan
     with pytest.raises(FloatingPointError, match="teacher's outputs are NaN"):
         distiller.fit(rows, classes, verbose=0)
     assert all(np.isfinite(w).all() for w in distiller.student.get_weights())
+
+
+class Infinite(keras_kd.losses.DistillationLoss):
+    def call(self, teacher_outputs, student_outputs, labels=None):
+        return keras.ops.sum(student_outputs, axis=-1) * 0 + np.inf
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_failed_step_leaves_batch_norm_statistics(rows, classes, eager):
+    student = normed()
+    distiller = keras_kd.Distiller(make(), student, Infinite())
+    distiller.compile("adam", loss=FROM_LOGITS, run_eagerly=eager)
+    before = student.get_weights()
+    with pytest.raises(FloatingPointError, match="`infinite` became"):
+        distiller.fit(rows, classes, verbose=0)
+    for old, new in zip(before, student.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 def test_outputs_that_do_not_correspond():

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).with_name("replica_run.py")
 CASES = ("uneven", "single", "masked", "unlabelled", "outputs")
-CASES += ("gathered", "factors")
+CASES += ("gathered", "factors", "normed")
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,11 @@ def test_07_replicas_give_the_same_student(runs, case, count):
             one["history"].pop(name, None)
     for name, values in one["history"].items():
         assert many["history"][name] == pytest.approx(values, rel=1e-5), name
+
+
+def test_a_normalized_teacher_is_constant_on_replicas(runs):
+    assert runs(1)["normed"]["constants"] == 0, "it ran eagerly"
+    assert runs(2)["normed"]["constants"] == 8
 
 
 def test_student_made_outside_the_scope_is_refused(runs):

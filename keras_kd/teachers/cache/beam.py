@@ -133,9 +133,9 @@ class BuildTeacherCache(PTransform):
             teacher_id=teacher_id,
         )
         teacher = make_teacher()
-        _runner(teacher, self._settings)
+        _, kinds = _runner(teacher, self._settings)
         self._settings.check_teacher(teacher)
-        self._identity = self._settings.identity(teacher, example=None)
+        self._identity = self._settings.identity(teacher, kinds, example=None)
 
     def expand(self, examples: Any) -> Any:
         """Add the steps to a pipeline."""
@@ -178,7 +178,7 @@ class _RunTeacher(DoFn):
     def setup(self) -> None:
         """Load the teacher, once per worker."""
         settings = self._settings
-        self._run = _runner(self._make_teacher(), settings)
+        self._run, _ = _runner(self._make_teacher(), settings)
         self._make_view = (
             views.maker(settings.augment) if settings.augment else None
         )
@@ -241,7 +241,9 @@ class _WritePart(DoFn):
             yield number, len(writer)
 
 
-def _runner(teacher: Any, settings: Settings) -> teacher_runner.Run:
+def _runner(
+    teacher: Any, settings: Settings
+) -> tuple[teacher_runner.Run, list[str | None]]:
     return teacher_runner.make(
         teacher,
         settings.layers,

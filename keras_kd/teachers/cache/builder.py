@@ -63,7 +63,7 @@ class Builder:
 
     Args:
         writer: An open `PartWriter`.
-        run: The function that `teacher_runner.make` returned.
+        run: Runs the teacher on a batch; see `teacher_runner.make`.
         augment: `augment(x, seed)`, or `None`.
         num_views: Views of each example.
         seed: Seed of the augmentation.
@@ -127,7 +127,7 @@ def build(
 ) -> None:
     """Build one part of a cache; see `TeacherCache.build`."""
     settings.check_teacher(teacher)
-    run = teacher_runner.make(
+    run, kinds = teacher_runner.make(
         teacher,
         settings.layers,
         settings.teacher_output,
@@ -137,7 +137,7 @@ def build(
     data = batched(dataset, teacher, settings.teacher_input, size)
     # `batches` checks the data set; `example_of` expects a valid one.
     steps = batches(data, size or 64, subject=_SUBJECT)
-    identity = settings.identity(teacher, example_of(data))
+    identity = settings.identity(teacher, kinds, example_of(data))
     with PartWriter(
         path, identity, settings.shard, settings.shard_size
     ) as writer:

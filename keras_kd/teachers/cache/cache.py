@@ -227,8 +227,11 @@ class TeacherCache:
         """Add the stored outputs to the inputs of a data set.
 
         A `tf.data.Dataset` is joined while it runs, two batches ahead; batch
-        it before the join. With several views, each epoch draws one view of
-        each example at random, and the student sees that view.
+        it before the join. If all outputs take at most 256 MiB in float32,
+        they are held in memory, and an example that was found once is found
+        again without Python. This does not apply to text, nor to a cache
+        with `augment` or several views. With several views, each epoch draws
+        one view of each example at random, and the student sees that view.
 
         Args:
             dataset: A `tf.data.Dataset`, batched or not, a `PyDataset`, or
@@ -241,6 +244,7 @@ class TeacherCache:
 
         Raises:
             TypeError: If `dataset` is none of these.
+            StaleCacheError: If the cache's files changed after opening.
             ValueError: If its examples differ in shape or dtype from the
                 cache's; on reading, if an example is not stored.
         """

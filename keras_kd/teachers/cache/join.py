@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.packed_inputs import pack
+from keras_kd.teachers.cache import graph_lookup
 from keras_kd.teachers.cache import hashing
 from keras_kd.teachers.cache import structure
 from keras_kd.teachers.cache import views
@@ -130,6 +131,11 @@ def pipeline(
     )
     outputs["ids"] = np.empty(0, np.int64)
     flat = keras.tree.flatten(outputs)
+    in_graph = None
+    if graph_lookup.fits(joiner.store):
+        in_graph = graph_lookup.GraphLookup(
+            joiner.store, lambda x: joiner.find(x)[1]
+        )
     drawn = joiner.store.identity.views > 1
     augment = joiner.augment
     augmented = augment is not None
@@ -145,9 +151,15 @@ def pipeline(
     def attach(element: Any, *number: Any) -> Any:
         x = inputs_of(element)
         leaves = keras.tree.flatten(x)
-        values = tf.numpy_function(
-            look_up, [*number, *leaves], types, stateful=False
-        )
+        if in_graph:
+            values = keras.tree.flatten(
+                in_graph([leaf[None] for leaf in leaves] if one else leaves)
+            )
+            values = [value[0] for value in values] if one else values
+        else:
+            values = tf.numpy_function(
+                look_up, [*number, *leaves], types, stateful=False
+            )
         batch = () if one else (leaves[0].shape[0],)
         if augment is not None:
             seeds, *values = values

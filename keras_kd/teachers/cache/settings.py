@@ -12,7 +12,6 @@ from keras_kd.core.checks import check_integer
 from keras_kd.core.checks import requirement
 from keras_kd.core.output_kinds import is_classes
 from keras_kd.teachers.cache import fingerprint
-from keras_kd.teachers.cache import teacher_runner
 from keras_kd.teachers.cache.manifest import DTYPES
 from keras_kd.teachers.cache.manifest import Identity
 from keras_kd.teachers.cache.views import Augment
@@ -112,11 +111,14 @@ class Settings:
                 'teacher_output="logits", teacher_id="resnet50-2026-01".'
             )
 
-    def identity(self, teacher: Any, example: Any) -> Identity:
+    def identity(
+        self, teacher: Any, kinds: list[str | None], example: Any
+    ) -> Identity:
         """Return the identity of the cache that these settings build.
 
         Args:
             teacher: The teacher, of any kind.
+            kinds: What each of its outputs is.
             example: Structure of `Leaf` of one example.
 
         Raises:
@@ -127,7 +129,6 @@ class Settings:
             # JSON turns tuples into lists; so does the stored identity.
             "output": json.loads(json.dumps(self.teacher_output)),
         }
-        kinds = teacher_runner.kinds(teacher, self.teacher_output)
         self._check_top_k(kinds)
         # Caches of classes are the same in version 0.1.0.
         if set(kinds) - {None, "logits", "probabilities"}:

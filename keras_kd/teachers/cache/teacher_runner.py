@@ -29,8 +29,8 @@ def make(
     layers: Iterable[str] = (),
     teacher_output: Any = None,
     teacher_input: Any = None,
-) -> Run:
-    """Return a function from a batch of NumPy inputs to NumPy outputs.
+) -> tuple[Run, list[str | None]]:
+    """Return what runs a teacher on a batch, and the kinds of its outputs.
 
     Args:
         teacher: A Keras model, an ensemble, or any callable from a batch to
@@ -39,6 +39,10 @@ def make(
             features that a callable returns in a dict besides `"logits"`.
         teacher_output: The kind of the outputs; required for a callable.
         teacher_input: Applied to the batch first: a function, or a key.
+
+    Returns:
+        A function from a batch of NumPy inputs to NumPy outputs, and what
+        each output is, in the order of the leaves.
 
     Raises:
         TypeError: If `teacher` or `teacher_input` has the wrong type.
@@ -57,7 +61,7 @@ def make(
             subject=_SUBJECT,
         )
         bound.constant = True
-        return _graph_runner(bound)
+        return _graph_runner(bound), list(bound.kind_by_key.values())
     check_input_choice(
         teacher_input, subject=_SUBJECT, argument="teacher_input"
     )
@@ -67,20 +71,8 @@ def make(
             x, teacher_input, subject=_SUBJECT, argument="teacher_input"
         )
 
-    return _callable_runner(teacher, tuple(layers), teacher_output, select)
-
-
-def kinds(teacher: Any, teacher_output: Any = None) -> list[str | None]:
-    """Return what each of a teacher's outputs is, in the order of its leaves.
-
-    Args:
-        teacher: The teacher, of any kind.
-        teacher_output: The kind of the outputs, if the user gave it.
-    """
-    if isinstance(teacher, keras.Model) or hasattr(teacher, "bind"):
-        bound = bind(teacher, (), teacher_output, subject=_SUBJECT)
-        return list(bound.kind_by_key.values())
-    return list(keras.tree.flatten(teacher_output))
+    run = _callable_runner(teacher, tuple(layers), teacher_output, select)
+    return run, list(keras.tree.flatten(teacher_output))
 
 
 def missing_axes(teacher: Any, teacher_input: Any, x_spec: Any) -> int:
@@ -123,13 +115,25 @@ def _graph_runner(tapped: Callable[[Any], Tapped]) -> Run:
             }
         return outputs
 
+    traced: list[Any] = []
+
     def run(x: Any) -> dict[str, Any]:
         tensors = keras.tree.map_structure(tf.convert_to_tensor, x)
+        if not traced:  # One trace for every batch size.
+            traced.append(
+                forward.get_concrete_function(
+                    keras.tree.map_structure(_any_batch, tensors)
+                )
+            )
         return keras.tree.map_structure(
             lambda leaf: leaf.numpy(), forward(tensors)
         )
 
     return run
+
+
+def _any_batch(tensor: tf.Tensor) -> tf.TensorSpec:
+    return tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
 
 
 def _callable_runner(

@@ -8,14 +8,18 @@ from processes import run_program
 
 import keras_kd
 from keras_kd.core.packed_inputs import unpack
+from keras_kd.teachers.cache import graph_lookup
 from keras_kd.teachers.cache import store
 from keras_kd.teachers.cache.hashing import keys
 from keras_kd.teachers.cache.hashing import show_key
 
 
-@pytest.fixture(params=[store._IN_MEMORY_BYTES, 0], ids=["memory", "mapped"])
+@pytest.fixture(params=["graph", "memory", "mapped"])
 def cache(build, vectors, request, monkeypatch):
-    monkeypatch.setattr(store, "_IN_MEMORY_BYTES", request.param)
+    if request.param != "graph":
+        monkeypatch.setattr(graph_lookup, "MOST_BYTES", 0)
+    if request.param == "mapped":
+        monkeypatch.setattr(store, "_IN_MEMORY_BYTES", 0)
     return build(vectors, shard_size=16)
 
 
