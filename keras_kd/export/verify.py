@@ -17,6 +17,7 @@ from keras_kd.core.checks import check_number
 from keras_kd.core.errors import ExportMismatchError
 from keras_kd.core.files import size_bytes
 from keras_kd.evaluation.litert import OTHER_RANGE
+from keras_kd.evaluation.runtimes import UnusableFileError
 from keras_kd.export.comparison import INDEX
 from keras_kd.export.comparison import Comparison
 from keras_kd.export.comparison import compare
@@ -35,6 +36,7 @@ from keras_kd.export.kinds import MIXED
 from keras_kd.export.kinds import Demands
 from keras_kd.export.layer_errors import worded
 from keras_kd.export.layer_errors import worst_layers
+from keras_kd.export.layer_names import LayerNames
 from keras_kd.export.opened import OpenedFile
 from keras_kd.export.opened import fitting_runtimes
 from keras_kd.export.opened import open_file
@@ -143,6 +145,7 @@ def verify(  # noqa: PLR0913 (two models, their data, what to demand)
         _SUBJECT, student, preprocess=preprocess, runtime=runtime
     )
     check_tolerance(context, tolerance)
+    context.check_installed()
     return check_file(
         context,
         Path(path),
@@ -159,6 +162,7 @@ def check_file(
     demands: Demands,
     *,
     num_examples: int | None = NUM_EXAMPLES,
+    target: Path | None = None,
 ) -> Verification:
     """Check a file's types if a quantization is demanded, then its outputs.
 
@@ -169,25 +173,32 @@ def check_file(
             dataset, `None` for random inputs, `False` to compare nothing.
         demands: Requirements on the file.
         num_examples: See `keras_kd.export.verify`.
+        target: The path that the user gave, if the file will get it later.
 
     Raises:
         ValueError: If the file is damaged or the data does not fit.
         ExportMismatchError: If the file does not pass.
     """
-    files = _opened(context, path, demands)
+    target = target or path
+    try:
+        files = _opened(context, path, demands)
+    except UnusableFileError as error:
+        names = LayerNames(context)
+        told = error.retold(context.subject, target, names.shown)
+        raise told from error
     if demands.quantization is None:
         context = _as_in_file(context, files[0])
     share = demands.tolerance
     if share is None:
         share = _default(context, files[0])
     if dataset is False:
-        return _summary(path, files[0], 0, {}, share)
+        return replace(_summary(path, files[0], 0, {}, share), path=str(target))
     examples = _examples(context, dataset, num_examples)
     is_real = dataset is not None
     if is_real:  # random inputs have a range of their own
         argument = "verify" if demands.quantization else "dataset"
         _check_ranges(context, files[0], examples, argument)
-    check = _Check(context, path, examples, demands, share, is_real)
+    check = _Check(context, path, target, examples, demands, share, is_real)
     results = [check.passed(file) for file in files]
     under = {k: v for one in results for k, v in one.runtimes.items()}
     arenas = [one.arena_bytes for one in results if one.arena_bytes]
@@ -221,6 +232,7 @@ class _Check:
     Args:
         context: The student, and the layers in front of it in the file.
         path: The file or folder.
+        target: The path that the user gave for it.
         examples: The examples to compare on.
         demands: Requirements on the file.
         share: Tolerance, as a share of the range.
@@ -229,6 +241,7 @@ class _Check:
 
     context: Context
     path: Path
+    target: Path
     examples: Examples
     demands: Demands
     share: float
@@ -253,7 +266,10 @@ class _Check:
                 f"student does: {error}"
             ) from error
         size = len(self.examples)
-        result = _summary(self.path, file, size, comparisons, share)
+        result = replace(
+            _summary(self.path, file, size, comparisons, share),
+            path=str(self.target),
+        )
         checked = comparisons
         if KINDS[file.kind].rounds and tolerance is None:
             checked = _held_to_values(comparisons)

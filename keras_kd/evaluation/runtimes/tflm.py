@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_kd.core.child import Child
+from keras_kd.evaluation.runtimes.refusals import Lacking
 from keras_kd.evaluation.runtimes.runtime import Arena
-from keras_kd.evaluation.runtimes.runtime import Lacking
 from keras_kd.evaluation.runtimes.runtime import Runtime
 from keras_kd.evaluation.runtimes.runtime import Tensors
 from keras_kd.evaluation.runtimes.runtime import in_batches

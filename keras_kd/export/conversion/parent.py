@@ -34,7 +34,7 @@ _NOISE = re.compile(
     r"^(WARNING: All log|[IW]\d{4} |INFO:|\d{4}-\d\d-\d\d .* I )"
 )
 _ADVICE = (
-    "Try `quantization='float32'` to see whether the quantization is the "
+    "Try `export.tflite` with 'float32' to see whether the quantization is the "
     "cause, and simpler layers where it is not."
 )
 _TOO_SLOW = (

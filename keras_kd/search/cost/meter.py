@@ -129,7 +129,8 @@ class Meter:
     def _arena(self, known: Measurement, path: Path) -> Measurement:
         if "arena_bytes" not in self._missing(known):
             return known
-        return dataclasses.replace(known, arena_bytes=quantities.arena(path))
+        arena = quantities.arena(path, self._student)
+        return dataclasses.replace(known, arena_bytes=arena)
 
     def _compile(self, known: Measurement, path: Path) -> Measurement:
         """Compile the file for the NPU, which tells its memory and time."""
