@@ -113,7 +113,7 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
         timeout: Seconds that the conversion may take. Defaults to 600.
         runtime: The runtime or runtimes in which the file must pass:
             `"litert"`, the default, `"litert-reference"` or `"tflm"` (see
-            `verify`).
+            `verify`). With `"tflm"` the file has a batch size of 1.
 
     Returns:
         The `Verification` of the file.

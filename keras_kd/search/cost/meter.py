@@ -56,10 +56,15 @@ class Meter:
             architecture_key(self._student),
             self._wanted.quantization,
             f"{self._wanted.num_threads} threads",
-            *filter(None, [self._wanted.target]),
+            *filter(None, [self._wanted.target, self._runtime]),
             _versions(),
         ]
         return ", ".join(parts)
+
+    @property
+    def _runtime(self) -> str | None:
+        """The runtime for which the file is made, which changes it."""
+        return "tflm" if "arena_bytes" in self._wanted.limits else None
 
     def is_done(self, known: Measurement) -> bool:
         """Whether nothing is left to measure."""
@@ -107,7 +112,7 @@ class Meter:
 
     def _convert(self, known: Measurement, converter: Converter) -> Measurement:
         with quantities.converted(
-            self._student, self._wanted.quantization, converter
+            self._student, self._wanted.quantization, converter, self._runtime
         ) as path:
             if known.size_bytes is None or "size_bytes" in known.at_least:
                 known = dataclasses.replace(

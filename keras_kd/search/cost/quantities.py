@@ -102,7 +102,10 @@ def flops(student: keras.Model) -> int:
 
 @contextmanager
 def converted(
-    student: keras.Model, quantization: str, converter: Converter
+    student: keras.Model,
+    quantization: str,
+    converter: Converter,
+    runtime: str | None = None,
 ) -> Iterator[Path]:
     """Yield the student's `.tflite` file, in a scratch folder.
 
@@ -111,12 +114,13 @@ def converted(
             are restored.
         quantization: `"float32"`, `"float16"`, `"dynamic_range"`, `"int8"`.
         converter: The process that converts.
+        runtime: The runtime for which the file is made.
 
     Raises:
         ValueError: If the student cannot be exported.
         RuntimeError: If the converter refuses, crashes or takes two minutes.
     """
-    context = read_context(_SUBJECT, student)
+    context = read_context(_SUBJECT, student, runtime=runtime)
     # The converter's process imports TensorFlow while this one writes the
     # student.
     converter.start()
