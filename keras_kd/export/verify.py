@@ -43,7 +43,7 @@ from keras_kd.export.opened import open_file
 from keras_kd.export.random_examples import random_examples
 from keras_kd.export.verification import Difference
 from keras_kd.export.verification import Verification
-from keras_kd.quantization import is_quantize_aware
+from keras_kd.quantization import simulated_runtime
 
 _SUBJECT = "export.verify"
 # A student that computes in bfloat16 (8 bits) rounds this much by itself.
@@ -82,9 +82,10 @@ def verify(  # noqa: PLR0913 (two models, their data, what to demand)
     most an eighth of the range). The default tolerance is 1e-4 for
     SavedModel, ONNX and float32, 1e-2 for float16, 0.1 for dynamic_range and
     int16x8, 0.2 for int8 and 0.4 for int4_weights. It is 0.05 for the int8
-    file of a quantize-aware student, which computes the same (if bytes stand
-    exactly for its inputs, as from 0 to 1 and not from -1 to 1), and at least
-    0.05 for a student that computes in float16 or bfloat16.
+    file of a quantize-aware student in the runtime that it simulates, where it
+    computes the same (if bytes stand exactly for its inputs, as from 0 to 1 and
+    not from -1 to 1), and at least 0.05 for a student that computes in float16
+    or bfloat16.
 
     All kinds but SavedModel, ONNX, float32 and float16 round to so few bits
     that classes may change. With the default tolerance, such a file must also
@@ -188,17 +189,15 @@ def check_file(
         raise told from error
     if demands.quantization is None:
         context = _as_in_file(context, files[0])
-    share = demands.tolerance
-    if share is None:
-        share = _default(context, files[0])
     if dataset is False:
+        share = demands.tolerance or _default(context, files[0])
         return replace(_summary(path, files[0], 0, {}, share), path=str(target))
     examples = _examples(context, dataset, num_examples)
     is_real = dataset is not None
     if is_real:  # random inputs have a range of their own
         argument = "verify" if demands.quantization else "dataset"
         _check_ranges(context, files[0], examples, argument)
-    check = _Check(context, path, target, examples, demands, share, is_real)
+    check = _Check(context, path, target, examples, demands, is_real)
     results = [check.passed(file) for file in files]
     under = {k: v for one in results for k, v in one.runtimes.items()}
     arenas = [one.arena_bytes for one in results if one.arena_bytes]
@@ -235,7 +234,6 @@ class _Check:
         target: The path that the user gave for it.
         examples: The examples to compare on.
         demands: Requirements on the file.
-        share: Tolerance, as a share of the range.
         is_real: Whether the examples are the user's, and not random inputs.
     """
 
@@ -244,7 +242,6 @@ class _Check:
     target: Path
     examples: Examples
     demands: Demands
-    share: float
     is_real: bool
 
     def passed(self, file: OpenedFile) -> Verification:
@@ -253,11 +250,8 @@ class _Check:
         Raises:
             ExportMismatchError: If it does not pass.
         """
-        context, share, tolerance = (
-            self.context,
-            self.share,
-            self.demands.tolerance,
-        )
+        context, tolerance = self.context, self.demands.tolerance
+        share = tolerance or _default(context, file)
         try:
             comparisons = compare(context, file.predict, self.examples)
         except (RuntimeError, ValueError) as error:
@@ -337,9 +331,12 @@ def check_tolerance(context: Context, tolerance: float | None) -> None:
 def _default(context: Context, file: OpenedFile) -> float:
     """Return the default tolerance for a file."""
     share = KINDS[file.kind].tolerance
-    if file.kind in ("int8", MIXED) and is_quantize_aware(context.student):
+    simulated = simulated_runtime(context.student)
+    if file.kind in ("int8", MIXED) and simulated is not None:
         grid = context.byte_grid
-        if grid is None or grid.shift < _EXACT:
+        # TFLite Micro rounds as the reference does, to a step.
+        is_simulated = (simulated == "litert") == (file.runtime == "litert")
+        if is_simulated and (grid is None or grid.shift < _EXACT):
             return _AWARE_TOLERANCE
     return max(share, _MIXED_TOLERANCE) if is_mixed(context.model) else share
 
