@@ -4,7 +4,6 @@ import dataclasses
 import io
 import itertools
 import json
-import sys
 
 import keras
 import numpy as np
@@ -172,32 +171,6 @@ def test_other_settings_are_refused(made, trained, stopped):
 def test_bad_limits(options, message):
     with pytest.raises(ValueError, match=message):
         make_setting("t.keras", "digits", **options)
-
-
-def test_a_missing_compiler_is_named(monkeypatch):
-    module = "ethosu.vela.architecture_features"
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=r"keras-kd\[micro\]"):
-        make_setting("t.keras", "digits", latency_ms=1, target="ethos-u55-128")
-
-
-@pytest.mark.slow
-def test_an_npu_gets_its_compiled_file(trained, tmp_path):
-    pytest.importorskip("ethosu.vela")
-    with pytest.raises(ValueError, match="Did you mean 'ethos-u55-128'"):
-        compress(trained, tmp_path, target="ethos-u55-129")
-    options = {"trials": 1, "epochs": 1, "target": "ethos-u55-128"}
-    made = compress(trained, tmp_path, latency_ms="1ms", **options)
-    assert made.npu.path == made.path.with_suffix(".ethos-u55-128.tflite")
-    assert made.npu.path.stat().st_size == made.npu.size_bytes
-    # Vela's estimate, not the time here.
-    assert 0 < made.trials[0].latency_ms <= 1
-    assert made.trials[0].latency_ms == pytest.approx(
-        made.npu.milliseconds, rel=0.5
-    )
-    stored = json.loads((tmp_path / "results.json").read_text("utf-8"))
-    assert stored["npu"]["sram_bytes"] == made.npu.sram_bytes
-    assert f"{made.npu.sram_bytes:,} bytes of SRAM" in made.answer()
 
 
 def test_a_budget_below_the_narrowest_student_is_refused_first(
