@@ -15,13 +15,13 @@ def fed(student, x, steps=3, **arguments):
     return model
 
 
-def steps_apart(model, path, x, predict=None):
+def steps_apart(model, path, x, predict=None, runtime="litert"):
     """How many steps of its outputs the file is from the simulation.
 
     The model is called as it is, unless `predict` is given: tracing its
     `predict` takes ten times as long.
     """
-    file = LiteRTModel(path)
+    file = LiteRTModel(path, runtime=runtime)
     (output,) = file.output_details
     assert output.dtype == "int8"
     found = predict(x) if predict else model(x, training=False)

@@ -16,6 +16,7 @@ from keras_kd.cli.data import Label
 from keras_kd.cli.data import Scale
 from keras_kd.cli.models import ArenaLimit
 from keras_kd.cli.models import Imports
+from keras_kd.cli.models import NpuTarget
 from keras_kd.cli.models import TeacherOutput
 from keras_kd.cli.models import import_classes
 from keras_kd.cli.problems import Problems
@@ -55,6 +56,7 @@ def compress(  # noqa: PLR0913 (one option a line)
         ),
     ] = None,
     arena: ArenaLimit = None,
+    target: NpuTarget = None,
     max_accuracy_loss: Annotated[
         float | None,
         typer.Option(
@@ -153,6 +155,7 @@ def compress(  # noqa: PLR0913 (one option a line)
             size_bytes=budget,
             latency_ms=latency,
             arena_bytes=arena,
+            target=target,
             max_accuracy_loss=max_accuracy_loss,
             minutes=minutes,
             student=student,

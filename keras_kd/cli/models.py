@@ -40,6 +40,14 @@ ArenaLimit = Annotated[
     ),
 ]
 
+NpuTarget = Annotated[
+    str | None,
+    typer.Option(
+        help="NPU, such as ethos-u55-128: --latency is then its time, "
+        "as its compiler estimates it."
+    ),
+]
+
 
 def import_classes(modules: list[str] | None) -> None:
     """Import the user's modules, so that Keras finds the classes in them.

@@ -18,6 +18,7 @@ from keras_kd.cli.data import Scale
 from keras_kd.cli.found import print_found
 from keras_kd.cli.models import ArenaLimit
 from keras_kd.cli.models import Imports
+from keras_kd.cli.models import NpuTarget
 from keras_kd.cli.models import TeacherOutput
 from keras_kd.cli.models import import_classes
 from keras_kd.cli.problems import Problems
@@ -56,13 +57,7 @@ def search(  # noqa: PLR0913 (one option a line)
         ),
     ] = None,
     arena: ArenaLimit = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            help="NPU, such as ethos-u55-128: --latency is then its time, "
-            "as its compiler estimates it."
-        ),
-    ] = None,
+    target: NpuTarget = None,
     budget_file: Annotated[
         Path | None,
         typer.Option(

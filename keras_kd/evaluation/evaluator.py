@@ -1,7 +1,9 @@
 """Measures a model on a dataset."""
 
+import dataclasses
 import os
 from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,12 +17,12 @@ from keras_kd.core.input_choice import choose_input
 from keras_kd.core.input_choice import remembered_part
 from keras_kd.core.output_kinds import by_name
 from keras_kd.core.output_kinds import place_of
+from keras_kd.evaluation import runtimes
 from keras_kd.evaluation.classification_metrics import Tally
 from keras_kd.evaluation.label_metrics import LabelsTally
 from keras_kd.evaluation.results import Evaluation
 from keras_kd.evaluation.runners import Runner
 from keras_kd.evaluation.runners import open_runner
-from keras_kd.evaluation.runtimes import ON_TFLITE
 from keras_kd.evaluation.vector_metrics import EmbeddingTally
 from keras_kd.evaluation.vector_metrics import NumbersTally
 
@@ -40,9 +42,9 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     output: str | int | None = None,
     student_input: InputChoice = None,
     teacher_input: InputChoice = None,
-    runtime: str | None = None,
+    runtime: str | Sequence[str] | None = None,
 ) -> Evaluation:
-    """Measure a Keras model, a SavedModel folder or a `.tflite` file.
+    """Measure a Keras model, a SavedModel folder or an exported file.
 
     All are measured by the same code, so that results can be compared. The
     model and the teacher run once per batch, in inference mode, with one
@@ -51,8 +53,9 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
 
     Args:
         model_or_path: A built `keras.Model`, a SavedModel folder, a
-            `.keras` or `.tflite` file, a `keras_kd.teachers.Ensemble` or
-            `HostTeacher`, or any function from a batch to one output.
+            `.keras`, `.tflite` or `.onnx` file, a
+            `keras_kd.teachers.Ensemble` or `HostTeacher`, or any function
+            from a batch to one output.
         dataset: Batched `tf.data.Dataset`, `keras.utils.PyDataset`, or
             arrays as `x`, `(x, y)` or `(x, y, sample_weight)`. Without
             labels, only the agreement with a teacher is measured.
@@ -77,8 +80,10 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
         runtime: What runs a `.tflite` file: `"litert"`, the default;
             `"litert-reference"`; or `"tflm"`, TFLite Micro, for
             microcontrollers, which also gives `arena_bytes` and needs the
-            extra `micro`. Latency is measured under `"litert"` only: the
-            others take another time here than on a device.
+            extra `micro`. `"onnxruntime"` runs an `.onnx` file. Several give
+            one result with the measurements in each in its `runtimes`. Of
+            those for `.tflite` files, latency is measured under `"litert"`
+            only: the others take another time here than on a device.
 
     Shapes:
         x: `(batch, ...)`, inputs of the model, or a structure of these.
@@ -112,8 +117,9 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     """
     check_integer("evaluate", "num_threads", num_threads, low=1)
     check_integer("evaluate", "latency_runs", latency_runs, low=1)
-    if runtime is not None:
-        check_choice("evaluate", "runtime", runtime, ON_TFLITE)
+    names = [runtime] if isinstance(runtime, str) else list(runtime or [])
+    for name in names:
+        check_choice("evaluate", "runtime", name, runtimes.NAMES)
     # A Distiller knows what its models take, and its student remembers.
     student_input = (
         student_input
@@ -123,37 +129,49 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     teacher_input = teacher_input or getattr(
         model_or_path, "teacher_inputs", None
     )
-    steps = _Steps(dataset, student_input, teacher_input, output)
-    model = open_runner(
-        model_or_path, output=model_output, which=output, runtime=runtime
-    )
-    guide = None
-    try:
-        if teacher is not None:
-            guide = open_runner(
-                teacher, role="teacher", output=teacher_output, which=output
-            )
-        _settle(model, guide)
-        tally, example = _count(model, guide, steps)
-        taken = None
-        if latency:
-            taken = model.latency(example, latency_runs, num_threads)
-        return Evaluation(
-            name=model.name,
-            num_examples=tally.num_examples,
-            **tally.result(),
-            num_params=model.num_params,
-            flops=model.flops(example),
-            size_bytes=model.size_bytes,
-            latency_ms_p50=taken.p50_ms if taken else None,
-            latency_ms_p95=taken.p95_ms if taken else None,
-            latency_source=taken.source if taken else None,
-            arena_bytes=model.arena_bytes,
+
+    def measured(name: str | None) -> Evaluation:
+        steps = _Steps(dataset, student_input, teacher_input, output)
+        model = open_runner(
+            model_or_path, output=model_output, which=output, runtime=name
         )
-    finally:
-        for runner in (model, guide):
-            if runner is not None:
-                runner.close()
+        guide = None
+        try:
+            if teacher is not None:
+                guide = open_runner(
+                    teacher, role="teacher", output=teacher_output, which=output
+                )
+            _settle(model, guide)
+            tally, example = _count(model, guide, steps)
+            taken = None
+            if latency:
+                taken = model.latency(example, latency_runs, num_threads)
+            return Evaluation(
+                name=model.name,
+                num_examples=tally.num_examples,
+                **tally.result(),
+                num_params=model.num_params,
+                flops=model.flops(example),
+                size_bytes=model.size_bytes,
+                latency_ms_p50=taken.p50_ms if taken else None,
+                latency_ms_p95=taken.p95_ms if taken else None,
+                latency_source=taken.source if taken else None,
+                arena_bytes=model.arena_bytes,
+            )
+        finally:
+            for runner in (model, guide):
+                if runner is not None:
+                    runner.close()
+
+    if len(names) < 2:
+        return measured(names[0] if names else None)
+    found = {name: measured(name) for name in names}
+    arenas = [one.arena_bytes for one in found.values() if one.arena_bytes]
+    return dataclasses.replace(
+        found[names[0]],
+        runtimes=found,
+        arena_bytes=arenas[0] if arenas else None,
+    )
 
 
 class _Steps:

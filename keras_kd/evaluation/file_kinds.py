@@ -21,7 +21,7 @@ CONSTANT = "constant"
 # TensorFlow leaves this folder of a SavedModel to its user.
 FOLDER_NOTE = "assets.extra/keras_kd.json"
 
-# Names of LiteRT operators (in capitals) and of TensorFlow operators.
+# Names of LiteRT operators (in capitals), and of those of TensorFlow and ONNX.
 _PROBABILITIES = {
     "SOFTMAX": "probabilities",
     "Softmax": "probabilities",
@@ -37,11 +37,13 @@ _LOGITS = {
     "LOG_SOFTMAX",
     "TRANSPOSE_CONV",
     "BatchMatMulV2",
+    "Conv",
     "Conv2D",
     "Conv2DBackpropInput",
     "Conv3D",
     "DepthwiseConv2dNative",
     "Einsum",
+    "Gemm",
     "LogSoftmax",
     "MatMul",
 }
@@ -60,8 +62,10 @@ _KEEPING = {
     "AvgPool",
     "Cast",
     "ExpandDims",
+    "GlobalAveragePool",
     "Identity",
     "Mean",
+    "ReduceMean",
     "Reshape",
     "Squeeze",
     "StridedSlice",
@@ -178,6 +182,26 @@ def litert_producer(content: bytes, output: int | None = None) -> Producer:
         return Producer(op, lambda: [producer(i) for i in operator.inputs])
 
     return producer(graph.outputs[0] if output is None else output)
+
+
+def onnx_producer(graph: Any, output: str) -> Producer:
+    """Return the producer of an output of an ONNX graph.
+
+    Args:
+        graph: A `GraphProto`.
+        output: The output's name.
+    """
+    makers = {name: node for node in graph.node for name in node.output}
+    inputs = {end.name for end in graph.input}
+
+    def producer(name: str) -> Producer:
+        node = makers.get(name)
+        if node is None:
+            return Producer("input" if name in inputs else CONSTANT, list)
+        op = CONSTANT if node.op_type == "Constant" else node.op_type
+        return Producer(op, lambda: [producer(i) for i in node.input])
+
+    return producer(output)
 
 
 class _Frame(NamedTuple):

@@ -17,9 +17,9 @@ from keras_kd.evaluation import runtimes
 from keras_kd.evaluation.runtimes import Arena
 from keras_kd.evaluation.runtimes import Runtime
 from keras_kd.evaluation.runtimes import Session
+from keras_kd.evaluation.runtimes import UnusableFileError
 from keras_kd.evaluation.runtimes.litert import open_interpreter
 from keras_kd.evaluation.runtimes.litert import open_session
-from keras_kd.evaluation.runtimes.runtime import worded
 from keras_kd.evaluation.tflite_file import FileGraph
 from keras_kd.evaluation.tflite_file import FileTensor
 from keras_kd.evaluation.tflite_file import looks_whole
@@ -184,12 +184,12 @@ class LiteRTModel:
             # LiteRT verifies the file, so that reading it is safe.
             open_interpreter(model_content=content)
         except (RuntimeError, ValueError) as error:
-            raise ValueError(_unusable(self.path, str(error))) from error
+            raise _unusable(self.path, str(error)) from error
         _refuse_lacking(self.path, self._runtime, content)
         try:
             self._session: Any = self._open(content, num_threads)
         except ValueError as error:
-            raise ValueError(_unusable(self.path, str(error))) from error
+            raise _unusable(self.path, str(error)) from error
         file = read_file(content)
         graph = file.graphs[0]
         self._inputs, self._outputs = graph.inputs, graph.outputs
@@ -394,20 +394,17 @@ def _read(path: Path) -> bytes:
         )
     content = path.read_bytes()
     if not looks_whole(content):
-        raise ValueError(
-            _unusable(path, "it does not begin as LiteRT files do")
-        )
+        raise _unusable(path, "it does not begin as LiteRT files do")
     return content
 
 
-def _unusable(path: Path, reason: str) -> str:
-    """Return the error message for a file that the runtime refuses."""
+def _unusable(path: Path, reason: str) -> UnusableFileError:
+    """Return the error for a file that the runtime refuses."""
     lines = reason.strip().splitlines()
-    return requirement(
+    return UnusableFileError(
         "LiteRTModel",
-        "path",
+        path,
         "a whole LiteRT (`.tflite`) file that the runtime can load",
-        str(path),
         f"The file is damaged, cut short or made for another runtime: "
         f"{lines[0] if lines else 'no reason given'}. Export it again.",
     )
@@ -418,16 +415,13 @@ def _refuse_lacking(path: Path, runtime: Runtime, content: bytes) -> None:
     try:
         found = runtime.lacking(content)
     except ValueError as error:
-        raise ValueError(_unusable(path, str(error))) from error
+        raise _unusable(path, str(error)) from error
     if found:
-        raise ValueError(
-            requirement(
-                "LiteRTModel",
-                "path",
-                f"a file of operators that the runtime {runtime.name!r} has",
-                str(path),
-                worded(found),
-            )
+        raise UnusableFileError(
+            "LiteRTModel",
+            path,
+            f"a file of operators that the runtime {runtime.name!r} has",
+            lacking=found,
         )
 
 

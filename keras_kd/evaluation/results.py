@@ -46,6 +46,9 @@ class Evaluation:
         arena_bytes: Under TFLite Micro, the smallest arena in which the file
             runs: activations and the runtime's own tables, measured in its
             64-bit build, an upper bound for 32-bit chips.
+        runtimes: With several runtimes, the `Evaluation` in each, by its
+            name; the fields above are those of the first, and `arena_bytes`
+            that of any.
 
     Example:
     >>> import keras_kd
@@ -77,6 +80,7 @@ class Evaluation:
     latency_ms_p95: float | None = None
     latency_source: str | None = None
     arena_bytes: int | None = None
+    runtimes: dict[str, "Evaluation"] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as plain values."""
@@ -88,10 +92,13 @@ class Evaluation:
         JSON has no infinity, so an infinite `nll` or `teacher_kl` becomes
         null.
         """
-        values = {
-            name: None
-            if isinstance(value, float) and not math.isfinite(value)
-            else value
-            for name, value in self.to_dict().items()
-        }
+        values = _finite(self.to_dict())
         return json.dumps(values, indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """Return a value, or those in a dict, with `None` for what is infinite."""
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    is_infinite = isinstance(value, float) and not math.isfinite(value)
+    return None if is_infinite else value

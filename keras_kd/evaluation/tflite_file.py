@@ -100,13 +100,13 @@ class FileGraph:
         """Return the layer that an operator comes from, as far as is known.
 
         Tensors are named by the converter, `model/layer/operation`. The
-        file's own outputs have other names; then a weight's name tells.
+        file's own outputs have other names; then an input's name tells.
         """
         tensors = [*operator.outputs, *reversed(operator.inputs)]
         names = [self.tensors[tensor].name.split(";")[0] for tensor in tensors]
         for parts in (name.split("/") for name in names):
             if len(parts) > 2:
-                return "/".join(parts[1:-1])
+                return "/".join(parts[:-1])
         return names[0] if names else operator.name
 
 

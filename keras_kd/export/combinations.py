@@ -56,7 +56,7 @@ def _of_byte_outputs(
         "output_dtype",
         "None for a file whose outputs are not int8",
         context.output_dtype,
-        "Take `quantization='int8'`, and layers that all are quantized.",
+        "Take 'int8', and layers that all are quantized.",
     )
 
 

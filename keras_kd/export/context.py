@@ -185,6 +185,15 @@ class Context:
             return self
         return replace(self, input_dtype="float32")
 
+    def check_installed(self) -> None:
+        """Check that the runtimes are here, after all arguments.
+
+        Raises:
+            ImportError: If one is not; names the extra to install.
+        """
+        for name in self.runtimes:
+            runtimes.get(name).check_installed()
+
     def refusal(
         self, argument: str, expected: str, received: Any, advice: str = ""
     ) -> ValueError:
@@ -218,7 +227,6 @@ def read_context(  # noqa: PLR0913 (what goes into a file)
         runtime: A name of `keras_kd.evaluation.runtimes`, several or `None`.
 
     Raises:
-        ImportError: If a runtime is not installed.
         TypeError: If the student is not a Keras model, or `preprocess`
             contains anything but layers.
         ValueError: If the student is not built, the layers do not fit in
@@ -234,7 +242,6 @@ def read_context(  # noqa: PLR0913 (what goes into a file)
     chosen = (runtime,) if isinstance(runtime, str) else tuple(runtime or ())
     for name in chosen:
         check_choice(subject, "runtime", name, runtimes.NAMES)
-        runtimes.get(name).check_installed()
     names = None if labels is None else tuple(map(str, labels))
     context = Context(
         subject,

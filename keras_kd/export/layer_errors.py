@@ -4,16 +4,13 @@ The tensors of the file are compared with those of a float32 file.
 """
 
 import contextlib
-import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from keras_kd.core.keras_internals import flatten_layers
 from keras_kd.evaluation.litert import OpenTensors
 from keras_kd.evaluation.tflite_file import read_file
 from keras_kd.export.context import Context
@@ -23,6 +20,7 @@ from keras_kd.export.conversion.process import converter
 from keras_kd.export.conversion.recurrent import unrolled
 from keras_kd.export.conversion.trace import write_saved_model
 from keras_kd.export.examples import Examples
+from keras_kd.export.layer_names import LayerNames
 from keras_kd.quantization import fixed_ranges
 
 # Enough for a mean error, few enough that all tensors fit in memory.
@@ -43,7 +41,8 @@ class LayerError:
     """Rounding error of one operator of a file.
 
     Args:
-        layer: Name of the Keras layer, or of the tensor if no layer is known.
+        layer: Path of the Keras layer in the student, or the tensor's name if
+            no layer is known.
         operator: Name of the operator; `INPUT` for the file's inputs.
         error: Root mean square difference from the float file, as a share of
             the spread (standard deviation) of the float file's values.
@@ -86,7 +85,7 @@ def worst_layers(
         key: _error(found[key], expected[key])
         for key in expected.keys() & found.keys()
     }
-    return _ranked(path, errors, _LayerNames(context.model))
+    return _ranked(path, errors, LayerNames(context))
 
 
 def worded(layers: list[LayerError]) -> str:
@@ -146,7 +145,7 @@ def _error(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _ranked(
-    path: Path, errors: Mapping[str, float], names: "_LayerNames"
+    path: Path, errors: Mapping[str, float], names: LayerNames
 ) -> list[LayerError]:
     """Return the operators that add most to the error, worst first."""
     file = read_file(path.read_bytes())
@@ -180,38 +179,3 @@ def _ranked(
     # QUANTIZE and the like only store a value again, and add nothing.
     worst = [layer for layer in layers if layer.added > 0]
     return sorted(worst, key=lambda layer: -layer.added)[:_NUM_LAYERS]
-
-
-class _LayerNames:
-    """Maps names of tensors to names of Keras layers."""
-
-    def __init__(self, student: keras.Model) -> None:
-        self._root = student.name
-        self._sizes = {
-            layer.name: sum(int(np.prod(w.shape)) for w in layer.weights)
-            for layer in flatten_layers(student, include_self=False)
-            if not isinstance(layer, keras.Model)
-        }
-
-    def layer(self, tensor: str) -> str | None:
-        """Return the layer of a name like `model/layer/op;model/layer_2/op`.
-
-        If several layers became one operator, it is the one with most weights.
-        If no layer is known, it is `None`.
-        """
-        found = [
-            name
-            for part in tensor.split(";")
-            for name in self._components(part)
-            if name in self._sizes
-        ]
-        return max(found, key=lambda name: self._sizes[name], default=None)
-
-    def _components(self, part: str) -> list[str]:
-        """Split a name, without the numbers that a second trace appends."""
-        components = part.split("/")
-        if components[0] == self._root:
-            return components
-        if re.fullmatch(re.escape(self._root) + r"_\d+", components[0]):
-            return [re.sub(r"_\d+$", "", name) for name in components]
-        return components

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from typing import cast
@@ -18,7 +17,7 @@ from keras_kd.export.firmware import FILES
 from keras_kd.export.firmware import Vectors
 from keras_kd.export.firmware import write_firmware
 from keras_kd.export.random_examples import random_examples
-from keras_kd.export.tflite import tflite
+from keras_kd.export.tflite import write_files
 from keras_kd.export.verification import Verification
 
 _SUBJECT = "export.microcontroller"
@@ -92,38 +91,38 @@ def microcontroller(  # noqa: PLR0913 (the arguments of `tflite`)
     Example:
     >>> import keras, keras_kd
     >>> student = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    >>> try:  # doctest: +SKIP
+    >>> try:
     ...     keras_kd.export.microcontroller(student, "firmware", None)
     ... except ValueError as error:
     ...     print(str(error).count("calibration"))
     3
     """
     folder = Path(os.path.abspath(folder))
-    around: dict[str, Any] = {
-        "preprocess": preprocess,
-        "input_dtype": input_dtype,
-        "output": output,
-        "output_dtype": output_dtype,
-        "labels": labels,
+    context = read_context(
+        _SUBJECT,
+        student,
+        preprocess=preprocess,
+        input_dtype=input_dtype,
+        output=output,
+        output_dtype=output_dtype,
+        labels=labels,
         # The figures of the first one are returned, with its arena.
-        "runtime": ("tflm", "litert"),
-    }
-    context = read_context(_SUBJECT, student, **around)
+        runtime=("tflm", "litert"),
+    )
     _check_folder(context, folder)
     _check_sizes(context)
     with staged(folder) as scratch:
         scratch.mkdir()
         path = scratch / _FILE
-        result = tflite(
-            student,
-            path,
-            "int8",
+        [result] = write_files(
+            context,
+            {"int8": path},
             calibration,
             verify,
-            tolerance,
-            **around,
+            {"int8": tolerance},
             timeout=timeout,
-        )
+            targets={"int8": folder / _FILE},
+        ).values()
         write_firmware(
             scratch,
             path.read_bytes(),
@@ -131,7 +130,7 @@ def microcontroller(  # noqa: PLR0913 (the arguments of `tflite`)
             arena_bytes=cast(int, result.arena_bytes),
             labels=context.labels,
         )
-    return replace(result, path=str(folder / _FILE))
+    return result
 
 
 def _check_folder(context: Context, folder: Path) -> None:

@@ -5,7 +5,6 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +94,13 @@ def onnx(
     with staged(path) as scratch:
         with float32_arithmetic(context.model):
             _write(context, scratch)
-        result = check_file(context, scratch, examples, Demands(tolerance))
-    return replace(result, path=str(path))
+        return check_file(
+            context,
+            scratch,
+            examples,
+            Demands(tolerance),
+            target=Path(path),
+        )
 
 
 def _write(context: Context, path: Path) -> None:

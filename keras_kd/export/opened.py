@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_kd.core.checks import requirement
 from keras_kd.core.imports import optional
 from keras_kd.evaluation import runtimes
 from keras_kd.evaluation.litert import LiteRTModel
 from keras_kd.evaluation.runtimes import ON_TFLITE
+from keras_kd.evaluation.runtimes import UnusableFileError
 from keras_kd.evaluation.tflite_file import read_file
 from keras_kd.export.kinds import MIXED
 
@@ -74,7 +74,8 @@ def open_file(
 
     Raises:
         ImportError: If a package of an extra is missing.
-        ValueError: If the file is missing, damaged, or of another format.
+        UnusableFileError: If the file is missing, damaged or of another
+            format, or the runtime lacks operators of it.
     """
     if path.is_dir():
         return _open_saved_model(path, subject)
@@ -161,14 +162,11 @@ def _open_onnx(path: Path, subject: str) -> OpenedFile:
         session: Any = runtimes.get("onnxruntime").open(path.read_bytes())
     # The runtime's errors have no common base class.
     except Exception as error:
-        raise ValueError(
-            requirement(
-                subject,
-                "path",
-                "a whole ONNX file that ONNX Runtime can load",
-                str(path),
-                f"It said: {str(error)[:300]}",
-            )
+        raise UnusableFileError(
+            subject,
+            path,
+            "a whole ONNX file that ONNX Runtime can load",
+            f"It said: {str(error)[:300]}",
         ) from error
     inputs, outputs = session.inputs, session.outputs
 
@@ -203,14 +201,11 @@ def _open_saved_model(path: Path, subject: str) -> OpenedFile:
         run = loaded.signatures["serving_default"]
     # A damaged folder may raise any error.
     except Exception as error:
-        raise ValueError(
-            requirement(
-                subject,
-                "path",
-                "a whole SavedModel folder",
-                str(path),
-                f"It does not load: {str(error)[:300]}",
-            )
+        raise UnusableFileError(
+            subject,
+            path,
+            "a whole SavedModel folder",
+            f"It does not load: {str(error)[:300]}",
         ) from error
     specs = run.structured_input_signature[1]
     outputs = run.structured_outputs

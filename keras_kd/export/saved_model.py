@@ -2,7 +2,6 @@
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +68,13 @@ def saved_model(
     with staged(path) as scratch:
         write_saved_model(context, scratch, context.signature, None)
         _note_kinds(context, scratch / FOLDER_NOTE)
-        result = check_file(context, scratch, examples, Demands(tolerance))
-    return replace(result, path=str(path))
+        return check_file(
+            context,
+            scratch,
+            examples,
+            Demands(tolerance),
+            target=Path(path),
+        )
 
 
 def _note_kinds(context: Context, path: Path) -> None:

@@ -5,7 +5,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +114,7 @@ def tflite(  # noqa: PLR0913 (what goes into a file, one keyword each)
         timeout: Seconds that the conversion may take. Defaults to 600.
         runtime: The runtime or runtimes in which the file must pass:
             `"litert"`, the default, `"litert-reference"` or `"tflm"` (see
-            `verify`).
+            `verify`). With `"tflm"` the file has a batch size of 1.
 
     Returns:
         The `Verification` of the file.
@@ -218,11 +217,52 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
         labels=labels,
         runtime=runtime,
     )
-    check_number(_SUBJECT, "timeout", timeout, above=0)
+    return write_files(
+        context,
+        {key: Path(path) for key, path in paths.items()},
+        calibration,
+        verify,
+        tolerance or {},
+        timeout=timeout,
+    )
+
+
+def write_files(
+    context: Context,
+    paths: Mapping[str, Path],
+    calibration: Any,
+    verify: Any,
+    tolerances: Mapping[str, float | None],
+    *,
+    timeout: float,
+    targets: Mapping[str, Path] | None = None,
+) -> dict[str, Verification]:
+    """Write a student's `.tflite` files, each once it is verified.
+
+    Args:
+        context: The student, and what else goes into the files.
+        paths: Paths to write, by quantization.
+        calibration: See `tflite`.
+        verify: See `tflite`.
+        tolerances: Tolerances by quantization, see `tflite`.
+        timeout: Seconds that all conversions may take.
+        targets: The paths that the user gave, if the files get them later.
+
+    Returns:
+        One `Verification` per file, by quantization.
+
+    Raises:
+        TypeError: See `tflite`.
+        ValueError: See `tflite`.
+        ImportError: See `tflite`.
+        OSError: See `tflite`.
+        RuntimeError: See `tflite`.
+        ExportMismatchError: See `tflite`.
+    """
+    check_number(context.subject, "timeout", timeout, above=0)
     check_no_lookups(context, "a `.tflite`")
-    tolerances = tolerance or {}
     for quantization, path in paths.items():
-        _check_file_name(context, quantization, Path(path))
+        _check_file_name(context, quantization, path)
         check_combination(context, quantization, calibration)
         check_tolerance(context, tolerances.get(quantization))
     warn_of_floats(context)
@@ -233,34 +273,28 @@ def tflite_files(  # noqa: PLR0913 (the arguments of `tflite`)
     compared = verification_examples(context, verify)
     if compared is None:
         compared = examples
+    context.check_installed()
     if not paths:
         return {}
     with tempfile.TemporaryDirectory(prefix="keras_kd_export_") as name:
         made = {key: Path(name) / f"{key}.tflite" for key in paths}
         inputs = examples.inputs if examples is not None else None
         convert_student(context, made, inputs, timeout=timeout)
-        return {
-            key: _named(
-                context,
-                made[key],
-                Path(path),
-                compared,
-                Demands(tolerances.get(key), quantization=key),
-            )
-            for key, path in paths.items()
-        }
-
-
-def _named(
-    context: Context, made: Path, path: Path, compared: Any, demands: Demands
-) -> Verification:
-    """Check a converted file and move it and its card into place."""
-    # The inner context, the file's, ends first: no card without its file.
-    with staged(card_path(path)) as card, staged(path) as scratch:
-        shutil.copyfile(made, scratch)
-        result = check_file(context, scratch, compared, demands)
-        card.write_text(card_text(scratch), "utf-8")
-    return replace(result, path=str(path))
+        results = {}
+        for key, path in paths.items():
+            demands = Demands(tolerances.get(key), quantization=key)
+            # The inner context, the file's, ends first: no card without it.
+            with staged(card_path(path)) as card, staged(path) as scratch:
+                shutil.copyfile(made[key], scratch)
+                results[key] = check_file(
+                    context,
+                    scratch,
+                    compared,
+                    demands,
+                    target=(targets or paths)[key],
+                )
+                card.write_text(card_text(scratch), "utf-8")
+        return results
 
 
 def _check_file_name(context: Context, quantization: str, path: Path) -> None:

@@ -17,6 +17,7 @@ from keras_kd.core.checks import check_number
 from keras_kd.core.errors import ExportMismatchError
 from keras_kd.core.files import size_bytes
 from keras_kd.evaluation.litert import OTHER_RANGE
+from keras_kd.evaluation.runtimes import UnusableFileError
 from keras_kd.export.comparison import INDEX
 from keras_kd.export.comparison import Comparison
 from keras_kd.export.comparison import compare
@@ -35,13 +36,14 @@ from keras_kd.export.kinds import MIXED
 from keras_kd.export.kinds import Demands
 from keras_kd.export.layer_errors import worded
 from keras_kd.export.layer_errors import worst_layers
+from keras_kd.export.layer_names import LayerNames
 from keras_kd.export.opened import OpenedFile
 from keras_kd.export.opened import fitting_runtimes
 from keras_kd.export.opened import open_file
 from keras_kd.export.random_examples import random_examples
 from keras_kd.export.verification import Difference
 from keras_kd.export.verification import Verification
-from keras_kd.quantization import is_quantize_aware
+from keras_kd.quantization import simulated_runtime
 
 _SUBJECT = "export.verify"
 # A student that computes in bfloat16 (8 bits) rounds this much by itself.
@@ -80,9 +82,10 @@ def verify(  # noqa: PLR0913 (two models, their data, what to demand)
     most an eighth of the range). The default tolerance is 1e-4 for
     SavedModel, ONNX and float32, 1e-2 for float16, 0.1 for dynamic_range and
     int16x8, 0.2 for int8 and 0.4 for int4_weights. It is 0.05 for the int8
-    file of a quantize-aware student, which computes the same (if bytes stand
-    exactly for its inputs, as from 0 to 1 and not from -1 to 1), and at least
-    0.05 for a student that computes in float16 or bfloat16.
+    file of a quantize-aware student in the runtime that it simulates, where it
+    computes the same (if bytes stand exactly for its inputs, as from 0 to 1 and
+    not from -1 to 1), and at least 0.05 for a student that computes in float16
+    or bfloat16.
 
     All kinds but SavedModel, ONNX, float32 and float16 round to so few bits
     that classes may change. With the default tolerance, such a file must also
@@ -143,6 +146,7 @@ def verify(  # noqa: PLR0913 (two models, their data, what to demand)
         _SUBJECT, student, preprocess=preprocess, runtime=runtime
     )
     check_tolerance(context, tolerance)
+    context.check_installed()
     return check_file(
         context,
         Path(path),
@@ -159,6 +163,7 @@ def check_file(
     demands: Demands,
     *,
     num_examples: int | None = NUM_EXAMPLES,
+    target: Path | None = None,
 ) -> Verification:
     """Check a file's types if a quantization is demanded, then its outputs.
 
@@ -169,25 +174,30 @@ def check_file(
             dataset, `None` for random inputs, `False` to compare nothing.
         demands: Requirements on the file.
         num_examples: See `keras_kd.export.verify`.
+        target: The path that the user gave, if the file will get it later.
 
     Raises:
         ValueError: If the file is damaged or the data does not fit.
         ExportMismatchError: If the file does not pass.
     """
-    files = _opened(context, path, demands)
+    target = target or path
+    try:
+        files = _opened(context, path, demands)
+    except UnusableFileError as error:
+        names = LayerNames(context)
+        told = error.retold(context.subject, target, names.shown)
+        raise told from error
     if demands.quantization is None:
         context = _as_in_file(context, files[0])
-    share = demands.tolerance
-    if share is None:
-        share = _default(context, files[0])
     if dataset is False:
-        return _summary(path, files[0], 0, {}, share)
+        share = demands.tolerance or _default(context, files[0])
+        return replace(_summary(path, files[0], 0, {}, share), path=str(target))
     examples = _examples(context, dataset, num_examples)
     is_real = dataset is not None
     if is_real:  # random inputs have a range of their own
         argument = "verify" if demands.quantization else "dataset"
         _check_ranges(context, files[0], examples, argument)
-    check = _Check(context, path, examples, demands, share, is_real)
+    check = _Check(context, path, target, examples, demands, is_real)
     results = [check.passed(file) for file in files]
     under = {k: v for one in results for k, v in one.runtimes.items()}
     arenas = [one.arena_bytes for one in results if one.arena_bytes]
@@ -221,17 +231,17 @@ class _Check:
     Args:
         context: The student, and the layers in front of it in the file.
         path: The file or folder.
+        target: The path that the user gave for it.
         examples: The examples to compare on.
         demands: Requirements on the file.
-        share: Tolerance, as a share of the range.
         is_real: Whether the examples are the user's, and not random inputs.
     """
 
     context: Context
     path: Path
+    target: Path
     examples: Examples
     demands: Demands
-    share: float
     is_real: bool
 
     def passed(self, file: OpenedFile) -> Verification:
@@ -240,11 +250,8 @@ class _Check:
         Raises:
             ExportMismatchError: If it does not pass.
         """
-        context, share, tolerance = (
-            self.context,
-            self.share,
-            self.demands.tolerance,
-        )
+        context, tolerance = self.context, self.demands.tolerance
+        share = tolerance or _default(context, file)
         try:
             comparisons = compare(context, file.predict, self.examples)
         except (RuntimeError, ValueError) as error:
@@ -253,7 +260,10 @@ class _Check:
                 f"student does: {error}"
             ) from error
         size = len(self.examples)
-        result = _summary(self.path, file, size, comparisons, share)
+        result = replace(
+            _summary(self.path, file, size, comparisons, share),
+            path=str(self.target),
+        )
         checked = comparisons
         if KINDS[file.kind].rounds and tolerance is None:
             checked = _held_to_values(comparisons)
@@ -321,9 +331,12 @@ def check_tolerance(context: Context, tolerance: float | None) -> None:
 def _default(context: Context, file: OpenedFile) -> float:
     """Return the default tolerance for a file."""
     share = KINDS[file.kind].tolerance
-    if file.kind in ("int8", MIXED) and is_quantize_aware(context.student):
+    simulated = simulated_runtime(context.student)
+    if file.kind in ("int8", MIXED) and simulated is not None:
         grid = context.byte_grid
-        if grid is None or grid.shift < _EXACT:
+        # TFLite Micro rounds as the reference does, to a step.
+        is_simulated = (simulated == "litert") == (file.runtime == "litert")
+        if is_simulated and (grid is None or grid.shift < _EXACT):
             return _AWARE_TOLERANCE
     return max(share, _MIXED_TOLERANCE) if is_mixed(context.model) else share
 

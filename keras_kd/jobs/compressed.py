@@ -11,6 +11,8 @@ import keras
 
 import keras_kd
 from keras_kd.core.checks import check_number
+from keras_kd.core.checks import requirement
+from keras_kd.evaluation.npu import Compiled
 from keras_kd.jobs.machine import machine
 from keras_kd.jobs.measuring import Row
 from keras_kd.jobs.plan import Plan
@@ -79,6 +81,8 @@ class Compressed:
         setting: The settings.
         shortfall: What the file misses of what was asked; "" if nothing.
         seconds: Duration of this run.
+        npu: The file compiled for the `target`, beside the file; `None`
+            without one.
     """
 
     path: Path
@@ -92,6 +96,7 @@ class Compressed:
     setting: CompressSetting
     shortfall: str
     seconds: float
+    npu: Compiled | None = None
 
     @property
     def evaluations(self) -> dict[str, keras_kd.Evaluation]:
@@ -122,6 +127,13 @@ class Compressed:
                 f"{file.num_examples:,} test examples (teacher: "
                 f"{teacher.accuracy:.1%})"
             )
+        if self.npu is not None:
+            kept += (
+                f". `{self.npu.path}` for {self.npu.target} takes "
+                f"{self.npu.sram_bytes:,} bytes of SRAM there and an estimated "
+                f"{self.npu.milliseconds:.2g} ms, with "
+                f"{self.npu.npu_share:.0%} of the operators on the NPU"
+            )
         if far_behind(file, teacher):
             return (
                 f"`{self.path}` is far behind its teacher: {taken}{kept}. "
@@ -142,6 +154,8 @@ class Compressed:
             "data": self.data,
             "shortfall": self.shortfall,
             "seconds": self.seconds,
+            "npu": self.npu
+            and dataclasses.asdict(self.npu) | {"path": str(self.npu.path)},
             "machine": machine(),
         }
         return json.dumps(content, indent=2, ensure_ascii=False)
@@ -154,13 +168,16 @@ def make_setting(
     size_bytes: Any = None,
     latency_ms: Any = None,
     arena_bytes: Any = None,
+    target: str | None = None,
     max_accuracy_loss: float | None = None,
     **options: Any,
 ) -> CompressSetting:
     """Return checked settings; see `compress`.
 
     Raises:
-        ValueError: If there is neither a budget nor a largest loss.
+        ImportError: If a `target` is given and Vela is not installed.
+        ValueError: If there is neither a budget nor a largest loss, or the
+            `target` has no limit.
     """
     limits = {
         "size_bytes": size_bytes,
@@ -180,9 +197,21 @@ def make_setting(
         )
     if options.get("minutes") is not None:
         check_number("compress", "minutes", options["minutes"], above=0)
+    if target is not None and not limits:
+        raise ValueError(
+            requirement(
+                "compress",
+                "target",
+                "given with a limit",
+                target,
+                "Give for example `latency_ms='2ms'`, as estimated for it.",
+            )
+        )
     budget = {}
     if limits:
-        parsed = keras_kd.Budget.parse(**limits, quantization="int8")
+        parsed = keras_kd.Budget.parse(
+            **limits, target=target, quantization="int8"
+        )
         budget = parsed.to_dict()
     return CompressSetting(
         teacher=_path(teacher),

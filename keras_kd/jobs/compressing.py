@@ -23,6 +23,8 @@ from keras_kd.core.files import check_writable
 from keras_kd.core.files import staged
 from keras_kd.core.files import write_text
 from keras_kd.core.progress import Progress
+from keras_kd.evaluation.npu import Compiled
+from keras_kd.evaluation.npu import compiled
 from keras_kd.jobs.begun import check_begun
 from keras_kd.jobs.begun import to_json
 from keras_kd.jobs.clock import Clock
@@ -75,6 +77,7 @@ def compress(  # noqa: PLR0913 (the public contract)
     size_bytes: int | str | None = None,
     latency_ms: float | str | None = None,
     arena_bytes: int | str | None = None,
+    target: str | None = None,
     max_accuracy_loss: float | None = None,
     minutes: float | None = None,
     output: str | os.PathLike[str] = "compressed",
@@ -103,6 +106,10 @@ def compress(  # noqa: PLR0913 (the public contract)
         arena_bytes: Maximum bytes of the arena of TFLite Micro: a number, or
             text such as `"40kB"`. The file is then also verified in that
             runtime. Needs the extra `micro`.
+        target: An NPU, such as `"ethos-u55-128"`: `latency_ms` is then the
+            estimate of its compiler Vela (see `keras_kd.Budget`), and the
+            compiled file is written beside the plain one. Needs the extra
+            `micro`.
         max_accuracy_loss: Points of accuracy, of 100, that the file may lose
             against the teacher. Without another limit the smallest student
             within it is taken.
@@ -126,6 +133,7 @@ def compress(  # noqa: PLR0913 (the public contract)
         The `Compressed` result.
 
     Raises:
+        ImportError: If a package of an extra is missing.
         OverBudgetError: If no student fits the budget.
         ExportMismatchError: If no file behaves like its student.
         TypeError: If an option is unknown.
@@ -147,6 +155,7 @@ def compress(  # noqa: PLR0913 (the public contract)
         size_bytes=size_bytes,
         latency_ms=latency_ms,
         arena_bytes=arena_bytes,
+        target=target,
         max_accuracy_loss=max_accuracy_loss,
         minutes=minutes,
         **options,
@@ -271,6 +280,7 @@ class Job:
             setting=self.setting,
             shortfall=self._shortfall(rows),
             seconds=round(self._clock.seconds(), 1),
+            npu=self._on_npu(Path(made.check.path)),
         )
         self._write(result)
         with self._progress.stage("report"):
@@ -282,6 +292,11 @@ class Job:
 
     def _write(self, result: Compressed) -> None:
         write_text(self.output / "results.json", result.to_json() + "\n")
+
+    def _on_npu(self, path: Path) -> Compiled | None:
+        """Compile the file for the NPU, if the budget is of one."""
+        target = self.setting.budget.get("target")
+        return compiled(path, target) if target else None
 
     def _check_possible(self) -> None:
         """Refuse a budget that the narrowest student does not fit.

@@ -77,7 +77,9 @@ def best_int8_file(
                 "more time.\n"
             )
             return rounded
-    aware = keras_kd.quantization.quantize_aware(student)
+    # The last one is the device's own.
+    simulated = runtime[-1] if runtime else "litert"
+    aware = keras_kd.quantization.quantize_aware(student, runtime=simulated)
     train_on(aware)
     other = path.with_stem(f"{path.stem}_aware")
     with progress.stage("export and verify again"):

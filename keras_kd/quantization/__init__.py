@@ -11,6 +11,7 @@ from keras_kd.quantization.fixed import has_float_ends
 from keras_kd.quantization.fixed import has_float_outputs
 from keras_kd.quantization.fixed import is_quantize_aware
 from keras_kd.quantization.fixed import num_float_weights
+from keras_kd.quantization.fixed import simulated_runtime
 from keras_kd.quantization.quantize_aware import quantize_aware
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "is_quantize_aware",
     "num_float_weights",
     "quantize_aware",
+    "simulated_runtime",
 ]

@@ -45,6 +45,31 @@ def is_quantize_aware(student: keras.Model) -> bool:
     )
 
 
+def simulated_runtime(student: keras.Model) -> str | None:
+    """Return the runtime whose rounding a model simulates.
+
+    Args:
+        student: Any Keras model.
+
+    Returns:
+        The argument `runtime` of `quantize_aware`; `None` for a model that
+        was not made by it.
+
+    Example:
+    >>> import keras_kd
+    >>> student = keras_kd.students.mlp((4,), 3)
+    >>> aware = keras_kd.quantization.quantize_aware(student, runtime="tflm")
+    >>> keras_kd.quantization.simulated_runtime(aware)
+    'tflm'
+    """
+    found = (
+        layer.runtime
+        for layer in flatten_layers(student)
+        if isinstance(layer, FakeQuantize)
+    )
+    return next(found, None)
+
+
 def has_float_ends(student: keras.Model) -> bool:
     """Tell whether a quantize-aware model takes or gives float32.
 

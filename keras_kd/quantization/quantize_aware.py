@@ -24,6 +24,7 @@ _SUBJECT = "quantize_aware"
 _WEIGHTS = ("per_channel", "per_tensor")
 _ACTIVATIONS = ("moving_range", "learned_step")
 _FIRST_LAST = ("int8", "float")
+_RUNTIMES = ("litert", "litert-reference", "tflm")
 
 
 def quantize_aware(
@@ -34,6 +35,7 @@ def quantize_aware(
     first_last: str = "int8",
     delay: int = 0,
     momentum: float = 0.99,
+    runtime: str = "litert",
 ) -> keras.Model:
     """Return a student that computes as its int8 file will, and can train.
 
@@ -99,6 +101,14 @@ def quantize_aware(
         momentum: Share of a moving range that stays at each step, at least 0
             and below 1. Defaults to 0.99, with which ranges settle in a few
             hundred steps.
+        runtime: The runtime whose rounding is simulated outside of training
+            steps: `"litert"`, with its fast kernels, as on phones;
+            `"litert-reference"`; or `"tflm"`, TFLite Micro, for
+            microcontrollers. The weights that are trained are the same;
+            what `predict`, `evaluate` and the validation in `fit` give is
+            what the file gives there. In another runtime the outputs of a
+            deep student differ by more steps (see
+            docs/microcontrollers.md).
 
     Returns:
         A new Functional model of the same name with the same weights, not
@@ -120,6 +130,7 @@ def quantize_aware(
     check_choice(_SUBJECT, "weights", weights, _WEIGHTS)
     check_choice(_SUBJECT, "activations", activations, _ACTIVATIONS)
     check_choice(_SUBJECT, "first_last", first_last, _FIRST_LAST)
+    check_choice(_SUBJECT, "runtime", runtime, _RUNTIMES)
     check_integer(_SUBJECT, "delay", delay, low=0)
     momentum = check_number(_SUBJECT, "momentum", momentum, low=0)
     if momentum >= 1:
@@ -132,6 +143,7 @@ def quantize_aware(
         learned=activations == "learned_step",
         delay=delay,
         momentum=momentum,
+        runtime=runtime,
     )
     kept = first_and_last(student) if first_last == "float" else set()
     rewriter = Rewriter(student, scheme, kept)

@@ -1,5 +1,7 @@
 """Preprocessing inside the file, and files that take bytes."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -175,3 +177,24 @@ def test_fractions_are_no_bytes(student, data, pictures, tmp_path, argument):
             input_dtype="uint8",
             **given | {argument: data[0]},
         )
+
+
+@pytest.mark.parametrize("function", [export.tflite, export.microcontroller])
+def test_arguments_are_checked_before_what_is_installed(
+    function, student, data, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "tflite_micro", None)
+    arguments = {"path": tmp_path / "student.tflite", "quantization": "int8"}
+    arguments["runtime"] = "tflm"
+    if function is export.microcontroller:
+        arguments = {"folder": tmp_path / "firmware"}
+    name = f"`export.{function.__name__}`"
+    for wrong in ({}, {"calibration": data[0][:2]}):
+        with pytest.raises(ValueError, match=f"{name} needs `calibration`"):
+            function(student, **arguments, **wrong)
+    for word in ("timeout", "tolerance"):
+        with pytest.raises(ValueError, match=f"{name} needs `{word}` to be"):
+            function(student, **arguments, calibration=data[0], **{word: -1})
+    with pytest.raises(ImportError, match=r"keras-kd\[micro\]"):
+        function(student, **arguments, calibration=data[0])
+    assert not list(tmp_path.iterdir())

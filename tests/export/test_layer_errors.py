@@ -12,7 +12,6 @@ from keras_kd.export.examples import Examples
 from keras_kd.export.layer_errors import INPUT
 from keras_kd.export.layer_errors import LayerError
 from keras_kd.export.layer_errors import _error
-from keras_kd.export.layer_errors import _LayerNames
 from keras_kd.export.layer_errors import worded
 from keras_kd.export.layer_errors import worst_layers
 
@@ -89,15 +88,17 @@ def test_calibration_data_of_another_range_are_called_that(
     student, data, tmp_path
 ):
     match = r"`image` \(input: \d+.*had another range than these"
-    with pytest.raises(export.ExportMismatchError, match=match):
+    path = tmp_path / "x.tflite"
+    with pytest.raises(export.ExportMismatchError, match=match) as error:
         export.tflite(
             student,
-            tmp_path / "x.tflite",
+            path,
             "int8",
             calibration=data[0] * 60,
             verify=data,
             tolerance=0.01,
         )
+    assert error.value.verification.path == str(path)
     assert not list(tmp_path.iterdir())
 
 
@@ -107,23 +108,6 @@ def test_the_error_of_a_tensor():
     np.testing.assert_allclose(_error(found, expected), 0.1 / np.std(expected))
     assert _error(found, np.ones(4)) == 0.0
     assert _error(found[:2], expected) == 0.0
-
-
-def test_names_of_tensors():
-    student = keras.Sequential(
-        [
-            keras.Input((8, 8, 1)),
-            layers.Conv2D(2, 3, name="conv2d"),
-            layers.BatchNormalization(name="norm"),
-            layers.Conv2D(2, 3, name="conv2d_1"),
-        ],
-        name="net",
-    )
-    names = _LayerNames(student)
-    assert names.layer("net_1/norm_1/add;net_1/conv2d_1/conv") == "conv2d"
-    assert names.layer("net_1/conv2d_1_2/Relu") == "conv2d_1"
-    assert names.layer("net/conv2d_1/Relu") == "conv2d_1"
-    assert names.layer("StatefulPartitionedCall:0") is None
 
 
 def test_wording():

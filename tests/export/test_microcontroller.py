@@ -90,11 +90,15 @@ def test_what_fails_leaves_nothing(tmp_path):
     outputs = layers.Dense(2)(layers.Dense(4, activation="gelu")(inputs))
     student = keras.Model(inputs, outputs)
     calibration = np.random.default_rng(0).normal(size=(20, 4))
-    with pytest.raises(export.ExportMismatchError, match="GELU"):
+    with pytest.raises(export.ExportMismatchError, match="GELU") as error:
         export.microcontroller(
             student, tmp_path / "new", calibration.astype("float32")
         )
     assert not list(tmp_path.iterdir())
+    # The user called neither this nor gave another path.
+    assert str(error.value).startswith("`export.microcontroller`: ")
+    assert "export.tflite" not in str(error.value)
+    assert str(tmp_path) not in str(error.value)
 
 
 def test_an_open_size_is_refused(tmp_path):

@@ -24,6 +24,6 @@ def test_the_innermost_layer_is_named():
     )
     assert str(error) == (
         "`export.tflite` failed: the converter has no LiteRT operator for "
-        "TensorFlow's Betainc (in `student`), Cumsum, Erfinv (in `block_2`). "
-        "Replace the layers that use them."
+        "TensorFlow's Betainc, Cumsum, Erfinv (in `body/block_2`). Replace "
+        "the layers that use them."
     )

@@ -84,14 +84,50 @@ def test_the_runtime_that_differs_is_named(made, x):
         export.verify(path, student, x, tolerance=1e-6, runtime="tflm")
 
 
-def test_what_the_runtime_lacks_is_not_written(x, tmp_path):
+@pytest.fixture(scope="module")
+def nested():
+    """A student with a gelu in a block, in a layer and at its end."""
+
+    def block(name, size):
+        inputs = keras.Input((size, size, 1))
+        conv = keras.layers.Conv2D(1, 3, activation="gelu", name="conv")
+        return keras.Model(inputs, conv(inputs), name=name)
+
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            block("block_1", 6),
+            block("block_2", 4),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, activation="gelu", name="logits"),
+        ],
+        name="student",
+    )
+
+
+LACKING = (
+    r"GELU of int8 in `block_1/conv`, `block_2/conv`, `logits` \(.*\): "
+    "use hard_swish"
+)
+
+
+def test_what_the_runtime_lacks_is_named_and_not_written(nested, x, tmp_path):
     path = tmp_path / "student.tflite"
-    with pytest.raises(
-        keras_kd.ExportMismatchError,
-        match=r"GELU of int8 in `conv.*hard_swish or relu6",
-    ):
-        export.tflite(classifier("gelu"), path, "int8", x, runtime="tflm")
+    with pytest.raises(keras_kd.ExportMismatchError, match=LACKING) as error:
+        export.tflite(nested, path, "int8", x, runtime="tflm")
     assert not list(tmp_path.iterdir())
+    # Where the file was when it was refused is no business of the user's.
+    assert "path" not in str(error.value)
+
+
+def test_the_user_s_own_path_is_told(nested, x, tmp_path):
+    path = tmp_path / "student.tflite"
+    export.tflite(nested, path, "int8", x, verify=False)
+    with pytest.raises(ValueError, match=LACKING) as error:
+        export.verify(path, nested, x, runtime="tflm")
+    assert "`export.verify` needs `path` to be a file of" in str(error.value)
+    assert f"path={str(path)!r}" in str(error.value)
 
 
 @pytest.mark.parametrize(

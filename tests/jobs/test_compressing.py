@@ -161,8 +161,12 @@ def test_other_settings_are_refused(made, trained, stopped):
         ({"size_bytes": "5 apples"}, "Received: size_bytes='5 apples'"),
         ({"max_accuracy_loss": -1}, "Received: max_accuracy_loss=-1"),
         ({"size_bytes": 1, "minutes": 0}, "Received: minutes=0"),
+        (
+            {"target": "ethos-u55-128", "max_accuracy_loss": 1},
+            "`target` to be given with a limit",
+        ),
     ],
-    ids=["nothing", "size", "loss", "minutes"],
+    ids=["nothing", "size", "loss", "minutes", "target"],
 )
 def test_bad_limits(options, message):
     with pytest.raises(ValueError, match=message):

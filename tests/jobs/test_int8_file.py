@@ -55,6 +55,36 @@ def test_a_file_that_loses_is_made_with_int8_training(
     assert next(found, None) is None
 
 
+@pytest.mark.parametrize(
+    ("budget", "simulated"),
+    [({"size_bytes": 9}, "litert"), ({"arena_bytes": 9}, "tflm")],
+)
+def test_int8_training_simulates_the_device(
+    monkeypatch, tmp_path, budget, simulated
+):
+    found, trained = iter([0.8, 0.9, 0.7]), []
+    monkeypatch.setattr(
+        int8_file,
+        "_export",
+        lambda student, path, *_: int8_file.Int8File(
+            student, Check(path), next(found)
+        ),
+    )
+    monkeypatch.setattr(int8_file, "accuracy_of", lambda *_: next(found))
+    for name in ("s_aware.tflite", "s_aware.tflite.json"):
+        (tmp_path / name).touch()
+    int8_file.best_int8_file(
+        keras_kd.students.mlp((4,), 2, hidden=(3,)),
+        tmp_path / "s.tflite",
+        None,
+        trained.append,
+        Progress(io.StringIO()),
+        int8_file.runtimes_for(budget),
+    )
+    [aware] = trained
+    assert keras_kd.quantization.simulated_runtime(aware) == simulated
+
+
 def test_without_time_for_int8_training_the_loss_is_said(
     monkeypatch, tmp_path, capsys
 ):

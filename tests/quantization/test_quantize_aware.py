@@ -240,6 +240,7 @@ def test_what_the_package_offers():
         "is_quantize_aware",
         "num_float_weights",
         "quantize_aware",
+        "simulated_runtime",
     ]
 
 

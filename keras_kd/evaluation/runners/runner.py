@@ -1,4 +1,4 @@
-"""One interface for Keras models, SavedModel folders and `.tflite` files.
+"""One interface for Keras models, SavedModel folders and exported files.
 
 The metrics only use the methods and attributes of `Runner`.
 """
@@ -11,6 +11,7 @@ from typing import Protocol
 import keras
 import numpy as np
 
+from keras_kd.core.checks import check_choice
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
 from keras_kd.core.model_files import open_model
@@ -18,7 +19,11 @@ from keras_kd.evaluation.latency import Latency
 from keras_kd.evaluation.runners.function_runner import FunctionRunner
 from keras_kd.evaluation.runners.keras_runner import KerasRunner
 from keras_kd.evaluation.runners.litert_runner import LiteRTRunner
+from keras_kd.evaluation.runners.onnx_runner import OnnxRunner
 from keras_kd.evaluation.runners.saved_model_runner import SavedModelRunner
+from keras_kd.evaluation.runtimes import ON_TFLITE
+
+_RUNTIMES = {".tflite": ON_TFLITE, ".onnx": ("onnxruntime",)}
 
 
 class Runner(Protocol):
@@ -74,7 +79,7 @@ def open_runner(
     which: Any = None,
     runtime: str | None = None,
 ) -> Runner:
-    """Open a Keras model, a SavedModel folder, a `.keras` or `.tflite` file.
+    """Open a Keras model, a SavedModel folder or a file.
 
     Args:
         model: A `keras.Model`, an ensemble or a function of a batch, or the
@@ -84,23 +89,15 @@ def open_runner(
             `"probabilities"`, `"binary_logits"` or
             `"binary_probabilities"`.
         which: Name or index of the output, of several.
-        runtime: The runtime that runs a `.tflite` file; `None` for LiteRT.
+        runtime: The runtime that runs a file; `None` for the usual one.
 
     Raises:
         TypeError: If `model` is neither a model, a function nor a path.
         ValueError: If there is no complete model at the path, or the kind of
             its outputs is unknown.
     """
-    if runtime is not None and Path(str(model)).suffix != ".tflite":
-        raise ValueError(
-            requirement(
-                "evaluate",
-                "runtime",
-                "None for anything but a `.tflite` file",
-                runtime,
-                "Export the model, and evaluate the file.",
-            )
-        )
+    if runtime is not None:
+        _check_runtime(model, runtime)
     if isinstance(model, keras.Model):
         # A Distiller is measured as the student it trains.
         student = getattr(model, "student", model)
@@ -124,14 +121,37 @@ def open_runner(
         return SavedModelRunner(path, role, output, which)
     if path.suffix == ".tflite":
         return LiteRTRunner(path, role, output, which, runtime or "litert")
+    if path.suffix == ".onnx":
+        return OnnxRunner(path, role, output, which)
     if path.suffix in (".keras", ".h5"):
         return KerasRunner(_load(path), role, output, path, which)
     raise ValueError(
         requirement(
             "evaluate",
             role,
-            "a `.keras` or `.tflite` file or a SavedModel folder",
+            "a `.keras`, `.tflite` or `.onnx` file or a SavedModel folder",
             str(path),
+        )
+    )
+
+
+def _check_runtime(model: Any, runtime: str) -> None:
+    """Check that a runtime runs what is to be measured.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    fitting = _RUNTIMES.get(Path(str(model)).suffix)
+    if fitting is not None:
+        check_choice("evaluate", "runtime", runtime, fitting)
+        return
+    raise ValueError(
+        requirement(
+            "evaluate",
+            "runtime",
+            "None for anything but a `.tflite` or `.onnx` file",
+            runtime,
+            "Export the model, and evaluate the file.",
         )
     )
 

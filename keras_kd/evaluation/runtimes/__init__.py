@@ -8,8 +8,9 @@ converts a user's values to the file's types and back).
 import functools
 
 from keras_kd.core.checks import check_choice
+from keras_kd.evaluation.runtimes.refusals import Lacking
+from keras_kd.evaluation.runtimes.refusals import UnusableFileError
 from keras_kd.evaluation.runtimes.runtime import Arena
-from keras_kd.evaluation.runtimes.runtime import Lacking
 from keras_kd.evaluation.runtimes.runtime import Runtime
 from keras_kd.evaluation.runtimes.runtime import Session
 
@@ -20,6 +21,7 @@ __all__ = [
     "Lacking",
     "Runtime",
     "Session",
+    "UnusableFileError",
     "get",
 ]
 

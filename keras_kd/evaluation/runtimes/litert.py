@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_kd.core.native_output import without_lines
-from keras_kd.evaluation.runtimes.runtime import Lacking
+from keras_kd.evaluation.runtimes.refusals import Lacking
 from keras_kd.evaluation.runtimes.runtime import Runtime
 from keras_kd.evaluation.runtimes.runtime import Tensors
 from keras_kd.evaluation.runtimes.runtime import in_batches

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_kd.evaluation.runtimes.runtime import Lacking
+from keras_kd.evaluation.runtimes.refusals import Lacking
 from keras_kd.evaluation.runtimes.runtime import Runtime
 from keras_kd.evaluation.runtimes.runtime import Tensors
 

@@ -1,7 +1,6 @@
 """What every runtime can do: run a file, and say what it cannot run."""
 
 import abc
-import dataclasses
 import os
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -12,56 +11,9 @@ from typing import Protocol
 import numpy as np
 
 from keras_kd.core.imports import optional
+from keras_kd.evaluation.runtimes.refusals import Lacking
 
 Tensors = Sequence[np.ndarray]
-# Layers that a message names for one operator.
-_MOST_LAYERS = 3
-
-
-@dataclass(frozen=True)
-class Lacking:
-    """An operator of a file that a runtime cannot run.
-
-    Args:
-        operator: The operator's name in the file, such as `"GELU"`.
-        dtypes: Types of its inputs, such as `("float32", "int8")`.
-        layer: The layer that it comes from, as the file names it.
-        reason: What the runtime says about it.
-        instead: What to use instead.
-    """
-
-    operator: str
-    dtypes: tuple[str, ...]
-    layer: str
-    reason: str
-    instead: str
-
-
-def worded(found: Sequence[Lacking]) -> str:
-    """Return a sentence for each operator that is lacking, with its layers.
-
-    Example:
-    >>> from keras_kd.evaluation.runtimes.runtime import Lacking, worded
-    >>> gelu = Lacking("GELU", ("int8",), "act", "no such", "use relu6")
-    >>> worded([gelu, dataclasses.replace(gelu, layer="act_1")])
-    'GELU of int8 in `act`, `act_1` (no such): use relu6.'
-    """
-    layers: dict[Lacking, list[str]] = {}
-    for one in found:
-        layers.setdefault(dataclasses.replace(one, layer=""), []).append(
-            f"`{one.layer}`"
-        )
-    sentences = []
-    for one, places in layers.items():
-        where = ", ".join(places[:_MOST_LAYERS])
-        if len(places) > _MOST_LAYERS:
-            where += f" and {len(places) - _MOST_LAYERS} more"
-        types = ", ".join(one.dtypes)
-        sentences.append(
-            f"{one.operator} of {types} in {where} ({one.reason}): "
-            f"{one.instead}."
-        )
-    return " ".join(sentences)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_kd.core.child import Child
+from keras_kd.evaluation.runtimes.refusals import Lacking
 from keras_kd.evaluation.runtimes.runtime import Arena
-from keras_kd.evaluation.runtimes.runtime import Lacking
 from keras_kd.evaluation.runtimes.runtime import Runtime
 from keras_kd.evaluation.runtimes.runtime import Tensors
 from keras_kd.evaluation.runtimes.runtime import in_batches
@@ -32,10 +32,23 @@ _ALIGNMENT = 16
 _SOURCE = re.compile(r"^\S+\.(?:cc|h)(?::\d+)? ")
 _USED = re.compile(r"Arena allocation (head|tail) (\d+) bytes")
 _NODE = re.compile(r"\(number (\d+)\) failed")
-_SUBSTITUTES = {
-    "GELU": "use hard_swish or relu6",
-    "ERF": "use hard_swish or relu6",
-    "TILE": "use `keras.layers.Concatenate` or UpSampling2D",
+_ACTIVATION = "use hard_swish or relu6"
+_SPECTROGRAM = "compute the spectrogram before the model"
+# What runs in the place of an operator that does not; each is run in
+# tests/export/test_equivalents.py.
+EQUIVALENTS = {
+    "CONV_3D": "use Conv2D with the depth as channels",
+    "CUMSUM": "use sequences of one length, without masks",
+    "EXP": _ACTIVATION,
+    "GELU": _ACTIVATION,
+    "IMAG": _SPECTROGRAM,
+    "REAL": _SPECTROGRAM,
+    "REDUCE_ANY": "use sequences of one length, without masks",
+    "RFFT2D": _SPECTROGRAM,
+    "SELECT": "give the model the embedded vectors; in an activation, use elu",
+    "SQRT": _ACTIVATION,
+    "TILE": "use UpSampling2D(interpolation='bilinear'), or Concatenate of "
+    "copies",
 }
 
 
@@ -241,7 +254,7 @@ def _lacking(graph: FileGraph, operator: FileOperator, why: str) -> Lacking:
     elif "float32" in dtypes and "int8" in dtypes:
         instead = "export 'int8' instead of 'dynamic_range'"
     else:
-        instead = _SUBSTITUTES.get(operator.name, "replace the layer")
+        instead = EQUIVALENTS.get(operator.name, "replace the layer")
     return Lacking(
         operator.name, tuple(dtypes), graph.layer(operator), why, instead
     )

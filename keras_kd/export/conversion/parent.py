@@ -33,7 +33,7 @@ _NOISE = re.compile(
     r"^(WARNING: All log|[IW]\d{4} |INFO:|\d{4}-\d\d-\d\d .* I )"
 )
 _ADVICE = (
-    "Try `quantization='float32'` to see whether the quantization is the "
+    "Try `export.tflite` with 'float32' to see whether the quantization is the "
     "cause, and simpler layers where it is not."
 )
 _TOO_SLOW = (
@@ -111,7 +111,9 @@ def _write_saved_models(
     # the conversion.
     own = recurrent or _takes_bytes(context)
     integer = [key for key in files if key in CALIBRATED and own]
-    batch_size = 1 if recurrent else None
+    # TFLite Micro resizes no tensor: where the batch is open, it lacks the
+    # operators that compute sizes, and a dilated convolution is wrong.
+    batch_size = 1 if recurrent or "tflm" in context.runtimes else None
     if len(integer) < len(files):
         _write(context, folder / "saved_model", batch_size)
     if integer:

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from keras_kd.core.errors import ExportMismatchError
+from keras_kd.evaluation.runtimes import UnusableFileError
 from keras_kd.export.context import Context
 from keras_kd.export.kinds import KINDS
 from keras_kd.export.kinds import MIXED
+from keras_kd.export.layer_names import LayerNames
 from keras_kd.export.opened import OpenedFile
 from keras_kd.export.opened import open_file
 from keras_kd.quantization import has_float_outputs
@@ -42,10 +44,13 @@ def open_converted(
     """
     try:
         file = open_file(path, context.subject, runtime)
-    except ValueError as error:
+    except UnusableFileError as error:
+        names = LayerNames(context)
+        told = error.retold(context.subject, path, names.shown)
         raise ExportMismatchError(
-            f"`{context.subject}`: the converter made a {quantization} file "
-            f"that the runtime {runtime or 'litert'!r} refuses. {error}"
+            f"`{context.subject}`: the converter made a file of the kind "
+            f"{quantization} that the runtime {runtime or 'litert'!r} "
+            f"refuses. {told.reason}"
         ) from error
     if file.kind != quantization:
         weights = ", ".join(f"{n} {k}" for k, n in file.weight_dtypes.items())

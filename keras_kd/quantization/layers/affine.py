@@ -51,7 +51,10 @@ class Affine(keras.Layer):
         if grids is None:
             return inputs * factor + rounded_bias(self, high, offset, number)
         counts = 127 * ops.sign(factor)
-        return weighted_sum(ops.multiply, inputs, counts, high, offset, grids)
+        runtime = grids[1].runtime
+        return weighted_sum(
+            ops.multiply, inputs, counts, high, offset, grids, runtime
+        )
 
     def trained(self, inputs: Any, mask: Any) -> Any:
         """Compute the layer in training."""

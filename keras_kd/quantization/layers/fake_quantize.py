@@ -27,6 +27,7 @@ class FakeQuantize(keras.layers.Identity):
         delay: Number of training steps before the layer rounds in training.
         count: Number of tensors that the layer rounds, each in its own call.
         data: Whether the layer rounds the inputs of a student.
+        runtime: Whose rounding the layer has that gives the values.
         **kwargs: Arguments of `keras.Layer`.
     """
 
@@ -35,9 +36,11 @@ class FakeQuantize(keras.layers.Identity):
         delay: int = 0,
         count: int = 1,
         data: bool = False,
+        runtime: str = "litert",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.runtime = runtime
         self.delay = delay
         self.count = count
         self.data = data
@@ -127,9 +130,14 @@ class FakeQuantize(keras.layers.Identity):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        shared = {"count": self.count} if self.count > 1 else {}
-        data = {"data": True} if self.data else {}
-        return {**super().get_config(), "delay": self.delay, **shared, **data}
+        changed: dict[str, Any] = (
+            {"count": self.count} if self.count > 1 else {}
+        )
+        if self.data:
+            changed["data"] = True
+        if self.runtime != "litert":
+            changed["runtime"] = self.runtime
+        return {**super().get_config(), "delay": self.delay, **changed}
 
 
 @keras.saving.register_keras_serializable("keras_kd")

@@ -26,6 +26,10 @@ class QuantizedDense(QuantizedKernel, layers.Dense):
         """Multiply the last axis by the kernel."""
         return ops.matmul(inputs, kernel)
 
+    def rounding(self, runtime: str) -> str:
+        """Return the runtime: LiteRT has one kernel of dense layers."""
+        return "litert" if runtime == "litert-reference" else runtime
+
     def in_file(self, inputs: Any, kernel: Any, high: Any, bias: Any) -> Any:
         """Multiply matrices: with more axes the converter stays in float."""
         if len(inputs.shape) == 2:

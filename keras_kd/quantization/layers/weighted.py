@@ -107,6 +107,10 @@ class QuantizedKernel(keras.Layer):
         """Apply a kernel, without bias and activation."""
         raise NotImplementedError
 
+    def rounding(self, runtime: str) -> str:
+        """Return the runtime whose rounding this layer has under another."""
+        return runtime
+
     def in_file(self, inputs: Any, kernel: Any, high: Any, bias: Any) -> Any:
         """Compute with constants, in a form that the converter understands.
 
@@ -187,7 +191,10 @@ class QuantizedKernel(keras.Layer):
             bias = rounded_bias(self, high, bias, number)
             return self.linear(inputs, kernel) + bias
         counts = whole(self._divided(kernel, kernel_step(high)))
-        return weighted_sum(self.linear, inputs, counts, high, bias, grids)
+        runtime = self.rounding(grids[1].runtime)
+        return weighted_sum(
+            self.linear, inputs, counts, high, bias, grids, runtime
+        )
 
     def _normalized(self, inputs: Any) -> Any:
         """Compute with the batch's statistics, see the class docstring."""
@@ -234,6 +241,7 @@ def weighted_sum(
     high: Any,
     bias: Any,
     grids: tuple[list[FakeQuantize], FakeQuantize],
+    runtime: str,
 ) -> Any:
     """Return the results of a layer with 8-bit weights, as real values.
 
@@ -244,16 +252,18 @@ def weighted_sum(
         high: Range of the kernel (127 steps), per channel or a scalar.
         bias: Real values, which the file stores in 32 bits.
         grids: The layers that round the inputs and the results.
+        runtime: Whose rounding it is.
     """
     (before,), after = grids
     seen = before.steps > 0
     # float32 holds integers of 24 bits, so these sums are exact in any order.
     step = before.divisor()
-    unit = step * kernel_step(high)
+    steps = step, kernel_step(high)
+    unit = steps[0] * steps[1]
     sums = linear(ops.where(seen, whole(inputs / step), inputs), kernel)
     counts = bias_in_steps(bias, high, before.divisor("float64"))
     sums = sums + ops.where(seen, counts, bias / unit)
-    results = as_products(sums, unit, after.divisor())
+    results = as_products(sums, steps, after.divisor(), runtime)
     return ops.where(after.steps > 0, results, sums * unit)
 
 

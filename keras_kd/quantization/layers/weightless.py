@@ -83,7 +83,7 @@ class QuantizedMultiply(RoundsAsFile, layers.Multiply):
     def in_steps(self, inputs: Any, before: Any, after: FakeQuantize) -> Any:
         """Multiply integers."""
         steps = [grid.divisor() for grid in before]
-        return operators.product(inputs, steps, after.divisor())
+        return operators.product(inputs, steps, after.divisor(), after.runtime)
 
 
 @keras.saving.register_keras_serializable("keras_kd")
@@ -93,7 +93,9 @@ class QuantizedAdd(RoundsAsFile, layers.Add):
     def in_steps(self, inputs: Any, before: Any, after: FakeQuantize) -> Any:
         """Add multiples of integers."""
         steps = [grid.divisor() for grid in before]
-        return operators.sum_of_two(inputs, steps, after.divisor())
+        return operators.sum_of_two(
+            inputs, steps, after.divisor(), after.runtime
+        )
 
 
 @keras.saving.register_keras_serializable("keras_kd")
@@ -104,7 +106,7 @@ class QuantizedSubtract(RoundsAsFile, layers.Subtract):
         """Add multiples of integers, the second of them negated."""
         steps = [grid.divisor() for grid in before]
         pair = (inputs[0], -inputs[1])
-        return operators.sum_of_two(pair, steps, after.divisor())
+        return operators.sum_of_two(pair, steps, after.divisor(), after.runtime)
 
 
 @keras.saving.register_keras_serializable("keras_kd")
@@ -119,7 +121,9 @@ class QuantizedGlobalAveragePooling2D(
             (quantizer.divisor(), quantizer.zero_point())
             for quantizer in (*before, after)
         )
-        return operators.mean_of_images(inputs, grid, results, self.keepdims)
+        return operators.mean_of_images(
+            inputs, grid, results, self.keepdims, after.runtime
+        )
 
 
 @keras.saving.register_keras_serializable("keras_kd")
@@ -202,8 +206,9 @@ class QuantizedActivation(RoundsAsFile, _Composed):
         """Compute each operator with integer arithmetic."""
         step, results = before[0].divisor(), after.divisor()
         if activation_of(self) == "silu":
-            return operators.silu(inputs, _sigmoid(inputs), step, results)
-        return operators.hard_sigmoid(inputs, step, results)
+            gate = _sigmoid(inputs)
+            return operators.silu(inputs, gate, step, results, after.runtime)
+        return operators.hard_sigmoid(inputs, step, results, after.runtime)
 
 
 def _sigmoid(inputs: Any) -> Any:

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_kd.quantization.litert_arithmetic.integers import LEVELS
 from keras_kd.quantization.litert_arithmetic.integers import exponent
+from keras_kd.quantization.litert_arithmetic.integers import shifted
 
 
 def hard_swish_table(grid: Any, results: Any) -> Any:
@@ -31,10 +32,10 @@ def hard_swish_table(grid: Any, results: Any) -> Any:
     early = ops.clip(gate_shift - 1, 0, 15)
     gate = _high_product(_saturated(ops.left_shift(high, early)), gate_factor)
     gate = ops.where(gate_shift > 0, _saturated(gate * 2), gate)
-    gate = _shifted(gate, ops.maximum(-gate_shift, 0))
+    gate = shifted(gate, ops.maximum(-gate_shift, 0))
     gate = ops.right_shift(gate + 32768, 1)
     product = _upper(gate * value)
-    whole = _shifted(product, ops.maximum(-shift, 0))
+    whole = shifted(product, ops.maximum(-shift, 0))
     place = ops.clip(whole + results[1], 0, LEVELS)
     return ops.cast(place - results[1], "float32") * results[0]
 
@@ -62,11 +63,3 @@ def _upper(values: Any) -> Any:
 def _saturated(values: Any) -> Any:
     """Clip to 16 bits."""
     return ops.clip(values, -32768, 32767)
-
-
-def _shifted(values: Any, shift: Any) -> Any:
-    """Divide by a power of 2 and round halves away from 0."""
-    mask = ops.left_shift(ops.ones_like(shift), shift) - 1
-    rest = ops.bitwise_and(values, mask)
-    half = ops.right_shift(mask, 1) + ops.cast(values < 0, "int32")
-    return ops.right_shift(values, shift) + ops.cast(rest > half, "int32")

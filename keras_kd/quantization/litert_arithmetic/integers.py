@@ -14,11 +14,19 @@ def whole(inputs: Any) -> Any:
 
 
 def exponent(real: Any) -> Any:
-    """Return the largest integer `n` with `2**n <= real`, as float32."""
+    """Return the largest integer `n` with `2**n <= real`, in its type."""
     found = ops.floor(ops.log2(real))
     # The logarithm may have been rounded up or down to an integer.
-    found = found - ops.where(2**found > real, 1.0, 0.0)
-    return found + ops.where(2 ** (found + 1) <= real, 1.0, 0.0)
+    found = found - ops.cast(2**found > real, found.dtype)
+    return found + ops.cast(2 ** (found + 1) <= real, found.dtype)
+
+
+def shifted(values: Any, shift: Any) -> Any:
+    """Divide integers by a power of 2 and round halves away from 0."""
+    mask = ops.left_shift(ops.ones_like(shift), shift) - 1
+    rest = ops.bitwise_and(values, mask)
+    half = ops.right_shift(mask, 1) + ops.cast(values < 0, mask.dtype)
+    return ops.right_shift(values, shift) + ops.cast(rest > half, mask.dtype)
 
 
 def rounding_to(results: Any, nearest: Any, step: Any) -> Any:

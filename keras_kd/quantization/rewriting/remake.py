@@ -39,12 +39,14 @@ class Scheme:
         delay: Number of training steps before anything is rounded in
             training.
         momentum: Momentum of the moving ranges.
+        runtime: Whose rounding is simulated.
     """
 
     per_channel: bool
     learned: bool
     delay: int
     momentum: float
+    runtime: str = "litert"
 
 
 def remade(call: Call, graph: StudentGraph, scheme: Scheme) -> Any:

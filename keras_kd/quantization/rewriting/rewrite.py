@@ -156,6 +156,7 @@ class _Tensors:
             "delay": scheme.delay,
             "count": slot.count if slot else 1,
             "data": known.is_input,
+            "runtime": scheme.runtime,
         }
         if known.fixed and not slot:
             return FixedRange(*known.fixed, **arguments)

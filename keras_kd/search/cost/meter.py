@@ -55,10 +55,15 @@ class Meter:
             architecture_key(self._student),
             self._wanted.quantization,
             f"{self._wanted.num_threads} threads",
-            *filter(None, [self._wanted.target]),
+            *filter(None, [self._wanted.target, self._runtime]),
             _versions(),
         ]
         return ", ".join(parts)
+
+    @property
+    def _runtime(self) -> str | None:
+        """The runtime for which the file is made, which changes it."""
+        return "tflm" if "arena_bytes" in self._wanted.limits else None
 
     def is_done(self, known: Measurement) -> bool:
         """Whether nothing is left to measure."""
@@ -105,7 +110,7 @@ class Meter:
 
     def _convert(self, known: Measurement) -> Measurement:
         with quantities.converted(
-            self._student, self._wanted.quantization
+            self._student, self._wanted.quantization, self._runtime
         ) as path:
             if known.size_bytes is None or "size_bytes" in known.at_least:
                 known = dataclasses.replace(
@@ -127,7 +132,8 @@ class Meter:
     def _arena(self, known: Measurement, path: Path) -> Measurement:
         if "arena_bytes" not in self._missing(known):
             return known
-        return dataclasses.replace(known, arena_bytes=quantities.arena(path))
+        arena = quantities.arena(path, self._student)
+        return dataclasses.replace(known, arena_bytes=arena)
 
     def _compile(self, known: Measurement, path: Path) -> Measurement:
         """Compile the file for the NPU, which tells its memory and time."""

@@ -16,8 +16,10 @@ from keras_kd.evaluation.flops import count_flops
 from keras_kd.evaluation.latency import file_latency
 from keras_kd.evaluation.litert import LiteRTModel
 from keras_kd.evaluation.runtimes import Arena
+from keras_kd.evaluation.runtimes import UnusableFileError
 from keras_kd.export.context import read_context
 from keras_kd.export.conversion import convert_student
+from keras_kd.export.layer_names import LayerNames
 from keras_kd.export.random_examples import random_examples
 from keras_kd.search.cost.memory import peak_memory
 
@@ -98,19 +100,22 @@ def flops(student: keras.Model) -> int:
 
 
 @contextmanager
-def converted(student: keras.Model, quantization: str) -> Iterator[Path]:
+def converted(
+    student: keras.Model, quantization: str, runtime: str | None = None
+) -> Iterator[Path]:
     """Yield the student's `.tflite` file, in a scratch folder.
 
     Args:
         student: A built model. Its weights change during the conversion and
             are restored.
         quantization: `"float32"`, `"float16"`, `"dynamic_range"`, `"int8"`.
+        runtime: The runtime for which the file is made.
 
     Raises:
         ValueError: If the student cannot be exported.
         RuntimeError: If the converter refuses, crashes or takes two minutes.
     """
-    context = read_context(_SUBJECT, student)
+    context = read_context(_SUBJECT, student, runtime=runtime)
     calibration = None
     if quantization == "int8":
         calibration = random_examples(context, _CALIBRATION_EXAMPLES)
@@ -131,14 +136,27 @@ def memory(path: Path) -> int:
     return peak_memory(path.read_bytes())
 
 
-def arena(path: Path) -> int:
+def arena(path: Path, student: keras.Model) -> int:
     """Return the bytes of the smallest arena of TFLite Micro for a file.
+
+    Args:
+        path: The file.
+        student: The model in it.
 
     Raises:
         ImportError: If TFLite Micro is not installed.
-        ValueError: If it lacks operators of the file; names them.
+        ValueError: If it lacks operators of the file; names them and their
+            layers.
     """
-    file = LiteRTModel(path, runtime="tflm")
+    try:
+        file = LiteRTModel(path, runtime="tflm")
+    except UnusableFileError as error:
+        names = LayerNames(read_context(_SUBJECT, student))
+        told = error.retold(_SUBJECT, path, names.shown)
+        expected = "None for a student that TFLite Micro does not run"
+        raise ValueError(
+            requirement(_SUBJECT, "arena_bytes", expected, student, told.reason)
+        ) from error
     file.close()
     # TFLite Micro has an arena; other runtimes have none.
     return cast(Arena, file.arena()).bytes

@@ -1,5 +1,6 @@
 """TFLite Micro against LiteRT's reference kernels, and what it refuses."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -192,6 +193,23 @@ def test_it_is_evaluated_there(path, x):
     arena = runtimes.get("tflm").arena(Path(path).read_bytes())
     assert found.arena_bytes == arena.bytes
     assert found.latency_ms_p50 is None
+
+
+def test_it_is_evaluated_in_several(path, x):
+    data = {"image": x, "extra": x[:, 0, :4, 0]}
+    classes = LiteRTModel(path).predict(data)["class"].argmax(-1)
+    given = (data, {"class": classes, "size": np.zeros((50, 2))})
+    options = {"output": "class", "model_output": "logits", "latency_runs": 1}
+    names = ("litert", "tflm")
+    found = keras_kd.evaluate(path, given, runtime=names, **options)
+    for name in names:
+        alone = keras_kd.evaluate(path, given, runtime=name, **options)
+        assert found.runtimes[name].nll == alone.nll
+        assert found.runtimes[name].arena_bytes == alone.arena_bytes
+    assert found.accuracy == 1.0
+    assert found.arena_bytes == found.runtimes["tflm"].arena_bytes > 0
+    assert found.latency_ms_p50 > 0
+    assert json.loads(found.to_json())["runtimes"]["tflm"]["num_examples"] == 50
 
 
 def test_only_files_have_a_runtime():
