@@ -4,6 +4,8 @@ They are used only here; `tests/core/test_tensorflow_internals.py` says what
 breaks when a name disappears.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -26,3 +28,23 @@ def freeze(function: Any) -> Any:
     return convert_to_constants.convert_variables_to_constants_v2(
         function, lower_control_flow=False
     )
+
+
+@contextmanager
+def variables_of_no_trace() -> Iterator[None]:
+    """Let variables be made as if no function were being traced.
+
+    TensorFlow traces a function that makes variables twice. Under a
+    distribution strategy nothing changes.
+    """
+    import tensorflow as tf
+
+    def make(create: Any, **arguments: Any) -> Any:
+        arguments["experimental_enable_variable_lifting"] = False
+        return create(**arguments)
+
+    if tf.distribute.has_strategy():
+        yield
+        return
+    with tf.init_scope(), tf.variable_creator_scope(make):
+        yield

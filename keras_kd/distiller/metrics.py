@@ -9,6 +9,7 @@ import keras
 from keras_kd.core.keras_internals import flat_metrics
 from keras_kd.core.keras_internals import flatten_labels
 from keras_kd.core.keras_internals import mask_of
+from keras_kd.core.tensorflow_internals import variables_of_no_trace
 from keras_kd.distiller.unlabelled import for_metrics
 from keras_kd.distiller.unlabelled import times
 
@@ -56,11 +57,12 @@ def update(
         loss: The `loss` given to `compile`.
     """
     labels, labelled = for_metrics(y, predictions, loss)
+    if not compiled.built:
+        with variables_of_no_trace():
+            compiled.build(y if labelled is None else labels, predictions)
     if labelled is None:
         compiled.update_state(y, predictions, sample_weight)
         return
-    if not compiled.built:
-        compiled.build(labels, predictions)
     flatten = functools.partial(flatten_labels, compiled)
     known = flatten(labelled)
     weights = [None] if sample_weight is None else flatten(sample_weight)

@@ -143,6 +143,7 @@ def test_a_step_is_traced_once(fit):
             return super().call(*args, **kwargs)
 
     distiller = distill(make(0), losses=[Noted()])
+    distiller.compile("sgd", loss=distiller.loss, metrics=["accuracy"])
     traced.clear()
     fit(distiller, batch_size=16, epochs=2)
     assert traced == [False]
