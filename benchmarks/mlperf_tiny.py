@@ -28,17 +28,18 @@ import record
 
 import keras_kd
 
-SEEDS, TRIALS, VALIDATION = 3, 12, 2000
+SEEDS = 3
 EPOCHS = {name: task.epochs for name, task in tasks.TASKS.items()}
-SETTINGS = {"epochs": EPOCHS, "trials": TRIALS, "views": tasks.VIEWS}
+SETTINGS = {"epochs": EPOCHS, "trials": tasks.TRIALS, "views": tasks.VIEWS}
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 class Bench:
     """A task, its teachers' caches and its students."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, seeds: int) -> None:
         self.task = tasks.TASKS[name]
+        self._seeds = seeds
         self._folder = folder / name
         self._folder.mkdir(parents=True, exist_ok=True)
         self._train, self._test = self.task.data()
@@ -65,7 +66,7 @@ class Bench:
     def teacher(self, teacher: str) -> dict[str, Any]:
         """Evaluate a teacher."""
         x, y = self._test
-        outputs = self._teachers()[teacher]()(x)
+        outputs = self.teachers()[teacher]()(x)
         return {"accuracy": percent(np.mean(outputs.argmax(-1) == y))}
 
     def search(self) -> dict[str, Any]:
@@ -83,16 +84,17 @@ class Bench:
             cache,
             self.task.searched,
             budget=budget,
-            max_trials=TRIALS,
+            max_trials=self.task.trials,
             optimizer=lambda hp: keras.optimizers.Adam(self.task.rate / 2),
             seed=0,
             directory=self._folder,
             project_name="search",
         )
-        shown = slice(VALIDATION, VALIDATION + self.task.search_examples)
+        held_out = slice(self.task.validation)
+        shown = slice(held_out.stop, held_out.stop + self.task.search_examples)
         tuner.search(
             dataset(x[shown], y[shown]),
-            validation_data=(x[:VALIDATION], y[:VALIDATION]),
+            validation_data=(x[held_out], y[held_out]),
             epochs=self.task.search_epochs,
             verbose=0,
         )
@@ -115,6 +117,11 @@ class Bench:
         keras.utils.set_random_seed(seed)
         student = self.task.searched(tasks.fixed(values))
         return self._file(self._fit(student, self._shown()))
+
+    def teachers(self) -> dict[str, Callable[[], tasks.Function]]:
+        """Return a maker of each teacher, by name."""
+        members = partial(map, self._alone, range(self._seeds))
+        return self.task.teachers(members)
 
     def _alone(self, seed: int) -> keras.Model:
         path = self._folder / f"alone_{seed}.keras"
@@ -160,15 +167,11 @@ class Bench:
         model.fit(data, epochs=self.task.epochs, verbose=0)
         return model
 
-    def _teachers(self) -> dict[str, Callable[[], tasks.Function]]:
-        members = partial(map, self._alone, range(SEEDS))
-        return self.task.teachers(members)
-
     def _cache(self, teacher: str) -> keras_kd.TeacherCache:
         if teacher not in self._caches:
             self._caches[teacher] = keras_kd.TeacherCache.build(
                 self._folder / teacher,
-                self._teachers()[teacher](),
+                self.teachers()[teacher](),
                 dataset(*self._train, shuffle=False),
                 views=tasks.VIEWS if self.task.augment else 1,
                 augment=tasks.augment if self.task.augment else None,
@@ -220,28 +223,30 @@ def percent(share: Any) -> float:
     return round(100 * float(share), 2)
 
 
-def measure(name: str, folder: Path, *, keep: bool = True) -> dict[str, Any]:
-    """Run the rows of a task that are missing; return all."""
-    bench = Bench(name, folder)
+def measure(
+    name: str, folder: Path, count: int = SEEDS, *, keep: bool = True
+) -> None:
+    """Run the rows of a task that are missing, with `count` seeds."""
+    bench = Bench(name, folder, count)
     run = partial(record.resumed, "mlperf_tiny", SETTINGS, keep=keep)
 
     def seeds(row: str, job: Callable[[int], Any]) -> dict[str, Any]:
         return {
             f"{name} / {row} / {seed}": partial(job, seed)
-            for seed in range(SEEDS)
+            for seed in range(count)
         }
 
     if name == "cifar10_jpeg":
         run({f"{name} / MLPerf": bench.reference})
     run(seeds("labels alone", bench.alone))
-    for teacher in bench._teachers():
+    for teacher in bench.teachers():
         run({f"{name} / teacher {teacher}": partial(bench.teacher, teacher)})
         run(seeds(f"under {teacher}", partial(bench.taught, teacher)))
     [found] = run({f"{name} / search": bench.search}).values()
     values = found["values"]
     run(seeds("searched", partial(bench.searched, values)))
     alone = partial(bench.searched_alone, values)
-    return run(seeds("searched, labels alone", alone))
+    run(seeds("searched, labels alone", alone))
 
 
 def main() -> None:
@@ -249,12 +254,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tasks", nargs="*", default=list(tasks.TASKS))
     parser.add_argument("--folder", type=Path, help="keeps models and caches")
+    parser.add_argument("--quick", action="store_true", help="to try it")
     given = parser.parse_args()
     if "KERAS_KD_MLPERF_TINY" not in os.environ:
         parser.error("KERAS_KD_MLPERF_TINY has to name MLPerf Tiny's files")
     with tempfile.TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
+        if given.quick:
+            name, quick = tasks.QUICK
+            tasks.TASKS[name] = quick
+            measure(name, folder, 1, keep=False)
+            return
         for name in given.tasks:
-            measure(name, given.folder or Path(temporary))
+            measure(name, folder)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from collections.abc import Iterable
 from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
@@ -17,7 +18,7 @@ import tensorflow as tf
 import keras_kd
 from keras_kd.evaluation.litert import LiteRTModel
 
-BATCH, VIEWS = 128, 8
+BATCH, VIEWS, TRIALS = 128, 8, 12
 FOLDER = Path(os.environ.get("KERAS_KD_MLPERF_TINY", "mlperf_tiny"))
 Data = tuple[np.ndarray, np.ndarray]
 Function = Callable[[Any], np.ndarray]
@@ -40,6 +41,8 @@ class Task(NamedTuple):
         size_bytes: Most bytes of a student's file; 0 for the reference's.
         search_examples: Training examples of the search.
         search_epochs: Epochs of its trials.
+        validation: Training examples that choose among them.
+        trials: Their number.
     """
 
     data: Callable[[], tuple[Data, Data]]
@@ -54,6 +57,8 @@ class Task(NamedTuple):
     size_bytes: int
     search_examples: int
     search_epochs: int
+    validation: int
+    trials: int = TRIALS
 
 
 def published_teacher() -> Function:
@@ -150,15 +155,15 @@ def keyword_spotter(width: float) -> keras.Model:
 
 
 @cache
-def wide_spotter() -> Function:
-    """Return a teacher four times as wide as the student, trained."""
+def wide_spotter(epochs: int = 12) -> Function:
+    """Train a teacher four times as wide as the student."""
     (x, y), _ = speech()
     keras.utils.set_random_seed(0)
     teacher = keyword_spotter(1.0)
-    rate = keras.optimizers.schedules.CosineDecay(1e-2, 12 * len(y) // 32)
+    rate = keras.optimizers.schedules.CosineDecay(1e-2, epochs * len(y) // 32)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     teacher.compile(keras.optimizers.Adam(rate), loss)
-    teacher.fit(x, y, batch_size=32, epochs=12, verbose=0)
+    teacher.fit(x, y, batch_size=32, epochs=epochs, verbose=0)
     return lambda x: np.asarray(
         tf.nn.softmax(teacher.predict(x, BATCH, verbose=0))
     )
@@ -199,6 +204,7 @@ TASKS = {
         size_bytes=98_496,
         search_examples=10_000,
         search_epochs=4,
+        validation=2000,
     ),
     "spoken_digit_compact": Task(
         data=speech,
@@ -213,5 +219,17 @@ TASKS = {
         size_bytes=0,
         search_examples=2000,
         search_epochs=10,
+        validation=250,
     ),
 }
+QUICK = (
+    "spoken_digit_compact",
+    TASKS["spoken_digit_compact"]._replace(
+        searched=lambda hp: keyword_spotter(hp.Float("width", 0.06, 0.12)),
+        teachers=lambda members: {"wide": partial(wide_spotter, 1)},
+        epochs=1,
+        search_examples=200,
+        search_epochs=1,
+        trials=1,
+    ),
+)
