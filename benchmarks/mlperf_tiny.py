@@ -236,17 +236,22 @@ def measure(
             for seed in range(count)
         }
 
+    def taught(teacher: str) -> None:
+        run({f"{name} / teacher {teacher}": partial(bench.teacher, teacher)})
+        run(seeds(f"under {teacher}", partial(bench.taught, teacher)))
+
     if name == "cifar10_jpeg":
         run({f"{name} / MLPerf": bench.reference})
     run(seeds("labels alone", bench.alone))
-    for teacher in bench.teachers():
-        run({f"{name} / teacher {teacher}": partial(bench.teacher, teacher)})
-        run(seeds(f"under {teacher}", partial(bench.taught, teacher)))
+    best = bench.task.best_teacher
+    taught(best)
     [found] = run({f"{name} / search": bench.search}).values()
     values = found["values"]
     run(seeds("searched", partial(bench.searched, values)))
-    alone = partial(bench.searched_alone, values)
-    run(seeds("searched, labels alone", alone))
+    for teacher in bench.teachers():
+        if teacher != best:
+            taught(teacher)
+    run(seeds("searched, labels alone", partial(bench.searched_alone, values)))
 
 
 def main() -> None:
