@@ -69,14 +69,16 @@ def published_teacher() -> Function:
 
 def committee(members: Iterable[keras.Model]) -> Function:
     """Return the mean of the published teacher and of Keras models."""
-    published, models = published_teacher(), list(members)
+    teachers = [published_teacher(), *map(probabilities, members)]
+    return lambda x: np.mean([each(x) for each in teachers], axis=0)
 
-    def mean(x: Any) -> np.ndarray:
-        logits = [model.predict(x, BATCH, verbose=0) for model in models]
-        own = [np.asarray(tf.nn.softmax(each)) for each in logits]
-        return np.mean([published(x), *own], axis=0)
 
-    return mean
+def probabilities(model: keras.Model) -> Function:
+    """Return a function from a batch to a model's probabilities."""
+    run = tf.function(
+        lambda x: tf.nn.softmax(model(x, training=False)), reduce_retracing=True
+    )
+    return lambda x: np.asarray(run(np.asarray(x, "float32")))
 
 
 def resnet8() -> keras.Model:
@@ -164,9 +166,7 @@ def wide_spotter(epochs: int = 12) -> Function:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     teacher.compile(keras.optimizers.Adam(rate), loss)
     teacher.fit(x, y, batch_size=32, epochs=epochs, verbose=0)
-    return lambda x: np.asarray(
-        tf.nn.softmax(teacher.predict(x, BATCH, verbose=0))
-    )
+    return probabilities(teacher)
 
 
 def speech() -> Any:
