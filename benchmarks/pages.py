@@ -4,8 +4,10 @@ python benchmarks/pages.py
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import defaults
 import growth_page
@@ -16,6 +18,7 @@ import record
 
 from keras_kd.losses import METHODS
 
+_REACHED = ("tflm", "float32")
 DOCS = Path(__file__).parents[1] / "docs"
 
 
@@ -101,6 +104,25 @@ def peer_ratios_table() -> str:
     return _markdown(rows)
 
 
+def mlperf_table() -> str:
+    """Return what students of MLPerf Tiny's size reach as int8 files."""
+    cells = record.read("mlperf_tiny")["cells"]
+    rows = [["", "accuracy, %", "float32, %", "bytes", "arena, bytes", "MFLOP"]]
+    by_row: dict[str, list[dict[str, float]]] = {}
+    for cell, found in cells.items():
+        task, _, row = cell.partition(" / ")
+        if "tflm" in found:
+            row = row.rpartition(" / ")[0] or row
+            by_row.setdefault(f"{task}: {row}", []).append(found)
+    for row, each in by_row.items():
+        reached = [_of([found.get(key) for found in each]) for key in _REACHED]
+        first = each[0]
+        flops = f"{first['flops'] / 1e6:.1f}" if "flops" in first else ""
+        limits = [f"{first[key]:,}" for key in ("bytes", "arena")]
+        rows.append([row, *reached, *limits, flops])
+    return _markdown(rows)
+
+
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "defaults": ("benchmarks.md", defaults_table),
     "methods": ("losses.md", methods_table),
@@ -123,6 +145,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
         "benchmarks.md",
         lambda: _markdown(growth_page.imagenet_table()),
     ),
+    "mlperf_tiny": ("microcontrollers.md", mlperf_table),
 }
 
 
@@ -135,7 +158,12 @@ def filled(name: str) -> str:
 
 
 def _spread(by_seed: dict[str, float]) -> str:
-    found = by_seed.values()
+    return _of(by_seed.values())
+
+
+def _of(found: Collection[Any]) -> str:
+    if None in found:
+        return ""
     text = f"{mean(found):.1f}"
     return f"{text} ± {defaults.spread(found):.1f}" if len(found) > 1 else text
 
