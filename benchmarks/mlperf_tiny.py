@@ -188,7 +188,12 @@ class Bench:
         path = self._folder / "student.tflite"
         calibration = self._train[0][:500].astype("float32")
         keras_kd.export.tflite(
-            student, path, "int8", calibration=calibration, verify=False
+            student,
+            path,
+            "int8",
+            calibration=calibration,
+            verify=False,
+            runtime="tflm",
         )
         return {
             "float32": percent(whole.accuracy),

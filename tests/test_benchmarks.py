@@ -1,6 +1,7 @@
 """The benchmarks of losses run, in their short form, and write nothing."""
 
 import json
+import os
 import re
 
 import pytest
@@ -46,6 +47,19 @@ def test_defaults(tmp_path):
     again = quick("defaults", "--folder", tmp_path)
     told = [re.search(r"teacher (\S+)", text)[1] for text in (printed, again)]
     assert told[0] == told[1], "the teacher stays in the folder"
+
+
+@pytest.mark.slow
+def test_mlperf_tiny():
+    pytest.importorskip("tflite_micro")
+    if "KERAS_KD_MLPERF_TINY" not in os.environ:
+        pytest.skip("KERAS_KD_MLPERF_TINY names no folder")
+    printed = quick("mlperf_tiny")
+    for row in ("labels alone", "under wide", "search", "searched"):
+        assert f"spoken_digit_compact / {row}" in printed
+    limits = re.search(r"'arena_bytes': (\d+)", printed)
+    searched = re.search(r"/ searched / 0: .*'arena': (\d+)", printed)
+    assert int(searched[1]) <= int(limits[1])
 
 
 @pytest.fixture

@@ -72,6 +72,7 @@ def test_the_losses_are_all_named():
         "defaults",
         "methods",
         "costs",
+        "mlperf_tiny",
         "peer ratios",
         "peers",
         "growth",
