@@ -227,7 +227,7 @@ class TeacherCache:
         """Add the stored outputs to the inputs of a data set.
 
         A `tf.data.Dataset` is joined while it runs, two batches ahead; batch
-        it before the join. If all outputs take at most 256 MiB in float32,
+        it before the join. If all outputs take at most 64 MiB in float32,
         they are held in memory, and an example that was found once is found
         again without Python. This does not apply to text, nor to a cache
         with `augment` or several views. With several views, each epoch draws

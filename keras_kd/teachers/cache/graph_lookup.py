@@ -11,7 +11,7 @@ from keras_kd.teachers.cache.store import Store
 from keras_kd.teachers.cache.structure import Leaf
 
 # Most bytes of decoded outputs that a join holds in memory.
-MOST_BYTES = 256 << 20
+MOST_BYTES = 64 << 20
 
 
 def fits(store: Store) -> bool:
@@ -57,7 +57,12 @@ class GraphLookup:
         everything = np.arange(len(store))
         outputs = store.read(everything, np.zeros_like(everything))
         with tf.device("CPU:0"):
-            self._outputs = keras.tree.map_structure(tf.constant, outputs)
+            # A leaf without elements is there for its shape: of a million
+            # rows and a thousand classes, TensorFlow would allocate 4 GB.
+            self._outputs = keras.tree.map_structure(
+                lambda leaf: tf.constant(leaf if leaf.size else leaf[:1]),
+                outputs,
+            )
             self._table = tf.lookup.experimental.MutableHashTable(
                 tf.int64, tf.int64, [-1, 0], experimental_is_anonymous=True
             )
@@ -83,7 +88,12 @@ class GraphLookup:
             ),
         )
         found = keras.tree.map_structure(
-            lambda values: tf.gather(values, positions), self._outputs
+            lambda values: (
+                tf.gather(values, positions)
+                if values.shape.num_elements()
+                else tf.repeat(values, tf.size(positions), axis=0)
+            ),
+            self._outputs,
         )
         return found | {"ids": positions}
 
