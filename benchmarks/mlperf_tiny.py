@@ -253,10 +253,10 @@ def measure(
     [found] = run({f"{name} / search": bench.search}).values()
     values = found["values"]
     run(seeds("searched", partial(bench.searched, values)))
+    run(seeds("searched, labels alone", partial(bench.searched_alone, values)))
     for teacher in bench.teachers():
         if teacher != best:
             taught(teacher)
-    run(seeds("searched, labels alone", partial(bench.searched_alone, values)))
 
 
 def main() -> None:
