@@ -86,16 +86,21 @@ def resnet8() -> keras.Model:
     return keras_kd.students.resnet((32, 32, 3), 10, depth=8)
 
 
-def early_resnet(hp: Any) -> keras.Model:
+def early_resnet(
+    hp: Any,
+    shape: tuple[int, int, int] = (32, 32, 3),
+    stem_strides: int = 1,
+    most: tuple[int, int] = (32, 64),
+) -> keras.Model:
     """Return a ResNet that has few channels until it has halved the image.
 
     The arena is the first stage's: three maps of 32 x 32 pixels in ResNet-8.
     """
-    inputs = keras.Input((32, 32, 3))
-    x = conv(inputs, hp.Int("stem", 4, 12, step=4), "stem")
+    inputs = keras.Input(shape)
+    x = conv(inputs, hp.Int("stem", 4, 12, step=4), "stem", stem_strides)
     x = keras.layers.ReLU()(x)
-    for stage, most in (("first", 32), ("second", 64)):
-        channels = hp.Int(stage, most // 2, most, step=8)
+    for stage, widest in zip(("first", "second"), most, strict=True):
+        channels = hp.Int(stage, widest // 2, widest, step=8)
         for block in range(hp.Int(f"{stage}_blocks", 1, 2)):
             name = f"{stage}_{block}"
             x = residual(x, channels, name, strides=1 if block else 2)
@@ -209,7 +214,7 @@ TASKS = {
     "spoken_digit_compact": Task(
         data=speech,
         student=lambda: keyword_spotter(0.25),
-        searched=lambda hp: keyword_spotter(hp.Float("width", 0.1, 0.25)),
+        searched=lambda hp: early_resnet(hp, SPECTROGRAM, 2, (16, 32)),
         teachers=lambda members: {"wide": wide_spotter},
         best_teacher="wide",
         temperature=1.0,
@@ -225,7 +230,6 @@ TASKS = {
 QUICK = (
     "spoken_digit_compact",
     TASKS["spoken_digit_compact"]._replace(
-        searched=lambda hp: keyword_spotter(hp.Float("width", 0.06, 0.12)),
         teachers=lambda members: {"wide": partial(wide_spotter, 1)},
         epochs=1,
         search_examples=200,
