@@ -230,6 +230,7 @@ TASKS = {
 QUICK = (
     "spoken_digit_compact",
     TASKS["spoken_digit_compact"]._replace(
+        searched=lambda hp: early_resnet(hp, SPECTROGRAM, 2, (8, 16)),
         teachers=lambda members: {"wide": partial(wide_spotter, 1)},
         epochs=1,
         search_examples=200,
