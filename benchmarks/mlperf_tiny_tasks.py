@@ -230,7 +230,7 @@ TASKS = {
 QUICK = (
     "spoken_digit_compact",
     TASKS["spoken_digit_compact"]._replace(
-        searched=lambda hp: early_resnet(hp, SPECTROGRAM, 2, (8, 16)),
+        searched=lambda hp: keyword_spotter(hp.Float("width", 0.06, 0.12)),
         teachers=lambda members: {"wide": partial(wide_spotter, 1)},
         epochs=1,
         search_examples=200,
