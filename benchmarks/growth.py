@@ -218,7 +218,7 @@ def main() -> None:
         print(json.dumps(found))
         return
     if given.again:
-        (record.RESULTS / "growth.json").unlink(missing_ok=True)
+        record.forget("growth")
     jobs = {
         f"{kind} {size}": functools.partial(
             in_own_process, kind, size, given.rounds

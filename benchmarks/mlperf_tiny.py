@@ -202,12 +202,9 @@ class Bench:
         }
 
     def _measured(self, path: Path) -> dict[str, Any]:
-        found = {
-            runtime: keras_kd.evaluate(
-                path, self._test, latency=False, runtime=runtime
-            )
-            for runtime in ("litert", "tflm")
-        }
+        found = keras_kd.evaluate(
+            path, self._test, latency=False, runtime=("litert", "tflm")
+        ).runtimes
         return {
             "bytes": path.stat().st_size,
             "arena": found["tflm"].arena_bytes,

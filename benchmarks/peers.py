@@ -149,7 +149,7 @@ def main() -> None:
         },
     }
     if given.again:
-        (record.RESULTS / "peers.json").unlink(missing_ok=True)
+        record.forget("peers")
     jobs: dict[str, Callable[[], Any]] = {}
     for name, pair in PAIRS.items():
         jobs[name] = functools.partial(epochs, pair, given.rounds)

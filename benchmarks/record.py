@@ -79,6 +79,11 @@ def write(name: str, results: dict[str, Any]) -> Path:
     return path
 
 
+def forget(name: str) -> None:
+    """Remove what was written, so that all is measured anew."""
+    (RESULTS / f"{name}.json").unlink(missing_ok=True)
+
+
 def resumed(
     name: str,
     settings: dict[str, Any],
