@@ -2,31 +2,17 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from keras_kd.core.batches import batches
 from keras_kd.core.checks import check_choice
-from keras_kd.core.checks import check_integer
 from keras_kd.core.input_choice import InputChoice
-from keras_kd.core.input_choice import check_input_choice
-from keras_kd.core.input_choice import choose_input
-from keras_kd.core.input_choice import remembered_part
-from keras_kd.core.output_kinds import by_name
-from keras_kd.core.output_kinds import place_of
 from keras_kd.evaluation import runtimes
-from keras_kd.evaluation.classification_metrics import Tally
-from keras_kd.evaluation.label_metrics import LabelsTally
+from keras_kd.evaluation.one_pass import Subject
+from keras_kd.evaluation.one_pass import evaluate_all
 from keras_kd.evaluation.results import Evaluation
-from keras_kd.evaluation.runners import Runner
-from keras_kd.evaluation.runners import open_runner
-from keras_kd.evaluation.vector_metrics import EmbeddingTally
-from keras_kd.evaluation.vector_metrics import NumbersTally
-
-AnyTally = Tally | LabelsTally | NumbersTally | EmbeddingTally
 
 
 def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
@@ -115,127 +101,31 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     >>> round(result.accuracy, 3), result.num_params, result.flops
     (0.667, 4, 8)
     """
-    check_integer("evaluate", "num_threads", num_threads, low=1)
-    check_integer("evaluate", "latency_runs", latency_runs, low=1)
-    names = [runtime] if isinstance(runtime, str) else list(runtime or [])
+    names: list[Any] = [runtime] if isinstance(runtime, str) else []
+    names = names or list(runtime or [])
     for name in names:
         check_choice("evaluate", "runtime", name, runtimes.NAMES)
-    # A Distiller knows what its models take, and its student remembers.
-    student_input = (
-        student_input
-        or getattr(model_or_path, "student_inputs", None)
-        or remembered_part(model_or_path)
+    found = evaluate_all(
+        [
+            Subject(model_or_path, model_output, name, student_input)
+            for name in names or [None]
+        ],
+        dataset,
+        teacher,
+        num_threads=num_threads,
+        latency=latency,
+        latency_runs=latency_runs,
+        teacher_output=teacher_output,
+        output=output,
+        # A Distiller knows what its models take.
+        teacher_input=teacher_input
+        or getattr(model_or_path, "teacher_inputs", None),
     )
-    teacher_input = teacher_input or getattr(
-        model_or_path, "teacher_inputs", None
-    )
-
-    def measured(name: str | None) -> Evaluation:
-        steps = _Steps(dataset, student_input, teacher_input, output)
-        model = open_runner(
-            model_or_path, output=model_output, which=output, runtime=name
-        )
-        guide = None
-        try:
-            if teacher is not None:
-                guide = open_runner(
-                    teacher, role="teacher", output=teacher_output, which=output
-                )
-            _settle(model, guide)
-            tally, example = _count(model, guide, steps)
-            taken = None
-            if latency:
-                taken = model.latency(example, latency_runs, num_threads)
-            return Evaluation(
-                name=model.name,
-                num_examples=tally.num_examples,
-                **tally.result(),
-                num_params=model.num_params,
-                flops=model.flops(example),
-                size_bytes=model.size_bytes,
-                latency_ms_p50=taken.p50_ms if taken else None,
-                latency_ms_p95=taken.p95_ms if taken else None,
-                latency_source=taken.source if taken else None,
-                arena_bytes=model.arena_bytes,
-            )
-        finally:
-            for runner in (model, guide):
-                if runner is not None:
-                    runner.close()
-
     if len(names) < 2:
-        return measured(names[0] if names else None)
-    found = {name: measured(name) for name in names}
-    arenas = [one.arena_bytes for one in found.values() if one.arena_bytes]
+        return found[0]
+    arenas = [one.arena_bytes for one in found if one.arena_bytes]
     return dataclasses.replace(
-        found[names[0]],
-        runtimes=found,
+        found[0],
+        runtimes=dict(zip(names, found, strict=True)),
         arena_bytes=arenas[0] if arenas else None,
     )
-
-
-class _Steps:
-    """The batches of a data set, as the model and the teacher take them."""
-
-    def __init__(
-        self, dataset: Any, student_input: Any, teacher_input: Any, output: Any
-    ) -> None:
-        self._choices = {
-            "student_input": student_input,
-            "teacher_input": teacher_input,
-        }
-        for argument, how in self._choices.items():
-            check_input_choice(how, subject="evaluate", argument=argument)
-        self._output = output
-        self._steps = batches(dataset)
-
-    def __iter__(self) -> Iterator[tuple[Any, Any, Any, Any]]:
-        for x, y, weights in self._steps:
-            yield (*self._chosen(x), self._part(y), self._part(weights))
-
-    def _chosen(self, x: Any) -> Iterator[Any]:
-        for argument, how in self._choices.items():
-            yield choose_input(x, how, subject="evaluate", argument=argument)
-
-    def _part(self, labels: Any) -> Any:
-        """Return the labels or the weights of the chosen output."""
-        parts = by_name(labels)
-        names = list(parts)
-        place = place_of(names, self._output, subject="evaluate", role="data")
-        return parts[names[place]]
-
-
-def _settle(model: Runner, teacher: Runner | None) -> None:
-    """Decide what the outputs are; each model may tell the other's."""
-    if teacher is not None:
-        for one, other in ((teacher, model), (model, teacher)) * 2:
-            one.settle(other.kind)
-        teacher.check()
-    model.check()
-
-
-def _tally_for(model: Runner) -> AnyTally:
-    """Return what counts the outputs of a model."""
-    kind = model.kind
-    if kind == "numbers":
-        return NumbersTally()
-    if kind == "embedding":
-        return EmbeddingTally()
-    labels = str(kind).startswith("binary") and (model.units or 1) > 1
-    return LabelsTally() if labels else Tally()
-
-
-def _count(
-    model: Runner, teacher: Runner | None, steps: _Steps
-) -> tuple[AnyTally, Any]:
-    """Run both models on every batch; return the tally and one example."""
-    tally: AnyTally | None = None
-    example = None
-    for x, teacher_x, y, weights in steps:
-        if example is None:
-            example = keras.tree.map_structure(lambda leaf: leaf[:1], x)
-        outputs = model.logits(x)
-        guided = teacher.logits(teacher_x) if teacher else None
-        tally = tally or _tally_for(model)
-        tally.update(outputs, y, weights, guided)
-    return tally or Tally(), example

@@ -60,7 +60,7 @@ def measure(  # noqa: PLR0913 (what is measured, and what is known of it)
     student_output: str | None = None,
     models: Mapping[str, "keras.Model"] | None = None,
 ) -> tuple[Row, ...]:
-    """Measure every file, all with the same code.
+    """Measure every file in one pass, all with the same code.
 
     Args:
         names: Path of each file, by the name in its row.
@@ -76,39 +76,47 @@ def measure(  # noqa: PLR0913 (what is measured, and what is known of it)
     Returns:
         One row per file, in the order of `names`.
     """
-    import keras_kd
+    from keras_kd.evaluation.one_pass import Subject
+    from keras_kd.evaluation.one_pass import evaluate_all
 
-    rows: list[Row] = []
     loaded = models or {}
-    guide = next((loaded[n] for n in loaded if names[n] == teacher), teacher)
-    with progress.stage("load back and measure", len(names)) as stage:
-        for name, path in names.items():
-            is_teacher = path == teacher
-            found = keras_kd.evaluate(
-                loaded.get(name, path),
-                dataset,
-                teacher=guide,
-                teacher_output=teacher_output,
-                model_output=teacher_output if is_teacher else student_output,
+    opened = {name: loaded.get(name, path) for name, path in names.items()}
+    guide = next((opened[n] for n in names if names[n] == teacher), teacher)
+    subjects = [
+        Subject(
+            opened[name], teacher_output if path == teacher else student_output
+        )
+        for name, path in names.items()
+    ]
+    # The last step measures latency.
+    total = max(int(dataset.cardinality()), 0) + 1
+    with progress.stage("load back and measure", total) as stage:
+        evaluations = evaluate_all(
+            subjects,
+            dataset,
+            guide,
+            teacher_output=teacher_output,
+            watch=stage.reach,
+        )
+    rows = []
+    for (name, path), found in zip(names.items(), evaluations, strict=True):
+        check = checks.get(name)
+        if check is not None:
+            found = replace(found, arena_bytes=check.arena_bytes)
+        rows.append(
+            Row(
+                model=name,
+                path=str(path),
+                accuracy=found.accuracy,
+                agreement=found.agreement,
+                size_bytes=found.size_bytes,
+                latency_ms_p50=found.latency_ms_p50,
+                latency_ms_p95=found.latency_ms_p95,
+                largest_difference=(
+                    check.max_abs_difference if check else None
+                ),
+                evaluation=json.loads(found.to_json()),
+                verification=asdict(check) if check else None,
             )
-            check = checks.get(name)
-            if check is not None:
-                found = replace(found, arena_bytes=check.arena_bytes)
-            rows.append(
-                Row(
-                    model=name,
-                    path=str(path),
-                    accuracy=found.accuracy,
-                    agreement=found.agreement,
-                    size_bytes=found.size_bytes,
-                    latency_ms_p50=found.latency_ms_p50,
-                    latency_ms_p95=found.latency_ms_p95,
-                    largest_difference=(
-                        check.max_abs_difference if check else None
-                    ),
-                    evaluation=json.loads(found.to_json()),
-                    verification=asdict(check) if check else None,
-                )
-            )
-            stage.reach(len(rows))
+        )
     return tuple(rows)
