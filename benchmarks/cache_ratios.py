@@ -153,8 +153,9 @@ def measure(
     light: dict[str, tuple[float, ...]] = {}
     parts: dict[str, Both] = {}
     if part != "build":
-        parts["five"] = light_seconds(rounds, 8)
-        parts["two"] = light_seconds(rounds, 3)
+        # Ratios near 1, of short epochs: more rounds.
+        parts["five"] = light_seconds(3 * rounds, 8)
+        parts["two"] = light_seconds(3 * rounds, 3)
         light |= epoch_ratios(parts["five"], parts["two"])
     if part != "epochs":
         parts["normed_build"] = build_seconds(rounds)

@@ -16,14 +16,14 @@ from keras_kd.teachers.cache.index import Index
 from keras_kd.teachers.cache.manifest import Manifest
 
 _MAPPED_SHARDS = 512  # each keeps a file open
-_IN_MEMORY_BYTES = 64 << 20
+_IN_MEMORY_BYTES = 256 << 20
 
 
 class Store:
     """Finds records by key, and reads them when they are needed.
 
     Manifests, shard sizes and keys are checked on opening. Shards are
-    memory-mapped. A cache of at most 64 MiB is copied into memory at the
+    memory-mapped. A cache of at most 256 MiB is copied into memory at the
     first read: a batch from many shards then takes one step instead of one
     per shard.
 
