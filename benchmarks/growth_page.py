@@ -114,6 +114,7 @@ def plot(path: Path) -> None:
 
     mpl.use("Agg")
     from matplotlib import pyplot
+    from matplotlib import ticker
 
     figure, axes = pyplot.subplots(
         1, 4, figsize=(10, 2.5), layout="constrained"
@@ -136,6 +137,8 @@ def plot(path: Path) -> None:
             one.set_ylim(0)
         else:
             one.set(xscale="log", yscale="log")
+            one.yaxis.set_major_formatter("{x:g}")
+            one.yaxis.set_minor_formatter(ticker.NullFormatter())
     axes[0].set_ylabel("ms a step")
     axes[0].legend(fontsize=7)
     for key, name in (
@@ -146,6 +149,7 @@ def plot(path: Path) -> None:
         found = cells("examples", key)
         axes[3].plot(list(found), list(found.values()), "o-", label=name, ms=3)
     axes[3].set(xlabel="cached examples", xscale="log", yscale="log")
+    axes[3].yaxis.set_major_formatter("{x:g}")
     axes[3].legend(fontsize=7)
     figure.savefig(path, dpi=80, metadata={"Software": None})
     pyplot.close(figure)

@@ -278,10 +278,10 @@ def main() -> None:
                 name: cpu for name, (_, cpu) in parts.items()
             },
             "teacher_cost_in_student_epochs": cost,
-            "light_student_epoch_from_cache_over_alone": {
-                "light": parts["five"][0]["from_cache"]
-                / parts["five"][0]["student_alone"],
-                "tenfold": tenfold["from_cache"] / tenfold["student_alone"],
+            "step_ms": {
+                "24 filters": 1000 * small["student_alone"] * BATCH / IMAGES,
+                "8 filters": cache_ratios.step_ms(parts["five"]),
+                "3 filters": cache_ratios.step_ms(parts["two"]),
             },
             "ratios": {
                 name: {"ratio": value, "limit": limit}
