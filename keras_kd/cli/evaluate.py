@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Annotated
+from typing import Any
 
 import typer
 
@@ -45,10 +46,10 @@ def evaluate(  # noqa: PLR0913 (one option a line)
         int, typer.Option(min=1, help="Threads of the LiteRT runtime.")
     ] = 1,
     runtime: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             help="What runs a .tflite file: litert, litert-reference or tflm "
-            "(TFLite Micro).",
+            "(TFLite Micro). May be given several times.",
             show_default="litert",
         ),
     ] = None,
@@ -76,9 +77,9 @@ def evaluate(  # noqa: PLR0913 (one option a line)
         check_output("evaluate", "teacher_output", teacher_output)
     with problems:
         check_output("evaluate", "student_output", student_output)
-    with problems:
-        if runtime is not None:
-            check_choice("evaluate", "runtime", runtime, ON_TFLITE)
+    for name in runtime or []:
+        with problems:
+            check_choice("evaluate", "runtime", name, ON_TFLITE)
     problems.check()
     splits = load_data(
         data,
@@ -101,11 +102,22 @@ def evaluate(  # noqa: PLR0913 (one option a line)
         typer.echo(found.to_json(indent=2))
         return
     values = json.loads(found.to_json())
+    columns = values.pop("runtimes") or {"value": values}
     printing.print_table(
-        ("measure", "value"),
+        ("measure", *columns),
         [
-            (name, printing.measure(name, value))
-            for name, value in values.items()
-            if value is not None and not isinstance(value, list)
+            (
+                name,
+                *(
+                    printing.measure(name, one[name])
+                    for one in columns.values()
+                ),
+            )
+            for name in values
+            if any(_is_shown(one[name]) for one in columns.values())
         ],
     )
+
+
+def _is_shown(value: Any) -> bool:
+    return value is not None and not isinstance(value, list)

@@ -48,6 +48,33 @@ def test_the_table_leaves_out_what_does_not_apply(models):
     assert "agreement" not in names
 
 
+def test_each_runtime_has_a_column(models, tmp_path):
+    path = tmp_path / "student.tflite"
+    keras_kd.export.tflite(models["student"][0], path)
+    both = ["litert", "litert-reference"]
+    options = [word for name in both for word in ("--runtime", name)]
+    # The two models are untrained: no accuracy tells the range of pixels.
+    options += ["--dataset", "digits", "--scale", "0..1"]
+    result = run(path, *options)
+    assert result.exit_code == 0, result.stderr
+    head, *rows = [line.split() for line in result.stdout.splitlines()]
+    assert head == ["measure", *both]
+    shown = {name: values for name, *values in rows}
+    assert shown["accuracy"][0] == shown["accuracy"][1]
+    assert shown["name"] == ["student.tflite"] * 2
+    assert len(shown["latency_ms_p50"]) == 1  # not in the slow kernels
+    found = json.loads(run(path, *options, "--json").stdout)
+    assert list(found["runtimes"]) == both
+
+
+def test_every_unknown_runtime_is_named(models):
+    words = ["--runtime", "tfml", "--runtime", "onyx", "--dataset", "digits"]
+    result = run(models["student"][1], *words)
+    assert result.exit_code == 1
+    assert "'tfml'" in result.stderr
+    assert "'onyx'" in result.stderr
+
+
 def test_a_missing_file_is_one_line(tmp_path):
     result = run(tmp_path / "gone.tflite", "--dataset", "digits")
     assert result.exit_code == 1
