@@ -1,5 +1,6 @@
 """Imports TensorFlow without its log lines."""
 
+import logging
 import sys
 
 from keras_kd.core.native_output import without_lines
@@ -10,7 +11,8 @@ def load_tensorflow() -> None:
 
     TensorFlow 2.21 writes to the file descriptor before it reads its log
     level, so `TF_CPP_MIN_LOG_LEVEL` does not silence those lines. It writes
-    one more when it looks for a GPU and finds none.
+    one more when it looks for a GPU and finds none. Warnings of abseil's logger
+    are about calls of TensorFlow Datasets, not of the user.
     """
     if "tensorflow" in sys.modules:
         return
@@ -21,3 +23,4 @@ def load_tensorflow() -> None:
         del keras
         tf.config.list_physical_devices()
         tf.get_logger().setLevel("ERROR")
+        logging.getLogger("absl").setLevel("ERROR")

@@ -12,6 +12,8 @@ def test_loading_prints_nothing_and_later_lines_are_shown():
         "from keras_kd.cli.quiet import load_tensorflow\n"
         "load_tensorflow()\n"
         "load_tensorflow()\n"
+        "from absl import logging\n"
+        "logging.warning('a deprecated call')\n"
         "os.write(2, b'later')\n"
         "print('tensorflow' in sys.modules)",
     )
