@@ -396,7 +396,8 @@ def _warn_at_chance(
         f"{comparison.labelled} examples, no more than by chance among "
         f"{comparison.classes} classes. If the student was trained, its data "
         "had another range, another order of classes or other labels than "
-        "these.",
+        "these, or it was trained for too few steps: the statistics of a "
+        "BatchNormalization take some hundred.",
         stacklevel=2,
     )
 
