@@ -228,6 +228,7 @@ def serve(do: Callable[[str], int]) -> int:
         for line in sys.stdin:
             with watch.busy():
                 code = do(line.strip())
+            sys.stdout.flush()  # The parent reads the output with the answer.
             answers.write(f"{code}\n")
             answers.flush()
     return 0

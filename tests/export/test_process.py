@@ -29,6 +29,7 @@ os.dup2(2, 1)
 for line in sys.stdin:
     print("noise on stdout", flush=True)
     exec(open(line.strip()).read())
+    sys.stdout.flush()
     answers.write("0\\n")
     answers.flush()
 """
@@ -155,18 +156,21 @@ def test_it_ends_when_it_is_idle(tmp_path, monkeypatch):
         "import sys, time\n"
         "from keras_kd.core.child import serve\n"
         "def do(seconds):\n"
+        "    print('busy for', seconds)\n"
         "    time.sleep(float(seconds))\n"
         "    return 0\n"
         "sys.exit(serve(do))\n"
     )
     monkeypatch.setattr(child, "_IDLE_SECONDS", 0.5)
+    # Then Python holds back what is printed to a pipe.
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     one = child.Child(program, max_jobs=9)
     # A job may take longer.
-    assert one.run("1.5", PATIENCE)[0] == 0
+    assert one.run("1.5", PATIENCE) == (0, "busy for 1.5\n")
     pid = one._process.pid
     assert wait_until_gone(pid)
     assert one._process.wait() == child._IDLE_CODE
-    assert one.run("0", PATIENCE)[0] == 0
+    assert one.run("0", PATIENCE) == (0, "busy for 0\n")
     assert one._process.pid != pid
     one.close()
 
