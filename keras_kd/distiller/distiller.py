@@ -489,9 +489,21 @@ class Distiller(keras.Model):
 
     @_signature_of(keras.Model.train_on_batch)
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """Train on one batch; the arguments are Keras' own."""
+        """Train on one batch; the arguments are Keras' own.
+
+        Raises:
+            FloatingPointError: See `fit`.
+            ValueError: See `fit`.
+        """
         with self._training():
-            return super().train_on_batch(*args, **kwargs)
+            logs = super().train_on_batch(*args, **kwargs)
+        if self.jit_compile:
+            try:
+                tensorflow_step.stop_when_nan(0, self.get_metrics_result())
+            except FloatingPointError:
+                self.reset_metrics()  # They would hold back all that follows.
+                raise
+        return logs
 
     @_signature_of(keras.Model.evaluate)
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:

@@ -63,7 +63,7 @@ def train_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
     # The forward pass changes statistics, as of a batch normalization. They
     # are put back if a check fails; replicas cannot do that in a condition,
     # so there the student waits until the teacher's outputs are checked.
-    statistics = distiller.non_trainable_weights if checked else []
+    statistics = distiller.non_trainable_weights
     if statistics and tf.distribute.has_strategy():
         before += _not_nan(taught[1:])
         statistics = []
@@ -90,24 +90,20 @@ def train_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
     weights = distiller.trainable_weights
     gradients = tape.gradient(scaled, weights)
     pairs = list(zip(gradients, weights, strict=True))
+    parts = {name: mean.value for name, mean in named.items()}
+    parts["loss"] = total
+    if not isinstance(
+        distiller.optimizer, keras.optimizers.LossScaleOptimizer
+    ):
+        # That optimizer expects infinite gradients and skips them.
+        parts["gradient"] = _gradient_sum(gradients)
     if checked:
-        parts = {name: mean.value for name, mean in named.items()}
-        parts["loss"] = total
-        scaled = keras.optimizers.LossScaleOptimizer
-        if not isinstance(distiller.optimizer, scaled):
-            # That optimizer expects infinite gradients and skips them.
-            parts["gradient"] = _gradient_sum(gradients)
         fine = _check_finite(parts, taught, kept)
         gradients = _after([fine], gradients)
         pairs = list(zip(gradients, weights, strict=True))
         distiller.optimizer.apply_gradients(pairs)
     else:
-        # Strategies never use XLA, so a condition is allowed here.
-        tf.cond(
-            tf.math.is_finite(total),
-            lambda: _update(distiller, pairs),
-            lambda: False,
-        )
+        objective = _update_if_finite(distiller, parts, pairs, kept, objective)
     _track(distiller, named, objective, penalty, taught, tapped)
     if y is None:
         return {
@@ -202,11 +198,7 @@ def _check_finite(
     values = tf.stack([tf.cast(value, "float32") for value in parts.values()])
 
     def find() -> Any:
-        back = [
-            weight.value.assign(value, read_value=False)
-            for weight, value in kept
-        ]
-        teacher = _after(back, taught[1:])
+        teacher = _after(_put_back(kept), taught[1:])
         each = tf.unstack(_after(_not_nan(teacher), values))
         checks = [
             check(tf.math.is_finite(value), "nan", _non_finite_message([name]))
@@ -240,9 +232,48 @@ def _penalty(distiller: "Distiller") -> Any:
     return total
 
 
-def _update(distiller: "Distiller", pairs: list[Any]) -> bool:
-    distiller.optimizer.apply_gradients(pairs)
-    return True
+def _put_back(kept: list[tuple[Any, Any]]) -> list[Any]:
+    return [
+        weight.value.assign(value, read_value=False) for weight, value in kept
+    ]
+
+
+def _update_if_finite(
+    distiller: "Distiller",
+    parts: dict[str, Any],
+    pairs: list[Any],
+    kept: list[tuple[Any, Any]],
+    objective: Any,
+) -> Any:
+    """Update the weights, or none of them any more in this epoch.
+
+    Under XLA a step cannot raise. The logged loss keeps a NaN to the end of
+    the epoch, where `stop_when_nan` raises; until then it holds all back.
+
+    Args:
+        distiller: The Distiller.
+        parts: Scalars by name.
+        pairs: Gradients and weights.
+        kept: Weights that get their values back.
+        objective: The objective, to be logged.
+
+    Returns:
+        The objective; NaN if nothing was updated.
+    """
+    values = [tf.cast(value, "float32") for value in parts.values()]
+    so_far = tf.convert_to_tensor(loss_tracker(distiller).total)
+    fine = tf.math.is_finite(tf.add_n([*values, so_far]))
+
+    def update() -> Any:
+        distiller.optimizer.apply_gradients(pairs)
+        return objective
+
+    def hold() -> Any:
+        with tf.control_dependencies(_put_back(kept)):
+            return tf.constant(float("nan"))
+
+    # Strategies never use XLA, so a condition is allowed here.
+    return tf.cond(fine, update, hold)
 
 
 def _track(
@@ -363,7 +394,11 @@ def stop_when_nan(epoch: int, logs: dict[str, float] | None = None) -> None:
         if not name.startswith("val_") and value - value != 0
     ]
     if bad:
-        raise FloatingPointError(_non_finite_message(bad))
+        terms = [name for name in bad if name != "loss"]
+        raise FloatingPointError(
+            f"{_non_finite_message(terms or bad)} Without `jit_compile`, a "
+            "fit stops at that step, and names labels that are out of range."
+        )
 
 
 @contextmanager

@@ -257,6 +257,45 @@ def test_nan_input_leaves_batch_norm_statistics(rows, classes):
     assert all(np.isfinite(w).all() for w in distiller.student.get_weights())
 
 
+@pytest.mark.parametrize(
+    "mode", [{"jit_compile": True}, {"steps_per_execution": 3}], ids=str
+)
+def test_a_bad_step_is_the_last(rows, classes, mode):
+    """Weights and statistics are those after the good steps before it."""
+
+    x, y = np.tile(rows, (3, 1))[:48], np.tile(classes, 3)[:48]
+    bad = x.copy()
+    bad[20] = np.nan  # in the third of six steps
+
+    def fit(x):
+        keras.utils.set_random_seed(0)
+        distiller = keras_kd.Distiller(make(), normed())
+        distiller.compile("adam", loss=FROM_LOGITS, **mode)
+        weights = distiller.student.get_weights
+        size = {"batch_size": 8, "shuffle": False, "verbose": 0}
+        return weights, lambda: distiller.fit(x, y[: len(x)], **size)
+
+    weights, good_steps = fit(x[:16])
+    good_steps()
+    others, all_steps = fit(bad)
+    with pytest.raises(FloatingPointError, match="not finite|outputs are NaN"):
+        all_steps()
+    for one, other in zip(others(), weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_train_on_batch_says_it_too_and_goes_on(rows, classes):
+    distiller = keras_kd.Distiller(make(), normed())
+    distiller.compile("adam", loss=FROM_LOGITS, jit_compile=True)
+    before = distiller.student.get_weights()
+    with pytest.raises(FloatingPointError, match="Without `jit_compile`"):
+        distiller.train_on_batch(rows * np.nan, classes)
+    for one, other in zip(distiller.student.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert np.isfinite(distiller.train_on_batch(rows, classes)[0])
+    assert not np.array_equal(distiller.student.get_weights()[0], before[0])
+
+
 class Infinite(keras_kd.losses.DistillationLoss):
     def call(self, teacher_outputs, student_outputs, labels=None):
         return keras.ops.sum(student_outputs, axis=-1) * 0 + np.inf
