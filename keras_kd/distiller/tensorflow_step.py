@@ -60,10 +60,14 @@ def train_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
     taught = distiller.teach(x, joined)
     checked = not distiller.jit_compile  # XLA drops assertions
     before = _check_labels(distiller, y) if checked else []
-    # The forward pass changes statistics, as of a batch normalization. They
-    # are put back if a check fails; replicas cannot do that in a condition,
-    # so there the student waits until the teacher's outputs are checked.
-    statistics = distiller.non_trainable_weights
+    # The forward pass changes statistics, as of a batch normalization, and the
+    # optimizer counts whatever the gradients are. Both are put back if a check
+    # fails; replicas cannot do that in a condition, so there the student
+    # waits until the teacher's outputs are checked.
+    statistics = [
+        *distiller.non_trainable_weights,
+        distiller.optimizer.iterations,
+    ]
     if statistics and tf.distribute.has_strategy():
         before += _not_nan(taught[1:])
         statistics = []

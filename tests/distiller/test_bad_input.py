@@ -271,17 +271,19 @@ def test_a_bad_step_is_the_last(rows, classes, mode):
         keras.utils.set_random_seed(0)
         distiller = keras_kd.Distiller(make(), normed())
         distiller.compile("adam", loss=FROM_LOGITS, **mode)
-        weights = distiller.student.get_weights
         size = {"batch_size": 8, "shuffle": False, "verbose": 0}
-        return weights, lambda: distiller.fit(x, y[: len(x)], **size)
+        return distiller, lambda: distiller.fit(x, y[: len(x)], **size)
 
-    weights, good_steps = fit(x[:16])
+    good, good_steps = fit(x[:16])
     good_steps()
-    others, all_steps = fit(bad)
+    stopped, all_steps = fit(bad)
     with pytest.raises(FloatingPointError, match="not finite|outputs are NaN"):
         all_steps()
-    for one, other in zip(others(), weights(), strict=True):
+    for one, other in zip(
+        stopped.get_weights(), good.get_weights(), strict=True
+    ):
         np.testing.assert_allclose(one, other, atol=1e-6)
+    assert int(stopped.optimizer.iterations) == 2
 
 
 def test_train_on_batch_says_it_too_and_goes_on(rows, classes):
