@@ -96,9 +96,7 @@ def train_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
     pairs = list(zip(gradients, weights, strict=True))
     parts = {name: mean.value for name, mean in named.items()}
     parts["loss"] = total
-    if not isinstance(
-        distiller.optimizer, keras.optimizers.LossScaleOptimizer
-    ):
+    if not isinstance(distiller.optimizer, keras.optimizers.LossScaleOptimizer):
         # That optimizer expects infinite gradients and skips them.
         parts["gradient"] = _gradient_sum(gradients)
     if checked:
