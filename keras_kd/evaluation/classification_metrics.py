@@ -13,8 +13,9 @@ class Tally:
     """Accumulates metrics of class logits, in float64 and bounded memory.
 
     Outputs with more axes than `(batch, classes)` are counted at each
-    position. A weighted metric is `sum(weight * value) / sum(weight)`, as in
-    Keras' weighted metrics.
+    position; one whose label is -1 or NaN, only in `agreement` and
+    `teacher_kl`. A weighted metric is `sum(weight * value) / sum(weight)`, as
+    in Keras' weighted metrics.
 
     Formula:
         nll = mean of -log_softmax(logits)[label];
@@ -78,8 +79,8 @@ class Tally:
         self.num_examples += len(logits)
         self._add("weight", w)
         if labels is not None:
-            label, nll = _score(labels, logits.shape, log_q, w)
-            self._add_labelled(log_q, best, label, nll, w)
+            label, nll, known = _score(labels, logits.shape, log_q, w)
+            self._add_labelled(log_q, best, label, nll, known)
         if self._labelled not in (None, labels is not None):
             raise _bad("dataset", "labelled in every batch or in none", labels)
         self._labelled = labels is not None
@@ -102,21 +103,22 @@ class Tally:
         Raises:
             ValueError: If the weights add up to 0.
         """
-        total = float(self._sums.get("weight", 0.0))
-        if not total > 0:
-            raise _bad("sample_weight", "above 0 somewhere", total)
+        all_ = float(self._sums.get("weight", 0.0))
+        if not all_ > 0:
+            raise _bad("sample_weight", "above 0 somewhere", all_)
+        total = float(self._sums.get("known", 0.0))
+        taught = all_ if self._taught else 0.0
 
-        def mean(name: str, counted: bool) -> float | None:
-            return float(self._sums[name] / total) if counted else None
+        def mean(name: str, weight: float) -> float | None:
+            return float(self._sums[name] / weight) if weight > 0 else None
 
-        labelled = bool(self._labelled)
         error = recall = iou = None
-        if labelled:
+        if total > 0:
             gap = self._sums["bin_correct"] - self._sums["bin_confidence"]
             error = float(np.abs(gap).sum() / total)
             recall = [
-                float(hit / all_) if all_ > 0 else None
-                for hit, all_ in zip(
+                float(hit / size) if size > 0 else None
+                for hit, size in zip(
                     self._sums["hits"], self._sums["support"], strict=True
                 )
             ]
@@ -126,12 +128,12 @@ class Tally:
                 found = union > 0
                 iou = float((self._sums["hits"][found] / union[found]).mean())
         return {
-            "accuracy": mean("correct", labelled),
-            "top5_accuracy": mean("top5", labelled and self._classes > 5),
-            "nll": mean("nll", labelled),
+            "accuracy": mean("correct", total),
+            "top5_accuracy": mean("top5", total if self._classes > 5 else 0.0),
+            "nll": mean("nll", total),
             "calibration_error": error,
-            "agreement": mean("agree", self._taught),
-            "teacher_kl": mean("kl", self._taught),
+            "agreement": mean("agree", taught),
+            "teacher_kl": mean("kl", taught),
             "per_class_recall": recall,
             "mean_iou": iou,
         }
@@ -144,6 +146,7 @@ class Tally:
         nll: np.ndarray,
         w: np.ndarray,
     ) -> None:
+        self._add("known", w)
         correct = w * (best == label)
         self._add("correct", correct)
         self._add("nll", nll)
@@ -200,16 +203,20 @@ def _score(
     shape: tuple[int, ...],
     log_q: np.ndarray,
     w: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return class numbers and weighted negative log-likelihoods."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return class numbers, weighted negative log-likelihoods and weights.
+
+    The weight of a position without a label is 0.
+    """
     classes = shape[-1]
     if labels.shape == shape:
         rows = labels.reshape(-1, classes).astype(np.float64)
+        w = w * ~(np.isnan(rows).any(-1) | (rows == -1).all(-1))
         _check_distributions(rows[w != 0])
         # Skips 0 * -inf, which is NaN: classes with label 0 add nothing.
         terms = np.multiply(rows, log_q, out=0 * rows, where=rows != 0)
         nll = np.multiply(w, -terms.sum(-1), out=0 * w, where=w != 0)
-        return rows.argmax(-1), nll
+        return rows.argmax(-1), nll, w
     if labels.shape not in (shape[:-1], (*shape[:-1], 1)):
         raise _bad(
             "dataset",
@@ -218,21 +225,23 @@ def _score(
         )
     label = labels.reshape(-1)
     numeric = label.dtype.kind in "biuf"
+    if numeric:
+        w = w * ~(np.isnan(label) | (label == -1))
     inside = numeric and (
         (label == np.floor(label)) & (label >= 0) & (label < classes)
     )
-    # Weight 0 marks padding, whose label does not matter.
+    # Weight 0 marks padding and missing labels, which do not matter.
     if not np.all(inside | (w == 0)):
         outside = label[~inside & (w != 0)] if numeric else label
         raise _bad(
             "dataset",
             f"with labels that are class numbers from 0 to {classes - 1}, as "
-            "the model has them",
+            "the model has them, or -1 for no label",
             outside[0].item(),
         )
     label = np.where(inside, label, 0).astype(np.int64)
     nll = -np.take_along_axis(log_q, label[:, None], -1)[:, 0]
-    return label, np.multiply(w, nll, out=0 * w, where=w != 0)
+    return label, np.multiply(w, nll, out=0 * w, where=w != 0), w
 
 
 def _check_distributions(rows: np.ndarray) -> None:

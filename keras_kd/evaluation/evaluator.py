@@ -74,7 +74,9 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     Shapes:
         x: `(batch, ...)`, inputs of the model, or a structure of these.
         y: class numbers `(batch, ...)` or rows `(batch, ..., classes)`; 0
-            and 1 for each label; numbers like the model's.
+            and 1 for each label; numbers like the model's. -1 for a class or
+            a label, or NaN, means no label: it counts only in what compares
+            model and teacher.
         sample_weight: `(batch,)` or `(batch, ...)`.
 
     Returns:

@@ -92,7 +92,8 @@ class EmbeddingTally:
     """Accumulates the cosines between embeddings, in float64.
 
     Formula:
-        cosine = mean of the cosine between output and target;
+        cosine = mean of the cosine between output and target, without the
+        targets that have a NaN;
         teacher_cosine = the same with the teacher's output.
 
     Example:
@@ -132,7 +133,10 @@ class EmbeddingTally:
         values = finite(outputs, "model")
         w = spread(weights, outputs.shape)[..., 0]
         if labels is not None and np.shape(labels) == outputs.shape:
-            self._add("cosine", w, values, np.asarray(labels, np.float64))
+            targets = np.asarray(labels, np.float64)
+            known = np.logical_not(np.isnan(targets).any(-1))
+            targets = np.where(np.isnan(targets), 0.0, targets)
+            self._add("cosine", w * known, values, targets)
         if teacher_outputs is not None:
             guide = like(teacher_outputs, outputs.shape, "teacher", "outputs")
             self._add("teacher_cosine", w, values, finite(guide, "teacher"))

@@ -164,7 +164,7 @@ def test_metrics_are_finite_and_shift_invariant(shift, label):
             "labels that are class numbers from 0 to 6.*Received: dataset=7",
             id="label-high",
         ),
-        pytest.param((LOGITS, LABELS - 1), "dataset=-1", id="label-low"),
+        pytest.param((LOGITS, LABELS - 2), "dataset=-2", id="label-low"),
         pytest.param((LOGITS, LABELS + 0.5), "class numbers", id="fraction"),
         pytest.param(
             (LOGITS, np.zeros((40, 6))),
