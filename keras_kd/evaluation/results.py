@@ -26,8 +26,11 @@ class Evaluation:
         mean_iou: For outputs per pixel or token: intersection over union of
             predicted and true positions, averaged over the classes that
             occur.
-        per_label_f1: For several labels: F1 of each at a probability of 0.5.
-        per_label_auc: For several labels: area under the ROC curve of each.
+        per_label_f1: For several labels: F1 of each at a probability of 0.5;
+            `None` for a label that no example has, neither 0 nor 1.
+        per_label_auc: For several labels: exact area under the ROC curve of
+            each, ties counted half; `None` for a label without positive or
+            without negative examples.
         mae: For numbers: mean absolute error, in the unit of the targets.
         rmse: For numbers: root of the mean squared error.
         teacher_mae: For numbers: mean absolute difference to the teacher.
@@ -66,8 +69,8 @@ class Evaluation:
     teacher_kl: float | None = None
     per_class_recall: list[float | None] | None = None
     mean_iou: float | None = None
-    per_label_f1: list[float] | None = None
-    per_label_auc: list[float] | None = None
+    per_label_f1: list[float | None] | None = None
+    per_label_auc: list[float | None] | None = None
     mae: float | None = None
     rmse: float | None = None
     teacher_mae: float | None = None
