@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_kd.core.checks import requirement
+from keras_kd.evaluation.finite_outputs import check_finite
 
 NUM_BINS = 15
 
@@ -74,9 +75,10 @@ class Tally:
         places, classes = logits.shape[:-1], logits.shape[-1]
         self._positions = len(places) > 1
         w = _weights(weights, places)
-        log_q = log_softmax(_finite(logits, "model"))
+        # NaN is not below inf; -inf is, and masks a class out.
+        check_finite(logits < np.inf, "model", self.num_examples)
+        log_q = log_softmax(logits)
         best = log_q.argmax(-1)
-        self.num_examples += len(logits)
         self._add("weight", w)
         if labels is not None:
             label, nll, known = _score(labels, logits.shape, log_q, w)
@@ -93,9 +95,11 @@ class Tally:
                     teacher_logits.shape,
                 )
             self._taught = True
-            log_p = log_softmax(_finite(teacher_logits, "teacher"))
+            check_finite(teacher_logits < np.inf, "teacher", self.num_examples)
+            log_p = log_softmax(teacher_logits)
             self._add("agree", w * (log_p.argmax(-1) == best))
             self._add("kl", w * kl_divergence(log_p, log_q))
+        self.num_examples += len(logits)
 
     def result(self) -> dict[str, Any]:
         """Return every metric; `None` for those with nothing to count.
@@ -272,15 +276,6 @@ def _weights(weights: np.ndarray | None, places: tuple[int, ...]) -> np.ndarray:
         raise _bad("sample_weight", "finite and at least 0", w.tolist())
     w = w.reshape(w.shape + (1,) * (len(places) - w.ndim))
     return np.broadcast_to(w, places).reshape(-1).copy()
-
-
-def _finite(logits: np.ndarray, role: str) -> np.ndarray:
-    """Refuse NaN and +inf; -inf is allowed, to mask a class out."""
-    if not (logits < np.inf).all():
-        raise _bad(
-            role, "a model with finite outputs on the dataset", "NaN or inf"
-        )
-    return logits
 
 
 def _bad(argument: str, expected: str, received: Any) -> ValueError:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_kd.core.checks import check_choice
+from keras_kd.core.checks import requirement
 from keras_kd.core.input_choice import InputChoice
 from keras_kd.evaluation import runtimes
 from keras_kd.evaluation.one_pass import Subject
@@ -105,6 +106,15 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     """
     names: list[Any] = [runtime] if isinstance(runtime, str) else []
     names = names or list(runtime or [])
+    if runtime is not None and not names:
+        raise ValueError(
+            requirement(
+                "evaluate",
+                "runtime",
+                "None, the name of a runtime, or several",
+                runtime,
+            )
+        )
     for name in names:
         check_choice("evaluate", "runtime", name, runtimes.NAMES)
     found = evaluate_all(

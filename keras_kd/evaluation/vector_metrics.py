@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_kd.core.checks import requirement
+from keras_kd.evaluation.finite_outputs import check_finite
 
 
 class NumbersTally:
@@ -55,8 +56,7 @@ class NumbersTally:
         Raises:
             ValueError: If shapes do not fit or an output is not finite.
         """
-        self.num_examples += len(outputs)
-        values = finite(outputs, "model")
+        values = _finite(outputs, "model", self.num_examples)
         w = spread(weights, outputs.shape)
         if labels is not None:
             targets = like(labels, outputs.shape, "dataset", "targets")
@@ -67,9 +67,10 @@ class NumbersTally:
             self._add("squared", w * gap**2)
         if teacher_outputs is not None:
             guide = like(teacher_outputs, outputs.shape, "teacher", "outputs")
-            guide = finite(guide, "teacher")
+            guide = _finite(guide, "teacher", self.num_examples)
             self._add("taught", w)
             self._add("apart", w * np.abs(values - guide))
+        self.num_examples += len(outputs)
 
     def result(self) -> dict[str, Any]:
         """Return every metric; `None` for those with nothing to count."""
@@ -129,8 +130,7 @@ class EmbeddingTally:
             ValueError: If the teacher's embeddings have another shape, or a
                 value is not finite.
         """
-        self.num_examples += len(outputs)
-        values = finite(outputs, "model")
+        values = _finite(outputs, "model", self.num_examples)
         w = spread(weights, outputs.shape)[..., 0]
         if labels is not None and np.shape(labels) == outputs.shape:
             targets = np.asarray(labels, np.float64)
@@ -139,7 +139,9 @@ class EmbeddingTally:
             self._add("cosine", w * known, values, targets)
         if teacher_outputs is not None:
             guide = like(teacher_outputs, outputs.shape, "teacher", "outputs")
-            self._add("teacher_cosine", w, values, finite(guide, "teacher"))
+            guide = _finite(guide, "teacher", self.num_examples)
+            self._add("teacher_cosine", w, values, guide)
+        self.num_examples += len(outputs)
 
     def result(self) -> dict[str, Any]:
         """Return every metric; `None` for those with nothing to count."""
@@ -209,20 +211,8 @@ def spread(weights: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
     )
 
 
-def finite(values: Any, role: str) -> np.ndarray:
-    """Return values in float64.
-
-    Raises:
-        ValueError: If one is not finite.
-    """
+def _finite(values: Any, role: str, start: int) -> np.ndarray:
+    """Return values in float64, or refuse those that are not finite."""
     array = np.asarray(values, np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError(
-            requirement(
-                "evaluate",
-                role,
-                "a model with finite outputs on the dataset",
-                "NaN or inf",
-            )
-        )
+    check_finite(np.isfinite(array), role, start)
     return array

@@ -99,6 +99,12 @@ def test_bad_paths(odd, name, match, role):
             {"latency_runs": 0}, ValueError, "latency_runs=0", id="runs"
         ),
         pytest.param(
+            {"runtime": ()},
+            ValueError,
+            r"`runtime` to be None, .* or several.*runtime=\(\)",
+            id="no-runtime",
+        ),
+        pytest.param(
             {"dataset": (X[:0], X[:0, 0, 0, 0])},
             ValueError,
             "non-empty",
@@ -110,6 +116,28 @@ def test_bad_arguments(arguments, error, match):
     given = {"model_or_path": _model(), "dataset": X, "latency": False}
     with pytest.raises(error, match=match):
         evaluate(**(given | arguments))
+
+
+@pytest.mark.parametrize("output", ["logits", "numbers", "embedding"])
+@pytest.mark.parametrize("role", ["model", "teacher"])
+def test_the_first_example_with_an_output_that_is_not_finite(output, role):
+    # Of the 70 examples, the second batch has the bad ones.
+    x = {"good": X, "bad": X.copy()}
+    x["bad"][[66, 68], 2, 3] = np.nan
+    parts = {"model": "good", "teacher": "good"} | {role: "bad"}
+    with pytest.raises(
+        ValueError, match=f"`{role}` to be .*Example 66 of .*NaN in its inputs"
+    ):
+        evaluate(
+            _model(),
+            x,
+            _model(),
+            student_input=parts["model"],
+            teacher_input=parts["teacher"],
+            model_output=output,
+            teacher_output=output,
+            latency=False,
+        )
 
 
 def test_several_outputs_are_refused():
