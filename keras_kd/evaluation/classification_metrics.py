@@ -107,19 +107,19 @@ class Tally:
         Raises:
             ValueError: If the weights add up to 0.
         """
-        all_ = float(self._sums.get("weight", 0.0))
-        if not all_ > 0:
-            raise _bad("sample_weight", "above 0 somewhere", all_)
-        total = float(self._sums.get("known", 0.0))
-        taught = all_ if self._taught else 0.0
+        weight = float(self._sums.get("weight", 0.0))
+        if not weight > 0:
+            raise _bad("sample_weight", "above 0 somewhere", weight)
+        known = float(self._sums.get("known", 0.0))
+        taught = weight if self._taught else 0.0
 
-        def mean(name: str, weight: float) -> float | None:
-            return float(self._sums[name] / weight) if weight > 0 else None
+        def mean(name: str, over: float) -> float | None:
+            return float(self._sums[name] / over) if over > 0 else None
 
         error = recall = iou = None
-        if total > 0:
+        if known > 0:
             gap = self._sums["bin_correct"] - self._sums["bin_confidence"]
-            error = float(np.abs(gap).sum() / total)
+            error = float(np.abs(gap).sum() / known)
             recall = [
                 float(hit / size) if size > 0 else None
                 for hit, size in zip(
@@ -132,9 +132,9 @@ class Tally:
                 found = union > 0
                 iou = float((self._sums["hits"][found] / union[found]).mean())
         return {
-            "accuracy": mean("correct", total),
-            "top5_accuracy": mean("top5", total if self._classes > 5 else 0.0),
-            "nll": mean("nll", total),
+            "accuracy": mean("correct", known),
+            "top5_accuracy": mean("top5", known if self._classes > 5 else 0.0),
+            "nll": mean("nll", known),
             "calibration_error": error,
             "agreement": mean("agree", taught),
             "teacher_kl": mean("kl", taught),

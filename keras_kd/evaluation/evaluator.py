@@ -77,7 +77,7 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
         y: class numbers `(batch, ...)` or rows `(batch, ..., classes)`; 0
             and 1 for each label; numbers like the model's. -1 for a class or
             a label, or NaN, means no label: it counts only in what compares
-            model and teacher.
+            model and teacher. The classes of a hinge loss are 0 and 1 here.
         sample_weight: `(batch,)` or `(batch, ...)`.
 
     Returns:
@@ -104,8 +104,9 @@ def evaluate(  # noqa: PLR0913 (three inputs; the rest are switches)
     >>> round(result.accuracy, 3), result.num_params, result.flops
     (0.667, 4, 8)
     """
-    names: list[Any] = [runtime] if isinstance(runtime, str) else []
-    names = names or list(runtime or [])
+    names: list[Any] = (
+        [runtime] if isinstance(runtime, str) else list(runtime or [])
+    )
     if runtime is not None and not names:
         raise ValueError(
             requirement(

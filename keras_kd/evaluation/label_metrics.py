@@ -15,8 +15,8 @@ class LabelsTally:
     For F1 and AUC it holds 13 bytes for each label of each example.
 
     Accuracy, negative log-likelihood, calibration error and agreement are
-    those of `Tally`, over all labels. A label that is -1 or NaN does not
-    count.
+    those of `Tally`, over all labels. A label that is -1 or NaN counts only
+    in the agreement.
 
     Formula:
         per_label_f1 = 2 * precision * recall / (precision + recall) at a
