@@ -48,18 +48,21 @@ def test_labels():
     student = model(3)
     y = (RNG.uniform(size=(40, 3)) > 0.4).astype("float32")
     y[:5, 1] = np.nan
-    found = measured(student, (X, y), model(3, "sigmoid"))
+    weights = RNG.uniform(size=40)
+    found = measured(student, (X, y, weights), model(3, "sigmoid"))
     scores = 1 / (1 + np.exp(-np.asarray(student(X), "float64")))
     for index in range(3):
         known = ~np.isnan(y[:, index])
         truth, score = y[known, index], scores[known, index]
-        f1 = metrics.f1_score(truth, score > 0.5)
-        auc = metrics.roc_auc_score(truth, score)
-        assert found.per_label_f1[index] == pytest.approx(f1, abs=1e-6)
+        how = {"sample_weight": weights[known]}
+        f1 = metrics.f1_score(truth, score > 0.5, **how)
+        auc = metrics.roc_auc_score(truth, score, **how)
+        assert found.per_label_f1[index] == pytest.approx(f1, rel=1e-9)
         assert found.per_label_auc[index] == pytest.approx(auc, rel=1e-12)
     known = ~np.isnan(y)
     right = (scores > 0.5) == (np.nan_to_num(y) > 0.5)
-    assert found.accuracy == pytest.approx(right[known].mean())
+    w = np.broadcast_to(weights[:, None], y.shape)[known]
+    assert found.accuracy == pytest.approx(np.average(right[known], weights=w))
 
 
 def _pairs(score, truth, weight):
