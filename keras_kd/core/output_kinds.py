@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.heads import Head
@@ -49,6 +50,7 @@ _TRAINED_BY = {
     "cosinesimilarity": "embedding",
 }
 _REMEMBERED = "_keras_kd_outputs"
+_PROBABILITY_TOLERANCE = 1e-2
 
 
 def settle(
@@ -112,6 +114,56 @@ def kind_of_loss(loss: Any) -> str | None:
 def is_classes(kind: str | None) -> bool:
     """Return whether an output of this kind is about classes or labels."""
     return kind in CLASS_KINDS
+
+
+def check_probabilities(
+    values: np.ndarray, kind: str, *, subject: str, argument: str
+) -> None:
+    """Check that what a function returned can be the probabilities it claims.
+
+    Logits taken as probabilities would be clipped without a word. Values do
+    not tell a kind, but they can contradict it. A sum may be off by 0.01 and
+    half a step of 1/256 for each class, as the softmax of an int8 file is
+    rounded. NaN passes: it is found where the numbers are used.
+
+    Args:
+        values: `(batch, ..., units)`.
+        kind: One of `KINDS`; only probabilities are checked.
+        subject: Class or function to name in the error.
+        argument: The argument that gave `kind`.
+
+    Raises:
+        ValueError: If a value is outside of [0, 1], or if the
+            `"probabilities"` of a row do not sum to 1.
+    """
+    if kind not in ("probabilities", "binary_probabilities") or not values.size:
+        return
+    low, high = values.min(-1), values.max(-1)
+    total = values.sum(-1, dtype=np.float64)
+    bad = (low < -_PROBABILITY_TOLERANCE) | (high > 1 + _PROBABILITY_TOLERANCE)
+    meaning = "are between 0 and 1"
+    if kind == "probabilities":
+        most = _PROBABILITY_TOLERANCE + values.shape[-1] / 512
+        bad |= np.abs(total - 1) > most
+        meaning += " and sum to 1 over the classes"
+    if not bad.any():
+        return
+    row = np.flatnonzero(bad)[0]
+    low, high, total = (np.ravel(part)[row] for part in (low, high, total))
+    other = linear_kind(kind)
+    advice = f"Use {other!r} if they are logits"
+    if kind == "probabilities":
+        advice += ", or a binary kind if each unit is a label of its own"
+    raise ValueError(
+        requirement(
+            subject,
+            argument,
+            "the kind of what the function returns",
+            kind,
+            f"But a row has minimum {low:.4g}, maximum {high:.4g} and sum "
+            f"{total:.4g}, and probabilities {meaning}. {advice}.",
+        )
+    )
 
 
 def remember(model: Any, kinds: Iterable[str | None]) -> None:

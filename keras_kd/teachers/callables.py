@@ -19,6 +19,7 @@ from keras_kd.core.input_choice import InputChoice
 from keras_kd.core.input_choice import check_input_choice
 from keras_kd.core.input_choice import choose_input
 from keras_kd.core.output_kinds import KINDS
+from keras_kd.core.output_kinds import check_probabilities
 from keras_kd.core.output_kinds import is_classes
 from keras_kd.core.taps import Tapped
 from keras_kd.teachers.base import BoundTeacher
@@ -58,7 +59,8 @@ class HostTeacher:
     Raises:
         TypeError: If `function` cannot be called.
         ValueError: If `num_classes` is below 2 or `output` is unknown; in a
-            call, if the function returns another shape.
+            call, if the function returns another shape, or what cannot be
+            the probabilities that `output` says.
 
     Example:
     >>> import numpy as np
@@ -179,8 +181,8 @@ class HostTeacher:
             The function's outputs and each feature, float32.
 
         Raises:
-            ValueError: If one is missing, or its shape is not the one that
-                the teacher was told.
+            ValueError: If one is missing, its shape is not the one that the
+                teacher was told, or it cannot be probabilities.
         """
         size = len(keras.tree.flatten(inputs)[0])
         chosen = choose_input(
@@ -203,6 +205,9 @@ class HostTeacher:
                     f"{expected} for a batch of {size}. Received: shape "
                     f"{array.shape}."
                 )
+        check_probabilities(
+            raw, self.output, subject="HostTeacher", argument="output"
+        )
         return [raw, *features]
 
     @property

@@ -1,9 +1,11 @@
 """What an output is, decided from layers, losses and earlier decisions."""
 
 import keras
+import numpy as np
 import pytest
 
 from keras_kd.core.heads import Head
+from keras_kd.core.output_kinds import check_probabilities
 from keras_kd.core.output_kinds import kind_of_loss
 from keras_kd.core.output_kinds import loss_kinds
 from keras_kd.core.output_kinds import output_keys
@@ -114,3 +116,55 @@ def test_the_other_model_tells():
     tap.settle(like={None: "binary_probabilities"})
     assert tap.kinds == ["binary_logits"]
     assert tuple(tap.spec.logits.shape) == (None, 14, 2)
+
+
+def softmax(classes):
+    exponents = np.exp(np.random.default_rng(0).normal(size=(50, classes)))
+    return exponents / exponents.sum(-1, keepdims=True)
+
+
+def checked(values, kind="probabilities"):
+    check_probabilities(
+        np.asarray(values), kind, subject="Subject", argument="output"
+    )
+
+
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+def test_rounded_probabilities_pass(classes):
+    exact = softmax(classes)
+    checked(exact.astype("float16"))
+    # The softmax of an int8 file has steps of 1/256, at most 255 of them.
+    checked(np.minimum(np.round(exact * 256), 255).astype("float32") / 256)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([[np.nan, 1.0]], "probabilities"),
+        ([[[0.25, 0.75]], [[0, 1]]], "probabilities"),
+        ([[0.9, 0.8]], "binary_probabilities"),
+        ([0.1, 1.0], "binary_probabilities"),
+        ([[-4.0, 7.0]], "logits"),
+        ([[-4.0, 7.0]], "numbers"),
+        (np.zeros((0, 3)), "probabilities"),
+    ],
+    ids=str,
+)
+def test_what_may_be_of_its_kind_passes(values, kind):
+    checked(values, kind)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "received"),
+    [
+        ([[0, 1], [-2, 3]], "probabilities", "-2, maximum 3 and sum 1,"),
+        ([[0.5, 0.7]], "probabilities", "0.5, maximum 0.7 and sum 1.2,"),
+        ([[[0, 1]], [[0, 0]]], "probabilities", "0, maximum 0 and sum 0,"),
+        ([[0.5], [1.2]], "binary_probabilities", "1.2, maximum 1.2 "),
+        ([0.5, -0.2], "binary_probabilities", "-0.2, maximum 0.5 "),
+    ],
+)
+def test_what_contradicts_its_kind_is_shown(values, kind, received):
+    with pytest.raises(ValueError, match=f"minimum {received}") as error:
+        checked(values, kind)
+    assert "`Subject` needs `output` to be the kind" in str(error.value)

@@ -52,3 +52,18 @@ def test_a_function_is_timed_and_has_no_size():
     assert found.latency_source == "function"
     assert found.latency_ms_p95 >= found.latency_ms_p50 > 0
     assert (found.num_params, found.size_bytes, found.flops) == (None,) * 3
+
+
+@pytest.mark.parametrize("role", ["model", "teacher"])
+def test_logits_said_to_be_probabilities_are_refused(role):
+    models = {"model": linear(KERNEL), "teacher": linear(KERNEL)}
+    models[role] = lambda x: x @ KERNEL
+    match = f"`evaluate` needs `{role}_output`.* minimum .*Use 'logits'"
+    with pytest.raises(ValueError, match=match):
+        evaluate(
+            models["model"],
+            (X, Y),
+            teacher=models["teacher"],
+            latency=False,
+            **{f"{role}_output": "probabilities"},
+        )

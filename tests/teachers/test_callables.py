@@ -244,3 +244,17 @@ def test_features_that_are_not_there(tmp_path):
             teacher_id="f",
             verbose=0,
         )
+
+
+@pytest.mark.parametrize(
+    "call", [distilled, lambda f, _: f(X)], ids=["fit", "call"]
+)
+@pytest.mark.parametrize("units", [1, 3])
+def test_logits_said_to_be_probabilities_are_refused(call, units):
+    kind = "probabilities" if units == 3 else "binary_probabilities"
+    teacher = HostTeacher(
+        lambda x: x @ KERNEL[:, :units], max(units, 2), output=kind
+    )
+    match = rf"`HostTeacher` needs `output`.*={kind!r}.*Use '(binary_)?logits'"
+    with pytest.raises(ValueError, match=match):
+        call(teacher, student_of(units))

@@ -10,6 +10,7 @@ from keras_kd.core.checks import requirement
 from keras_kd.core.heads import class_logits
 from keras_kd.core.output_kinds import KINDS
 from keras_kd.core.output_kinds import by_name
+from keras_kd.core.output_kinds import check_probabilities
 from keras_kd.core.output_kinds import place_of
 from keras_kd.evaluation.latency import Latency
 from keras_kd.evaluation.latency import timed
@@ -83,8 +84,17 @@ class FunctionRunner:
         return np.asarray([*named.values()][place])
 
     def logits(self, x: Any) -> np.ndarray:
-        """Return class logits, `(batch, ..., classes)` in float32."""
-        logits = class_logits(self.predict(x), str(self.kind))
+        """Return class logits, `(batch, ..., classes)` in float32.
+
+        Raises:
+            ValueError: If the function's outputs cannot be the probabilities
+                that they were said to be.
+        """
+        values, kind = self.predict(x), str(self.kind)
+        check_probabilities(
+            values, kind, subject="evaluate", argument=f"{self._role}_output"
+        )
+        logits = class_logits(values, kind)
         return np.asarray(logits).astype(np.float32)
 
     def flops(self, example: Any) -> int | None:

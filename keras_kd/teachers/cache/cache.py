@@ -178,8 +178,9 @@ class TeacherCache:
             StaleCacheError: If the folder holds a cache of something else.
             TypeError: If an argument has the wrong type.
             ValueError: If an argument is out of range, or the teacher's
-                outputs are of unknown kind, not finite, or too large for
-                float16.
+                outputs are of unknown kind, not finite, too large for
+                float16, or not the probabilities that a function's
+                `teacher_output` says.
         """
         settings = Settings(
             top_k=top_k,

@@ -15,6 +15,7 @@ from keras_kd.core.input_choice import check_input_choice
 from keras_kd.core.input_choice import check_inputs
 from keras_kd.core.input_choice import choose_input
 from keras_kd.core.output_kinds import KINDS
+from keras_kd.core.output_kinds import check_probabilities
 from keras_kd.core.taps import Tapped
 from keras_kd.core.taps import input_spec
 from keras_kd.teachers.bind import bind
@@ -192,6 +193,9 @@ def _logits(leaf: Any, kind: str) -> np.ndarray:
     values = _array(leaf)
     if kind == "logits":
         return values.astype(np.float32, copy=False)
+    check_probabilities(
+        values, kind, subject=_SUBJECT, argument="teacher_output"
+    )
     return keras.ops.convert_to_numpy(class_logits(values, kind))
 
 

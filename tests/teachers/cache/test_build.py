@@ -141,6 +141,14 @@ def test_a_function_that_gives_probabilities(build, numpy_logits, vectors):
     )
 
 
+def test_logits_given_as_probabilities_are_refused(
+    build, numpy_logits, vectors
+):
+    match = "`TeacherCache.build`.*teacher_output='probabilities'.*'logits'"
+    with pytest.raises(ValueError, match=match):
+        build(vectors, numpy_logits, teacher_output="probabilities")
+
+
 @pytest.mark.parametrize(
     "choice", ["small", lambda x: x["small"]], ids=["key", "function"]
 )
