@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_kd.core.errors import StaleCacheError
 from keras_kd.core.graph_checks import check
 from keras_kd.core.graph_checks import marked_error
 from keras_kd.core.keras_internals import compiled_loss
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
     from keras_kd.distiller.distiller import Distiller
 
 OpError = tf.errors.OpError
-# The error of a cache join that runs inside tf.data.
+# The errors of a cache join that runs inside tf.data.
 _MISS = re.compile(r"ValueError: (The teacher cache .*?)\n")
+_DAMAGE = re.compile(r"StaleCacheError: (The teacher cache.*?)\n")
 
 
 def train_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
@@ -409,11 +411,17 @@ def readable() -> Iterator[None]:
 
     Raises:
         FloatingPointError: If a term of the loss was not finite.
+        StaleCacheError: If a shard of the teacher cache is damaged.
         ValueError: If labels were out of range, or an example is not in the
             teacher cache.
     """
     try:
         yield
+    except tf.errors.UnknownError as error:
+        damaged = _DAMAGE.search(str(error))
+        if damaged is None:
+            raise
+        raise StaleCacheError(damaged[1]) from None
     except tf.errors.InvalidArgumentError as error:
         missed = _MISS.search(str(error))
         if missed:

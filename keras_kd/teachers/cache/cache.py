@@ -208,6 +208,8 @@ class TeacherCache:
     ) -> "TeacherCache":
         """Open a cache: check its manifests, shard sizes and keys.
 
+        Stored outputs are checked when they are first read, see `join`.
+
         Args:
             path: Folder of the cache.
             teacher: A model, an ensemble, or a `teacher_id`. If given, the
@@ -216,8 +218,9 @@ class TeacherCache:
 
         Raises:
             FileNotFoundError: If there is no cache.
-            StaleCacheError: If it is damaged, lacks parts, has another
-                teacher or augmentation, or was written by a newer version.
+            StaleCacheError: If a manifest, a size or keys are damaged, or it
+                lacks parts, has another teacher or augmentation, or was
+                written by a newer version.
         """
         cache = cls(path, augment)
         if teacher is not None:
@@ -234,6 +237,10 @@ class TeacherCache:
         with `augment` or several views. With several views, each epoch draws
         one view of each example at random, and the student sees that view.
 
+        The checksum of each file of the cache is compared once, when an
+        output in it is first read: here for arrays and for what is held in
+        memory, otherwise while the data runs.
+
         Args:
             dataset: A `tf.data.Dataset`, batched or not, a `PyDataset`, or
                 arrays: `x`, `(x, y)` or `(x, y, sample_weight)`.
@@ -245,7 +252,8 @@ class TeacherCache:
 
         Raises:
             TypeError: If `dataset` is none of these.
-            StaleCacheError: If the cache's files changed after opening.
+            StaleCacheError: If a file of the cache is damaged or changed
+                after opening; on reading, if it is found then.
             ValueError: If its examples differ in shape or dtype from the
                 cache's; on reading, if an example is not stored.
         """
@@ -267,7 +275,7 @@ class TeacherCache:
         return join.arrays(joiner, dataset, seed)
 
     def verify(self) -> None:
-        """Read every byte again and compare checksums.
+        """Read every byte again and compare all checksums at once.
 
         Raises:
             StaleCacheError: Names the shards that are damaged.

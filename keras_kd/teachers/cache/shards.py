@@ -88,7 +88,11 @@ def read_keys(
 
 
 def map_records(folder: Path, shard: Shard, record_bytes: int) -> np.ndarray:
-    """Map a shard's records into memory: `(examples, record bytes)`."""
+    """Map a shard's records into memory: `(examples, record bytes)`.
+
+    Raises:
+        StaleCacheError: If the file is shorter than it was, or gone.
+    """
     path = folder / shard.name
     offset = HEADER_BYTES + shard.examples * KEY_BYTES
     shape = (shard.examples, record_bytes)
@@ -96,6 +100,16 @@ def map_records(folder: Path, shard: Shard, record_bytes: int) -> np.ndarray:
         return np.memmap(path, np.uint8, "r", offset, shape)
     except (OSError, ValueError) as error:
         raise _bad(path, f"it changed after opening ({error})") from error
+
+
+def check(folder: Path, shard: Shard) -> None:
+    """Check every byte of a shard.
+
+    Raises:
+        StaleCacheError: Names the shard, if its bytes are other bytes.
+    """
+    if not is_whole(folder, shard):
+        raise _bad(folder / shard.name, "it does not match its checksum")
 
 
 def is_whole(folder: Path, shard: Shard) -> bool:

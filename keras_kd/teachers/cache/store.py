@@ -22,10 +22,11 @@ _IN_MEMORY_BYTES = 256 << 20
 class Store:
     """Finds records by key, and reads them when they are needed.
 
-    Manifests, shard sizes and keys are checked on opening. Shards are
-    memory-mapped. A cache of at most 256 MiB is copied into memory at the
-    first read: a batch from many shards then takes one step instead of one
-    per shard.
+    Manifests, shard sizes and keys are checked on opening, and the checksum
+    of each shard once, when it is first mapped: that reads the whole file.
+    Shards are memory-mapped. A cache of at most 256 MiB is copied into memory
+    at the first read: a batch from many shards then takes one step instead
+    of one per shard.
 
     Args:
         path: Folder of the cache.
@@ -33,8 +34,9 @@ class Store:
 
     Raises:
         FileNotFoundError: If there is no cache.
-        StaleCacheError: If a part or shard is missing or damaged, belongs to
-            another cache, or was written by a newer version.
+        StaleCacheError: If a part or shard is missing, belongs to another
+            cache, or was written by a newer version; if a manifest, a header
+            or keys are damaged. If records are damaged, on the first read.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Store:
         self._starts = np.cumsum(counts)
         if keys:
             self.index.add(np.concatenate(keys))
+        self._checked: set[int] = set()
         self._records = functools.lru_cache(_MAPPED_SHARDS)(self._map)
 
     def __len__(self) -> int:
@@ -93,7 +96,12 @@ class Store:
         )
 
     def read(self, positions: np.ndarray, views: np.ndarray) -> dict[str, Any]:
-        """Return the outputs of one view of the example at each position."""
+        """Return the outputs of one view of the example at each position.
+
+        Raises:
+            StaleCacheError: If a shard that is read for the first time does
+                not match its checksum.
+        """
         record = self.encoding.record
         if self._in_memory is not None:
             rows = np.take(self._in_memory, self._rows(positions, views), 0)
@@ -131,7 +139,7 @@ class Store:
         return positions * self.identity.views + views
 
     def verify(self) -> None:
-        """Read every byte again.
+        """Read every byte again, also of shards that were checked before.
 
         Raises:
             StaleCacheError: Names every shard that is damaged.
@@ -157,9 +165,11 @@ class Store:
 
     def _map(self, number: int) -> np.ndarray:
         manifest, place = self._places[number]
-        mapped = shards.map_records(
-            self.folder, manifest.shards[place], self._record_bytes
-        )
+        shard = manifest.shards[place]
+        mapped = shards.map_records(self.folder, shard, self._record_bytes)
+        if number not in self._checked:  # It may be mapped several times.
+            shards.check(self.folder, shard)
+            self._checked.add(number)
         # A plain array: slices of a memmap are several times slower.
         return np.asarray(mapped).reshape(-1, self.encoding.record.itemsize)
 
