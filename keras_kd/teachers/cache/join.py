@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_kd.core.checks import requirement
 from keras_kd.core.packed_inputs import pack
+from keras_kd.core.packed_inputs import unpack
 from keras_kd.teachers.cache import graph_lookup
 from keras_kd.teachers.cache import hashing
 from keras_kd.teachers.cache import structure
@@ -100,7 +101,7 @@ class Joiner:
 def arrays(joiner: Joiner, dataset: Any, seed: int) -> Any:
     """Join NumPy data: `x`, `(x, y)` or `(x, y, sample_weight)`."""
     _refuse_views(joiner)
-    x = keras.tree.map_structure(np.asarray, inputs_of(dataset))
+    x = keras.tree.map_structure(np.asarray, _plain(dataset))
     joiner.check(structure.describe(x))
     packed = join_batch(joiner, x, seed)
     return (packed, *dataset[1:]) if isinstance(dataset, tuple) else packed
@@ -123,7 +124,7 @@ def pipeline(
     joiner: Joiner, dataset: tf.data.Dataset, seed: int
 ) -> tf.data.Dataset:
     """Join a `tf.data.Dataset`, batched or not, inside its pipeline."""
-    one = _is_single(joiner, inputs_of(dataset.element_spec))
+    one = _is_single(joiner, _plain(dataset.element_spec))
     # The outputs of no examples have the structure, dtypes and shapes of a
     # batch's outputs.
     outputs = joiner.store.encoding.decode(
@@ -221,7 +222,7 @@ class JoinedPyDataset(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> Any:
         batch = self._dataset[index]
-        x = keras.tree.map_structure(np.asarray, inputs_of(batch))
+        x = keras.tree.map_structure(np.asarray, _plain(batch))
         self._joiner.check(structure.describe(x))
         number = (self._seed * 1_000_003 + self._epoch) * 1_000_003 + index
         packed = join_batch(self._joiner, x, number % 2**63)
@@ -235,6 +236,27 @@ class JoinedPyDataset(keras.utils.PyDataset):
         """Call the original data set's hook; then draw new views."""
         self._dataset.on_epoch_end()
         self._epoch += 1
+
+
+def _plain(element: Any) -> Any:
+    """Return the `x` of an element, which must not be joined already."""
+    x, outputs = unpack(inputs_of(element))
+    if outputs is not None:
+        joined = bool(set(outputs) & {"logits", "features"})
+        raise ValueError(
+            requirement(
+                _SUBJECT,
+                "dataset",
+                "plain data",
+                "joined data" if joined else "numbered data",
+                "It is joined to a teacher's outputs already: join the data "
+                "set that it was made from."
+                if joined
+                else "The join numbers the examples itself: leave out "
+                "`number_examples`.",
+            )
+        )
+    return x
 
 
 def _is_single(joiner: Joiner, x_spec: Any) -> bool:

@@ -159,6 +159,25 @@ def test_a_miss_names_the_example_and_its_hash(cache, vectors):
         cache.join(_one_batch(x))[0]
 
 
+@pytest.mark.parametrize("prepare", ["joined", "numbered"])
+def test_data_that_is_joined_already_is_refused(build, vectors, prepare):
+    cache = build(vectors)
+    number = keras_kd.data.number_examples
+    prepared = cache.join if prepare == "joined" else number
+    match = f"`dataset` to be plain data. Received: dataset='{prepare} data'"
+    data = tf.data.Dataset.from_tensor_slices(vectors).batch(50)
+    for plain in (vectors, (vectors, vectors), data, data.unbatch()):
+        with pytest.raises(ValueError, match=match):
+            cache.join(prepared(plain))
+
+
+def test_a_py_dataset_that_is_joined_already_is_refused(build, vectors):
+    cache = build(vectors)
+    twice = cache.join(cache.join(_one_batch(vectors)))
+    with pytest.raises(ValueError, match="joined to a teacher's outputs al"):
+        twice[0]
+
+
 def _one_batch(x):
     data = Batches(x)
     data.x = np.concatenate([x, x])[:8]
