@@ -10,6 +10,7 @@ import keras
 
 INPUTS = "inputs"
 TEACHER = "keras_kd_teacher"
+SOURCE = "source:"
 
 
 class TopK(NamedTuple):
@@ -64,8 +65,9 @@ def pack(x: Any, outputs: dict[str, Any]) -> dict[str, Any]:
         x: The student's input: a tensor or a structure of tensors.
         outputs: A dict with any of the keys `"logits"`, in the structure of
             the teacher's outputs, dense or `TopK`; `"features"`, layer path
-            to tensor; and `"ids"`, the number of each example in the data
-            set.
+            to tensor; `"ids"`, the number of each example in the data set;
+            and a name that starts with `SOURCE` and says which teacher it
+            is, for an empty array `(batch, 0)`: only the name counts.
 
     Returns:
         A dict that `unpack` unpacks. Lists of outputs become tuples: a

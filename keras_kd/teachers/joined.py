@@ -8,6 +8,7 @@ import keras
 from keras_kd.core.checks import nearest
 from keras_kd.core.checks import requirement
 from keras_kd.core.checks import show
+from keras_kd.core.packed_inputs import SOURCE
 from keras_kd.core.packed_inputs import TopK
 from keras_kd.core.taps import Tapped
 from keras_kd.teachers.base import BoundTeacher
@@ -55,18 +56,24 @@ class JoinedTeacher(BoundTeacher):
         self.model = cache
         self.spec = None if cache is None else cache.spec
         self.kind_by_key = getattr(cache, "kind_by_key", {})
+        self._source = getattr(cache, "source", None)
         self._layers = list(layers)
         if self.spec is not None:
             self._check_layers(self.spec.features)
 
     def __call__(self, x: Any, joined: dict[str, Any] | None = None) -> Tapped:
-        """Return the outputs that were joined to the batch, in float32."""
+        """Return the outputs that were joined to the batch, in float32.
+
+        Raises:
+            ValueError: If there are none, or they are of another teacher.
+        """
         if joined is None or not set(joined) & {"logits", "features"}:
             raise ValueError(
                 "`Distiller` needs data that the cache was joined to. "
                 "Received: a batch without teacher outputs. Train on "
                 "`cache.join(dataset)`."
             )
+        self._check_source(joined)
         logits = keras.tree.traverse(_dense, joined.get("logits"))
         logits = keras.tree.map_structure(_constant, logits)
         features = joined.get("features") or {}
@@ -75,6 +82,15 @@ class JoinedTeacher(BoundTeacher):
             logits = _like(self.spec.logits, logits)
         features = {key: _constant(features[key]) for key in self._layers}
         return Tapped(logits, logits, features)
+
+    def _check_source(self, joined: dict[str, Any]) -> None:
+        sources = {name for name in joined if name.startswith(SOURCE)}
+        if self._source is not None and sources - {self._source}:
+            raise ValueError(
+                "`Distiller` needs data joined from its own cache, "
+                f"{self.model}. Received: data joined to a cache of another "
+                "teacher. Use the `join` of the cache that is the teacher."
+            )
 
     def _check_layers(self, stored: dict[str, Any]) -> None:
         for layer in self._layers:

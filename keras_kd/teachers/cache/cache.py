@@ -60,6 +60,7 @@ class TeacherCache:
         spec: Symbolic float32 outputs of a batch, as `Tapped`.
         kind_by_key: What each output is, by its name or index, if it is not
             the logits of classes.
+        source: Name of the teacher in joined data.
 
     Args:
         path: The folder of a cache.
@@ -107,6 +108,7 @@ class TeacherCache:
         logits = symbolic(identity.outputs, "logits")
         features = symbolic(identity.outputs, "features") or {}
         self.spec = Tapped(logits, logits, features)
+        self.source = identity.source()
         kinds = identity.teacher.get("kinds", [])
         # Unknown kinds are those of classes.
         self.kind_by_key = dict(zip(output_keys(logits), kinds, strict=False))

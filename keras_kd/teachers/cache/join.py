@@ -33,6 +33,7 @@ class Joiner:
         self.augment = augment
         self.make_view = None if augment is None else views.maker(augment)
         self._identity = store.identity
+        self.source = store.identity.source()
 
     def find(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the keys and positions of a batch.
@@ -100,7 +101,17 @@ class Joiner:
 
 def arrays(joiner: Joiner, dataset: Any, seed: int) -> Any:
     """Join NumPy data: `x`, `(x, y)` or `(x, y, sample_weight)`."""
-    _refuse_views(joiner)
+    if joiner.store.identity.views > 1:
+        raise ValueError(
+            requirement(
+                _SUBJECT,
+                "dataset",
+                "a tf.data.Dataset or a PyDataset for a cache of several "
+                "views: arrays would show one view in every epoch",
+                "arrays",
+                "Use `tf.data.Dataset.from_tensor_slices(arrays).batch(64)`.",
+            )
+        )
     x = keras.tree.map_structure(np.asarray, _plain(dataset))
     joiner.check(structure.describe(x))
     packed = join_batch(joiner, x, seed)
@@ -112,7 +123,13 @@ def join_batch(joiner: Joiner, x: Any, number: int) -> dict[str, Any]:
     found, seeds = joiner.outputs(x, number)
     if joiner.make_view is not None:
         x = joiner.make_view(x, seeds)
-    return pack(keras.tree.map_structure(_fitting, x), found)
+    return _packed(joiner, keras.tree.map_structure(_fitting, x), found)
+
+
+def _packed(joiner: Joiner, x: Any, outputs: dict[str, Any]) -> dict[str, Any]:
+    """Pack a batch, or one example, with the name of its teacher."""
+    empty = outputs["ids"][..., None][..., :0]
+    return pack(x, outputs | {joiner.source: empty})
 
 
 def _fitting(leaf: Any) -> Any:
@@ -172,7 +189,8 @@ def pipeline(
             )
         for value, leaf in zip(values, flat, strict=True):
             value.set_shape((*batch, *leaf.shape[1:]))
-        packed = pack(x, keras.tree.pack_sequence_as(outputs, values))
+        found = keras.tree.pack_sequence_as(outputs, values)
+        packed = _packed(joiner, x, found)
         if isinstance(element, tuple):
             return (packed, *element[1:])
         return packed
@@ -278,17 +296,3 @@ def _is_single(joiner: Joiner, x_spec: Any) -> bool:
         ]
     )
     return one
-
-
-def _refuse_views(joiner: Joiner) -> None:
-    if joiner.store.identity.views > 1:
-        raise ValueError(
-            requirement(
-                _SUBJECT,
-                "dataset",
-                "a tf.data.Dataset or a PyDataset for a cache of several "
-                "views: arrays would show one view in every epoch",
-                "arrays",
-                "Use `tf.data.Dataset.from_tensor_slices(arrays).batch(64)`.",
-            )
-        )

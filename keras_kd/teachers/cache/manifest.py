@@ -14,6 +14,7 @@ import xxhash
 
 from keras_kd.core.errors import StaleCacheError
 from keras_kd.core.files import write_bytes
+from keras_kd.core.packed_inputs import SOURCE
 from keras_kd.teachers.cache import structure
 
 FORMAT = "keras_kd.TeacherCache"
@@ -53,6 +54,16 @@ class Identity:
     def digest(self) -> bytes:
         """Return a hash of 16 bytes."""
         return xxhash.xxh3_128_digest(_render(self.to_json()))
+
+    def source(self) -> str:
+        """Return the name of the teacher that joined data carries.
+
+        It does not depend on what is stored, nor on the examples: data may
+        be joined to several caches of one teacher.
+        """
+        teacher = {k: v for k, v in self.teacher.items() if k != "layers"}
+        content = _render([teacher, self.teacher_input])
+        return SOURCE + xxhash.xxh3_128_hexdigest(content)
 
     def to_json(self) -> dict[str, Any]:
         """Return the attributes as JSON values."""

@@ -178,6 +178,51 @@ def test_a_py_dataset_that_is_joined_already_is_refused(build, vectors):
         twice[0]
 
 
+@pytest.fixture
+def other(build, vectors, tmp_path):
+    """A cache of a teacher with other logits of the same shape."""
+    return build(
+        vectors,
+        lambda x: np.asarray(x)[:, [0, 1, 2, 3, 0]],
+        path=tmp_path / "other",
+        teacher_id="other",
+    )
+
+
+FORMS = {
+    "arrays": lambda x: x,
+    "pipeline": lambda x: tf.data.Dataset.from_tensor_slices(x).batch(50),
+    "sequence": Batches,
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_data_joined_to_a_cache_of_another_teacher_is_refused(
+    cache, other, vectors, form
+):
+    student = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5)])
+    distiller = keras_kd.Distiller(cache, student, alpha=1.0)
+    distiller.compile("sgd")
+    distiller.fit(cache.join(form(vectors)), verbose=0)
+    with pytest.raises(ValueError, match="a cache of another teacher"):
+        distiller.fit(other.join(form(vectors)), verbose=0)
+
+
+def test_two_caches_of_one_teacher_teach_together(
+    build, numpy_logits, vectors, tmp_path
+):
+    def both(x):
+        return {"logits": numpy_logits(x), "first": x[:, :1]}
+
+    cache = build(vectors)
+    more = build(vectors + 1, both, path=tmp_path / "more", layers=["first"])
+    assert cache.source == more.source
+    student = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5)])
+    distiller = keras_kd.Distiller(cache, student, alpha=1.0)
+    distiller.compile("sgd")
+    distiller.fit(more.join(vectors + 1), verbose=0)
+
+
 def _one_batch(x):
     data = Batches(x)
     data.x = np.concatenate([x, x])[:8]
