@@ -49,7 +49,7 @@ def test_every_data_set_gives_the_teachers_logits(
     wanted = teacher.predict(images, verbose=0)
     got = stored(cache, images)
     np.testing.assert_allclose(got["logits"], wanted, atol=1e-5)
-    assert set(got) == {"logits", "ids"}
+    assert set(got) == {"logits", "ids", cache.source}
     assert len(cache) == 48
     assert tuple(cache.spec.logits.shape) == (None, 3)
     assert cache.spec.features == {}

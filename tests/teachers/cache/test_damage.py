@@ -3,16 +3,11 @@
 import json
 import shutil
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import keras_kd
-from keras_kd.teachers.cache import graph_lookup
 from keras_kd.teachers.cache import manifest as manifests
-from keras_kd.teachers.cache import shards
-from keras_kd.teachers.cache import store
 
 REFUSED = (keras_kd.StaleCacheError, FileNotFoundError)
 
@@ -87,64 +82,6 @@ def test_verify_names_the_damaged_shards(folder):
         keras_kd.StaleCacheError, match=r"1 damaged of \d+ .*-of-2-00001.shard"
     ):
         cache.verify()
-
-
-@pytest.fixture(params=["graph", "memory", "mapped", "remapped"])
-def opened(request, monkeypatch):
-    """Open a cache that reads in each of the ways."""
-    if request.param != "graph":
-        monkeypatch.setattr(graph_lookup, "MOST_BYTES", 0)
-    if "mapped" in request.param:
-        monkeypatch.setattr(store, "_IN_MEMORY_BYTES", 0)
-    if request.param == "remapped":
-        monkeypatch.setattr(store, "_MAPPED_SHARDS", 1)
-    return keras_kd.TeacherCache.open
-
-
-def flip_a_record(folder):
-    shard = folder / "part-1-of-2-00001.shard"
-    raw = bytearray(shard.read_bytes())
-    raw[-1] ^= 0x40
-    shard.write_bytes(raw)
-
-
-DAMAGED = "part-1-of-2-00001.shard.*not match its checksum.*build again"
-
-
-def test_a_damaged_record_is_not_served(folder, vectors, opened):
-    flip_a_record(folder)
-    cache = opened(folder)
-    for _ in range(2):
-        with pytest.raises(keras_kd.StaleCacheError, match=DAMAGED):
-            cache.join(vectors)
-
-
-def test_fit_does_not_learn_from_damaged_records(folder, vectors, opened):
-    flip_a_record(folder)
-    cache = opened(folder)
-    student = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5)])
-    distiller = keras_kd.Distiller(cache, student, alpha=1.0)
-    distiller.compile("sgd")
-    data = tf.data.Dataset.from_tensor_slices(vectors).batch(50)
-    with pytest.raises(keras_kd.StaleCacheError, match=DAMAGED):
-        distiller.fit(cache.join(data), verbose=0)
-
-
-def test_each_shard_is_checked_once(folder, vectors, opened, monkeypatch):
-    checked = []
-
-    def is_whole(folder, shard):
-        checked.append(shard.name)
-        return True
-
-    monkeypatch.setattr(shards, "is_whole", is_whole)
-    cache = opened(folder)
-    assert checked == []
-    for _ in range(2):
-        cache.join(vectors)
-        cache.join(tf.data.Dataset.from_tensor_slices(vectors).batch(50))
-    names = [f.name for f in files_of(folder) if f.suffix == ".shard"]
-    assert sorted(checked) == names
 
 
 def test_a_missing_shard_is_named(folder):
