@@ -60,22 +60,20 @@ def sum_of_two(inputs: Any, steps: Any, step: Any, runtime: str) -> Any:
 
 
 def absolute(inputs: Any, step: Any, after: Any) -> Any:
-    """Return absolute values.
+    """Return absolute values, which all runtimes round alike.
 
-    `MultiplyByQuantizedMultiplier` in tensorflow/lite/kernels/internal rounds
-    twice: the product with a factor of at least 1/2, then the quotient by the
-    power of 2 that is left. Halves are rounded up.
+    The kernel divides the steps in float32, `elementwise.cc` in
+    tensorflow/lite/kernels. Often the results' range is a whole number of the
+    inputs' steps: then many products are halves, but for the last bit.
 
     Args:
         inputs: The tensor.
         step: Step of the inputs' grid.
         after: Step of the results' grid.
     """
-    ratio = step / after
-    power = 2 ** ops.minimum(exponent(ratio) + 1, 0.0)
     counts = whole(ops.abs(inputs) / step)
-    product = ops.floor(counts * (ratio / power) + 0.5)
-    nearest = ops.floor(product * power + 0.5)
+    factor = ops.cast(step / after, "float64")
+    nearest = fixed_point.multiplied(counts, factor)
     return rounding_to(ops.abs(inputs), nearest, after)
 
 

@@ -16,6 +16,7 @@ from keras_kd.evaluation.runtimes import ON_TFLITE
 from keras_kd.quantization import quantize_aware
 from keras_kd.quantization import simulated_runtime
 from keras_kd.quantization.litert_arithmetic import fixed_point
+from keras_kd.quantization.litert_arithmetic import operators
 
 
 def restated(count, factor):
@@ -26,6 +27,17 @@ def restated(count, factor):
     half = 2 ** max(-exponent, 0) / 2
     away = math.floor(abs(rounded) / (2 * half) + 0.5)
     return away if rounded > 0 else -away
+
+
+@pytest.mark.parametrize("largest", [100, 144, 163, 255])
+def test_absolute_values_at_halves_are_those_of_whole_numbers(largest):
+    """A range of results that is a whole number of the inputs' steps."""
+    step = np.float32(0.009028235)
+    after = np.float32(largest * step / 255)
+    counts = np.arange(largest + 1, dtype="float32")
+    found = operators.absolute(-counts * step, step, after)
+    wanted = [restated(int(count), float(step / after)) for count in counts]
+    np.testing.assert_array_equal(np.rint(found / after), wanted)
 
 
 def test_products_restated():
