@@ -93,18 +93,23 @@ def evaluate_all(  # noqa: PLR0913 (three inputs; the rest are switches)
             opened.callback(runner.close)
             return runner
 
-        taught_by = Subject(teacher, teacher_output, input=teacher_input)
-        measured = [
-            _Measured(
-                one,
-                opening(one.model, output=one.output, runtime=one.runtime),
-                taught_by,
-            )
-            for one in subjects
+        taught_by = None
+        if teacher is not None:
+            taught_by = Subject(teacher, teacher_output, input=teacher_input)
+        chosen = [_with_its_input(one) for one in subjects]
+        runners = [
+            None
+            if one == taught_by
+            else opening(one.model, output=one.output, runtime=one.runtime)
+            for one in chosen
         ]
         guide = None
         if teacher is not None:
             guide = opening(teacher, role="teacher", output=teacher_output)
+        measured = [
+            _Measured(one, runner or guide, is_teacher=runner is None)
+            for one, runner in zip(chosen, runners, strict=True)
+        ]
         for one in measured:
             _settle(one.runner, guide)
         for number, (x, y, weights) in enumerate(steps, start=1):
@@ -125,19 +130,11 @@ class _Measured:
     """A model, what is counted of it, and an example of its input."""
 
     def __init__(
-        self, subject: Subject, runner: Runner, teacher: Subject
+        self, subject: Subject, runner: Any, *, is_teacher: bool
     ) -> None:
-        # A Distiller knows what its models take, and its student remembers.
-        self._input = (
-            subject.input
-            or getattr(subject.model, "student_inputs", None)
-            or remembered_part(subject.model)
-        )
-        check_input_choice(
-            self._input, subject="evaluate", argument="student_input"
-        )
-        self.runner = runner
-        self._is_teacher = subject._replace(input=self._input) == teacher
+        self.runner: Runner = runner
+        self._input = subject.input
+        self._is_teacher = is_teacher
         self._tally: AnyTally | None = None
         self._example: Any = None
 
@@ -181,6 +178,20 @@ class _Measured:
             latency_source=taken.source if taken else None,
             arena_bytes=runner.arena_bytes,
         )
+
+
+def _with_its_input(subject: Subject) -> Subject:
+    """Return a subject with the input that its model tells.
+
+    A Distiller knows what its models take, and its student remembers.
+    """
+    how = (
+        subject.input
+        or getattr(subject.model, "student_inputs", None)
+        or remembered_part(subject.model)
+    )
+    check_input_choice(how, subject="evaluate", argument="student_input")
+    return subject._replace(input=how)
 
 
 def _chosen(x: Any, how: InputChoice, argument: str) -> Any:

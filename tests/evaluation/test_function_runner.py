@@ -45,6 +45,31 @@ def test_a_function_as_teacher_says_what_it_returns():
         evaluate(student, X, teacher=lambda x: x @ KERNEL)
 
 
+@pytest.mark.parametrize("same", [False, True])
+def test_a_function_of_labels_is_measured_as_its_model(same):
+    """Also if it is the teacher, which runs once for both."""
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(3, "sigmoid")(inputs))
+    labels = RNG.integers(0, 2, (70, 3))
+
+    def function(x):
+        return model.predict_on_batch(x)
+
+    how = dict.fromkeys(
+        ("model_output", "teacher_output"), "binary_probabilities"
+    )
+    found, expected = (
+        evaluate(one, (X, labels), one if same else None, latency=False, **how)
+        for one in (function, model)
+    )
+    assert found.accuracy == pytest.approx(expected.accuracy)
+    assert found.agreement == expected.agreement
+    for measure in ("per_label_f1", "per_label_auc"):
+        np.testing.assert_allclose(
+            getattr(found, measure), getattr(expected, measure)
+        )
+
+
 def test_a_function_is_timed_and_has_no_size():
     found = evaluate(
         lambda x: x @ KERNEL, (X, Y), model_output="logits", latency_runs=3

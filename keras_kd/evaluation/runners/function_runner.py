@@ -94,6 +94,8 @@ class FunctionRunner:
         check_probabilities(
             values, kind, subject="evaluate", argument=f"{self._role}_output"
         )
+        if values.ndim > 1:
+            self.units = values.shape[-1]
         logits = class_logits(values, kind)
         return np.asarray(logits).astype(np.float32)
 
