@@ -249,10 +249,10 @@ def _update_if_finite(
     kept: list[tuple[Any, Any]],
     objective: Any,
 ) -> Any:
-    """Update the weights, or none of them any more in this epoch.
+    """Update the weights, but not after a step that is not finite.
 
-    Under XLA a step cannot raise. The logged loss keeps a NaN to the end of
-    the epoch, where `stop_when_nan` raises; until then it holds all back.
+    Under XLA a step cannot raise. The logged loss stays NaN until the end of
+    the epoch, where `stop_when_nan` raises; until then no step updates.
 
     Args:
         distiller: The Distiller.
