@@ -64,16 +64,17 @@ def train_step(distiller: "Distiller", data: Any) -> dict[str, Any]:
     before = _check_labels(distiller, y) if checked else []
     # The forward pass changes statistics, as of a batch normalization, and the
     # optimizer counts whatever the gradients are. Both are put back if a check
-    # fails; replicas cannot do that in a condition, so there the student
-    # waits until the teacher's outputs are checked.
-    statistics = [
+    # fails; replicas cannot do that in a condition, so there a student with
+    # statistics waits until the teacher's outputs are checked.
+    changing = [
         *distiller.non_trainable_weights,
         distiller.optimizer.iterations,
     ]
-    if statistics and tf.distribute.has_strategy():
-        before += _not_nan(taught[1:])
-        statistics = []
-    kept = [(weight, tf.convert_to_tensor(weight)) for weight in statistics]
+    if tf.distribute.has_strategy():
+        if distiller.non_trainable_weights:
+            before += _not_nan(taught[1:])
+        changing = []
+    kept = [(weight, tf.convert_to_tensor(weight)) for weight in changing]
     chosen = _after(before, distiller.student_inputs(x))
 
     iteration = tf.convert_to_tensor(distiller.optimizer.iterations)

@@ -50,15 +50,17 @@ def test_each_is_measured_as_alone(students, tmp_path):
     assert len({one.agreement for one in found}) > 1
 
 
+def beside_itself(teacher, **how):
+    """Measure a teacher of logits as the only model, too."""
+    subjects = [Subject(teacher, "logits")]
+    how |= {"teacher_output": "logits", "latency": False}
+    (found,) = evaluate_all(subjects, (X, Y), teacher, **how)
+    return found
+
+
 def test_a_teacher_among_the_models_runs_once():
     teacher = Counted()
-    (found,) = evaluate_all(
-        [Subject(teacher, "logits")],
-        (X, Y),
-        teacher,
-        teacher_output="logits",
-        latency=False,
-    )
+    found = beside_itself(teacher)
     assert teacher.calls == BATCHES
     assert found.agreement == 1
     assert found.teacher_kl == pytest.approx(0, abs=1e-6)
@@ -68,14 +70,7 @@ def test_a_teacher_among_the_models_runs_once():
 
 def test_a_teacher_with_another_input_is_not_the_model():
     teacher = Counted()
-    (found,) = evaluate_all(
-        [Subject(teacher, "logits")],
-        (X, Y),
-        teacher,
-        teacher_output="logits",
-        teacher_input=lambda x: -x,
-        latency=False,
-    )
+    found = beside_itself(teacher, teacher_input=lambda x: -x)
     assert teacher.calls == 2 * BATCHES
     same = Counted()(X).argmax(-1) == Counted()(-X).argmax(-1)
     assert found.agreement == pytest.approx(same.mean())
